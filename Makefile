@@ -1,0 +1,102 @@
+# Plain `make` lists the targets. A target passes these on: DATA=tiny|official RECIPE=study|original SEED=N
+# DEVICE=auto|cpu|cuda|mps NPROC=N (processes, by torchrun) RESUME=1, and ARGS="…" for any other option.
+.DEFAULT_GOAL := help
+VENV ?= .venv
+LATEST ?= .venv-latest
+BIN = $(1)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)/$(2)
+PYTHON_IN = $(call BIN,$(1),python)
+PY := $(call PYTHON_IN,$(VENV))
+
+OPTIONS = $(if $(DATA),--data $(DATA)) $(if $(RECIPE),--recipe $(RECIPE)) $(if $(SEED),--seed $(SEED)) \
+  $(if $(DEVICE),--device $(DEVICE)) $(if $(RESUME),--resume) $(ARGS)
+TORCHRUN = $(if $(filter-out 1,$(NPROC)),-m torch.distributed.run --standalone --nproc-per-node=$(NPROC))
+
+##@ Start here
+study: setup ## run every tutorial on its tiny twin, offline, and show a table: the main job
+	@$(PY) -m tutorials.common.study
+
+test: setup ## run all tests and the style check
+	@$(call BIN,$(VENV),ruff) check .
+	@$(call BIN,$(VENV),ruff) format --check .
+	@$(PY) -m pytest -n 2 $(ARGS)
+
+tensorboard: setup ## serve the dashboards of all runs on localhost:6006
+	@$(call BIN,$(VENV),tensorboard) --logdir runs --port $(or $(PORT),6006)
+
+##@ Tutorials
+cifar10: setup ## train a classifier on CIFAR-10
+	@$(PY) $(TORCHRUN) -m tutorials.cifar10 $(OPTIONS)
+
+predict-cifar10: setup ## classify your own picture with the trained net: IMAGE=photo.jpg
+	@$(PY) -m tutorials.cifar10 --image "$(or $(IMAGE),$(error give the picture: make predict-cifar10 IMAGE=photo.jpg))" $(ARGS)
+
+##@ Data
+data-list: setup ## show every data set: present or not, size, licence, used by
+	@$(PY) -m data list
+
+data-%: setup ## download, verify and unpack one data set: data-cifar10, data-names, …
+	@$(PY) -m data fetch $* $(FILES)
+
+##@ Results
+scorecard: setup ## keep the summaries of official runs in docs/results and write the README's table from them
+	@$(PY) -m tutorials.common.scorecard
+
+##@ Upkeep
+setup: $(VENV)/.ready ## build .venv from requirements.lock unless it is current (TORCH=cpu: torch without CUDA)
+
+test-latest: $(LATEST)/.ready ## run the tests with the newest torch, in an environment of its own
+	@$(call PYTHON_IN,$(LATEST)) -m pytest -n 2 $(ARGS)
+
+lint: setup ## mend the style of the code, and say what cannot be mended
+	@$(call BIN,$(VENV),ruff) format .
+	@$(call BIN,$(VENV),ruff) check --fix .
+
+lock: ## write requirements.lock anew from pyproject.toml (needs uv)
+	@uv pip compile pyproject.toml --universal --generate-hashes --all-extras --python-version 3.11 --upgrade \
+	  --no-emit-index-url --no-annotate --custom-compile-command "make lock" --quiet --output-file requirements.lock
+
+clean: ## remove environments and caches; data and runs stay
+	@rm -rf $(VENV) $(LATEST) .pytest_cache .ruff_cache .hypothesis .benchmarks
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help:
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z0-9%-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+
+# --- environments: uv where it is present, else the first Python 3.11 or 3.12 with venv and pip ---
+# $(call CREATE,folder): a fresh virtual environment, or one line that says what is missing.
+define CREATE
+rm -rf $(1); found=; \
+for python in "$(PYTHON)" python3 python3.12 python3.11 python; do \
+  if "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info[:2] not in {(3, 11), (3, 12)})' 2>/dev/null; \
+  then found=$$python; break; fi; \
+done; \
+if command -v uv >/dev/null 2>&1; then uv venv --quiet --python "$${found:-3.12}" $(1); \
+elif [ -n "$$found" ]; then "$$found" -m venv $(1); \
+else echo "setup: needs Python 3.11 or 3.12 with the venv module (Debian: apt install python3-venv), or uv, which gets one. Name yours with PYTHON=/path/to/python." >&2; exit 1; fi
+endef
+# $(call INSTALL,folder): the installer of that environment.
+INSTALL = $$(command -v uv >/dev/null 2>&1 && echo "uv pip install --quiet --python $(call PYTHON_IN,$(1))" \
+  || echo "$(call PYTHON_IN,$(1)) -m pip install --quiet --disable-pip-version-check")
+
+# The CPU builds of torch have other hashes than the lock, and come by uv, which knows where PyTorch keeps them.
+$(VENV)/.ready: requirements.lock
+	@echo "setup: building $(VENV) from requirements.lock (once; 3 GB to download on Linux, see README.md)"
+	@$(call CREATE,$(VENV))
+ifeq ($(TORCH),cpu)
+	@command -v uv >/dev/null 2>&1 || $(PY) -m pip install --quiet --target $(VENV)/uv uv
+	@PATH="$(VENV)/uv/bin:$$PATH" uv pip install --python $(PY) --torch-backend cpu --no-verify-hashes \
+	  --constraint requirements.lock --requirement pyproject.toml --all-extras
+else
+	@$(call INSTALL,$(VENV)) --require-hashes -r requirements.lock
+endif
+	@touch $@
+
+$(LATEST)/.ready: pyproject.toml
+	@echo "setup: building $(LATEST) with the newest packages that pyproject.toml allows"
+	@$(call CREATE,$(LATEST))
+	@$(call INSTALL,$(LATEST)) --upgrade ".[test]"
+	@touch $@
+
+.PHONY: study test tensorboard cifar10 predict-cifar10 data-list scorecard setup test-latest lint lock clean help

@@ -1,0 +1,73 @@
+"""Unpack an archive that came from outside: plain files and folders only, inside the folder, whole or not at all."""
+
+import shutil
+import stat
+import tarfile
+import tempfile
+import time
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from data.errors import StudyError
+
+STALE = 24 * 3600  # seconds after which a killed process's temporary folder is swept away
+
+
+def unpack(archive: Path, members: Mapping[str, str], root: Path) -> None:
+    """Unpack an archive into a fresh folder and move the wanted members into place, whole or not at all.
+
+    Raises StudyError when a member would land outside the folder or is a link or a device.
+    """
+    partial = root / ".partial"
+    partial.mkdir(parents=True, exist_ok=True)
+    for old in partial.iterdir():
+        if time.time() - old.stat().st_mtime > STALE:
+            shutil.rmtree(old, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=partial, ignore_cleanup_errors=True) as folder:
+        tree = Path(folder) / "tree"
+        tree.mkdir()
+        try:
+            extract(archive, tree)
+        except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+            raise StudyError(
+                f"{archive} is no archive that can be unpacked: {error}. Remove it and run again."
+            ) from error
+        for member, target in members.items():
+            move(tree / member, root / target, archive)
+
+
+def move(unpacked: Path, target: Path, archive: Path) -> None:
+    """Rename into place; when another process was first, its result stays."""
+    if not unpacked.exists():
+        raise StudyError(f"{archive} has no {unpacked.name!r}: it is not the archive that was expected. Remove it.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        unpacked.rename(target)
+    except OSError:
+        if not target.exists():
+            raise
+
+
+def extract(archive: Path, folder: Path) -> None:
+    """Extract regular files and folders; anything else, or a path that leaves the folder, stops it all."""
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as file:
+            for info in file.infolist():
+                kind = stat.S_IFMT(info.external_attr >> 16)
+                check_member(archive, info.filename, kind in (0, stat.S_IFREG, stat.S_IFDIR))
+            file.extractall(folder)
+    else:
+        with tarfile.open(archive) as file:
+            for info in file:
+                check_member(archive, info.name, info.isreg() or info.isdir())
+            file.extractall(folder, filter="data")
+
+
+def check_member(archive: Path, name: str, plain: bool) -> None:
+    path = PurePosixPath(name.replace("\\", "/"))
+    if not plain or path.is_absolute() or ".." in path.parts or ":" in (path.parts or ("",))[0]:
+        raise StudyError(
+            f"{archive}: refused to unpack {name!r}: a link, a device or a path outside the folder. "
+            "This is not the official file; remove it."
+        )

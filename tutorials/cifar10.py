@@ -1,0 +1,307 @@
+"""Training a classifier on CIFAR-10: load, define a net, train, save, reload, test, look at the mistakes.
+
+Original: "Training a Classifier", the PyTorch tutorials. Published figures: 81 builds of its page, 2017 to 2019.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor, nn, optim
+from torch.utils.data import Dataset
+from torchmetrics.functional.classification import multiclass_confusion_matrix, multiclass_f1_score
+
+from data import StudyError
+from tutorials.common import checkpoint, figures
+from tutorials.common.options import Options, parse, require
+from tutorials.common.run import Run, one_line_errors
+
+# N batch, 3 colour channels of 32 x 32 pixels, 10 classes
+
+
+@dataclass
+class Cifar10Options(Options):
+    """Training a classifier on CIFAR-10."""
+
+    batch_size: int = 4
+    """Images in a step, over all processes together."""
+    lr: float = 1e-3
+    """Learning rate; with --one-cycle, its peak."""
+    momentum: float = 0.9
+    """Momentum of SGD."""
+    weight_decay: float = 0.0
+    """L2 penalty of SGD."""
+    one_cycle: bool = False
+    """Raise the learning rate to --lr, then lower it to nothing, over the whole run (L. N. Smith, 2018)."""
+    flip: bool = False
+    """Mirror half of the training images, another half in every epoch."""
+    val_size: int = 0
+    """Training images, of 50,000, held out to choose the best epoch by (of the twin, as large a share)."""
+    width: int = 6
+    """Filters of the first convolution: the original's exercise in wider nets."""
+    image: Path | None = None
+    """Do not train: classify this picture, with the saved net of --run-dir or else the newest one."""
+
+    def check(self) -> None:
+        super().check()
+        require(self.batch_size >= 1, f"--batch-size must be at least 1, not {self.batch_size}")
+        require(self.lr > 0, f"--lr must be positive, not {self.lr}")
+        require(0 <= self.momentum < 1, f"--momentum must lie in [0, 1), not {self.momentum}")
+        require(self.weight_decay >= 0, f"--weight-decay must not be negative, and is {self.weight_decay}")
+        require(0 <= self.val_size < 50_000, f"--val-size must lie in 0..49999, not {self.val_size}")
+        require(self.width >= 1, f"--width must be at least 1, not {self.width}")
+
+
+RECIPES = {
+    "original": dict(epochs=2, log_every=2000),
+    "study": dict(epochs=14, batch_size=128, lr=0.05, weight_decay=5e-4, one_cycle=True, flip=True, val_size=5000),
+}
+PUBLISHED = {"test/accuracy": 0.539}  # standard deviation 0.016
+CHANCE = {"test/accuracy": 0.1, "test/macro_f1": 0.1}
+
+
+def main() -> None:
+    options = parse(Cifar10Options, RECIPES)
+    if options.image:
+        return classify(options.image, options.run_dir)
+    with Run("cifar10", options) as run:
+        trainset, valset, testset = load_images(run)
+        show_training_images(run, trainset)
+        net = run.distribute(Net(options.width))
+        train(run, net, trainset, valset)
+        net = load_net(run.folder / "best.safetensors")[0].to(run.device)
+        predict_one_batch(run, net, testset)
+        test(run, net, testset)
+
+
+# 1. Load and normalise CIFAR-10
+
+
+def normalise(images: np.ndarray) -> Tensor:
+    """Pixels from 0..255 to -1..1."""
+    return (torch.from_numpy(images) / 255 - 0.5) / 0.5
+
+
+class Images(Dataset):
+    """Normalised images (N, 3, 32, 32) and labels (N,), all in memory: a batch is one gather, not N calls."""
+
+    def __init__(
+        self, images: np.ndarray, labels: np.ndarray, classes: Sequence[str], flip: bool = False, seed: int = 0
+    ) -> None:
+        self.images = normalise(images)
+        self.labels = torch.from_numpy(labels)
+        self.classes, self.flip, self.seed = classes, flip, seed
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw which images are mirrored: it depends on seed and epoch alone, so that every process agrees on it."""
+        generator = torch.Generator().manual_seed(1000 * self.seed + epoch)
+        self.flipped = torch.rand(len(self), generator=generator) < 0.5
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
+        images = self.images[indices]
+        if self.flip:
+            flipped = self.flipped[indices]
+            images[flipped] = images[flipped].flip(-1)
+        return images, self.labels[indices]
+
+
+def as_it_is(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Images hands out whole batches: nothing is left to collate."""
+    return batch
+
+
+def load_images(run: Run) -> tuple[Images, Images | None, Images]:
+    """Training, validation (unless --val-size is 0) and test images; who is held out follows from the seed."""
+    pictures, options = run.load_data("cifar10"), run.options
+    order = np.random.default_rng(options.seed).permutation(len(pictures.train_labels))
+    held_out, kept = np.split(order, [len(order) * options.val_size // 50_000])
+    images, labels, classes = pictures.train_images, pictures.train_labels, pictures.classes
+    trainset = Images(images[kept], labels[kept], classes, options.flip, options.seed)
+    valset = Images(images[held_out], labels[held_out], classes) if len(held_out) else None
+    return trainset, valset, Images(pictures.test_images, pictures.test_labels, classes)
+
+
+def viewable(images: Tensor) -> np.ndarray:
+    """Normalised images (N, 3, 32, 32) as pictures (N, 32, 32, 3) in 0..1."""
+    return (images * 0.5 + 0.5).permute(0, 2, 3, 1).numpy()
+
+
+def show_training_images(run: Run, trainset: Images) -> None:
+    titles = [trainset.classes[label] for label in trainset.labels[:32]]
+    run.figure("training_images", figures.image_grid(viewable(trainset.images[:32]), titles))
+
+
+# 2. Define a convolutional neural network
+
+
+class Net(nn.Module):
+    """Two convolutions with pooling, three linear layers; 62,006 parameters when width is 6."""
+
+    def __init__(self, width: int = 6) -> None:
+        super().__init__()
+        self.width = width
+        self.conv1 = nn.Conv2d(3, width, 5)
+        self.pool = nn.MaxPool2d(2, 2)
+        self.conv2 = nn.Conv2d(width, 16, 5)
+        self.fc1 = nn.Linear(16 * 5 * 5, 120)
+        self.fc2 = nn.Linear(120, 84)
+        self.fc3 = nn.Linear(84, 10)
+
+    def features(self, x: Tensor) -> Tensor:
+        # The original pools after the ReLU. Both keep the order of numbers, so this is the same function with the
+        # same gradients, and the ReLU has a quarter of the work.
+        x = F.relu(self.pool(self.conv1(x)))  # (N, width, 14, 14)
+        x = F.relu(self.pool(self.conv2(x)))  # (N, 16, 5, 5)
+        x = F.relu(self.fc1(x.flatten(1)))  # (N, 120)
+        return F.relu(self.fc2(x))  # (N, 84)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc3(self.features(x))  # (N, 10) scores
+
+
+# 3. Define a loss function and optimizer, 4. train the network and save it
+
+
+def train(run: Run, net: nn.Module, trainset: Images, valset: Images | None) -> None:
+    """Train for all epochs; keep the weights that are best on the validation images, or without any, the last."""
+    options = run.options
+    trainloader = run.loader(trainset, options.batch_size, shuffle=True, collate_fn=as_it_is)
+    criterion = nn.CrossEntropyLoss()
+    optimizer = optim.SGD(
+        net.parameters(), options.lr, options.momentum, weight_decay=options.weight_decay, nesterov=options.one_cycle
+    )
+    schedule = one_cycle(options.epochs * len(trainloader)) if options.one_cycle else lambda step: 1.0
+    scheduler = optim.lr_scheduler.LambdaLR(optimizer, schedule)
+    run.track(net=net, optimizer=optimizer, scheduler=scheduler)
+    for epoch in run.epochs():
+        net.train()
+        for images, labels in run.batches(trainloader):
+            optimizer.zero_grad()
+            scores = net(images)
+            loss = criterion(scores, labels)
+            loss.backward()
+            optimizer.step()
+            scheduler.step()
+            run.log("train", loss=loss, accuracy=(scores.argmax(1) == labels).float().mean())
+        run.histograms()
+        if valset:
+            scores = predict(run, net, valset)
+            accuracy = (scores.argmax(1) == valset.labels).float().mean()
+            run.log("val", loss=criterion(scores, valset.labels), accuracy=accuracy)
+        run.keep_best(float(accuracy) if valset else epoch, classes=trainset.classes)
+
+
+def one_cycle(steps: int, rise: float = 0.2) -> Callable[[int], float]:
+    """The share of the peak learning rate at each step: straight up for `rise` of the steps, then down to 0."""
+    return lambda step: min(step / (rise * steps), (steps - step) / ((1 - rise) * steps))
+
+
+@torch.no_grad()
+def predict(run: Run, net: nn.Module, dataset: Images) -> Tensor:
+    """Scores (N, 10) of all images, in order, on the CPU."""
+    net.eval()
+    loader = run.loader(dataset, batch_size=1000, collate_fn=as_it_is)
+    return run.gather(torch.cat([net(images) for images, _ in run.each(loader)]), len(dataset)).cpu()
+
+
+def load_net(path: Path) -> tuple[Net, Sequence[str]]:
+    """The net that a run saved, on the CPU, and the names of its classes."""
+    state = checkpoint.load(path)
+    about = state.pop("about")
+    net = Net(about["options"]["width"])
+    net.load_state_dict(state)
+    return net.eval(), about["classes"]
+
+
+# 5. Test the network on the test data
+
+
+def predict_one_batch(run: Run, net: Net, testset: Images) -> None:
+    """Ground truth and prediction of the first four test images."""
+    with torch.no_grad():
+        predicted = net(testset.images[:4].to(run.device)).argmax(1).tolist()
+    classes = testset.classes
+    pairs = [
+        (classes[true], classes[guess]) for true, guess in zip(testset.labels[:4].tolist(), predicted, strict=True)
+    ]
+    run.say("ground truth: " + " ".join(true for true, _ in pairs))
+    run.say("predicted:    " + " ".join(guess for _, guess in pairs))
+    titles = [f"true: {true}\npredicted: {guess}" for true, guess in pairs]
+    run.figure("test_batch", figures.image_grid(viewable(testset.images[:4]), titles))
+
+
+def test(run: Run, net: Net, testset: Images) -> None:
+    """Accuracy overall and for each class; figures and dashboard; the run's summary."""
+    scores, labels, classes = predict(run, net, testset), testset.labels, testset.classes
+    matrix = multiclass_confusion_matrix(scores, labels, num_classes=10).numpy()
+    metrics = {
+        "test/accuracy": matrix.trace() / matrix.sum(),
+        "test/macro_f1": float(multiclass_f1_score(scores, labels, num_classes=10, average="macro")),
+        "test/loss": float(F.cross_entropy(scores, labels)),
+    }
+    recall = matrix.diagonal() / matrix.sum(1)
+    for name, share in zip(classes, recall, strict=True):
+        run.say(f"accuracy for class {name:5s} is {100 * share:.1f} %")
+    if run.journal:
+        run.figure("curves", figures.curves(run.folder / "metrics.jsonl"))
+        run.figure("confusion", figures.confusion(matrix, classes))
+        run.figure("class_accuracy", figures.bars(recall, classes, "test accuracy", metrics["test/accuracy"], "all"))
+        run.figure("filters", figures.filters(net.conv1.weight.detach().cpu().numpy()))
+        run.figure("mistakes", most_confident_mistakes(testset, scores))
+        run.journal.graph(net, testset.images[:1].to(run.device))
+        run.journal.pr_curves(labels.numpy(), scores.softmax(1).numpy(), classes, run.step)
+        show_embedding(run, net, testset)
+    run.finish(metrics, PUBLISHED if run.options.data == "official" else {}, CHANCE)
+
+
+def most_confident_mistakes(testset: Images, scores: Tensor, count: int = 24) -> figures.Figure:
+    """The wrongly classified test images of which the net was surest."""
+    confidence, predicted = scores.softmax(1).max(1)
+    confidence[predicted == testset.labels] = 0
+    classes = testset.classes
+    worst = confidence.argsort(descending=True)[: min(count, int((confidence > 0).sum()))]
+    titles = [f"{classes[testset.labels[i]]}\nas {classes[predicted[i]]} {confidence[i]:.0%}" for i in worst]
+    return figures.image_grid(viewable(testset.images[worst]), titles)
+
+
+@torch.no_grad()
+def show_embedding(run: Run, net: Net, testset: Images, count: int = 1000) -> None:
+    """The last hidden layer of some test images, for the projector."""
+    images = testset.images[:count]
+    labels = [testset.classes[label] for label in testset.labels[:count]]
+    run.journal.embedding(
+        "last_hidden_layer", net.features(images.to(run.device)), labels, images * 0.5 + 0.5, run.step
+    )
+
+
+# Your own picture
+
+
+def classify(picture: Path, folder: Path | None) -> None:
+    """Print the three likeliest classes of any picture, with the saved net of a run folder."""
+    with one_line_errors():
+        path = checkpoint.find_best("cifar10", folder)
+        net, classes = load_net(path)
+        try:
+            with Image.open(picture) as file:
+                image = ImageOps.fit(ImageOps.exif_transpose(file).convert("RGB"), (32, 32), Image.Resampling.BOX)
+        except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+            raise StudyError(
+                f"--image {picture}: not a picture that can be read ({error}). Give a JPEG or PNG file."
+            ) from None
+        with torch.no_grad():
+            shares, order = net(normalise(np.array(image).transpose(2, 0, 1)[None]))[0].softmax(0).sort(descending=True)
+        print(f"{picture}, by the net of {path}:")
+        for share, label in list(zip(shares, order, strict=True))[:3]:
+            print(f"  {share:6.1%}  {classes[label]}")
+
+
+if __name__ == "__main__":
+    main()

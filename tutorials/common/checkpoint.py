@@ -1,0 +1,154 @@
+"""Checkpoints: one safetensors file each, all but tensors as JSON in its header. Loading runs no code."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+
+from data import StudyError
+
+NAMES = ("last", "previous")
+
+
+class BrokenCheckpointError(StudyError):
+    """A checkpoint that cannot be read whole."""
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file that is either there whole or not there, even when the power fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    with part.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def save(path: Path, tree: Mapping[str, Any], keep_previous: bool = False) -> None:
+    """Write a tree of dicts, lists, tuples, numbers, strings, arrays and tensors; with `keep_previous`, keep the file
+    that was there as `previous.safetensors` beside it."""
+    tensors: dict[str, torch.Tensor] = {}
+    body = json.dumps(flatten(tree, "", tensors))
+    metadata = {"tree": body, "digest": digest(body, tensors)}
+    content = safetensors.torch.save(tensors, metadata)
+    if keep_previous and path.exists():
+        path.replace(path.with_name("previous.safetensors"))
+    write_atomic(path, content)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read what `save` wrote, on the CPU; raises BrokenCheckpointError when the file is cut short or altered."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+        body = metadata["tree"]
+        if metadata["digest"] != digest(body, tensors):
+            raise BrokenCheckpointError(f"{path}: its content does not match its checksum")
+        return unflatten(json.loads(body), tensors)
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise BrokenCheckpointError(f"{path}: cut short or no checkpoint of this repository ({error})") from error
+
+
+def find(folder: Path, identity: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, Any] | None:
+    """The newest readable checkpoint of a run folder, or None when there is none at all.
+
+    Raises StudyError when all are broken, or when it belongs to a run of other options.
+    """
+    broken = []
+    for path in (folder / f"{name}.safetensors" for name in NAMES):
+        if not path.exists():
+            continue
+        try:
+            state = load(path)
+        except BrokenCheckpointError as error:
+            broken.append(str(error))
+            continue
+        if broken or path.stem != NAMES[0]:
+            say(
+                f"{'; '.join(broken) or f'{folder} has no last checkpoint'}. Continuing from the one before it, {path}."
+            )
+        check_identity(path, state["identity"], identity)
+        return state
+    if broken:
+        raise StudyError("\n".join(broken) + "\nNo checkpoint is left to continue from. Run again without --resume.")
+    say(f"{folder}: no checkpoint yet; starting from the beginning")
+    return None
+
+
+def find_best(name: str, folder: Path | None = None, runs: Path = Path("runs")) -> Path:
+    """The best weights of a run folder; without one, the newest of a tutorial, on official data if there are any."""
+    if folder:
+        found = [folder / "best.safetensors"]
+    else:
+        newest = sorted(runs.glob(f"{name}-*/best.safetensors"), key=lambda path: path.stat().st_mtime)
+        found = [path for path in newest if "-official-" in path.parent.name] or newest
+    if not found or not found[-1].exists():
+        where = folder or runs / f"{name}-…"
+        raise StudyError(
+            f"{where}: there is no saved net (best.safetensors). Train one first: make {name} DATA=official"
+        )
+    return found[-1]
+
+
+def check_identity(path: Path, saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Refuse to continue a run under other options."""
+    differing = [name for name in {**saved, **wanted} if saved.get(name) != wanted.get(name)]
+    if differing:
+        told = "\n".join(f"  {name}: {saved.get(name)} in the checkpoint, {wanted.get(name)} now" for name in differing)
+        raise StudyError(
+            f"{path} belongs to a run of other options:\n{told}\nGive the same options to continue it, or "
+            "leave out --resume to start anew."
+        )
+
+
+def digest(body: str, tensors: Mapping[str, torch.Tensor]) -> str:
+    """A checksum over everything in the file: a copy that was cut and padded has the right length."""
+    total = hashlib.sha256(body.encode())
+    for key in sorted(tensors):
+        total.update(key.encode())
+        total.update(tensors[key].contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()
+
+
+def flatten(node: Any, path: str, tensors: dict[str, torch.Tensor]) -> Any:
+    """The JSON form of a tree; tensors go into `tensors` under their path."""
+    if isinstance(node, np.ndarray):
+        return {"array": flatten(torch.from_numpy(node.astype(np.int64)), path, tensors), "dtype": str(node.dtype)}
+    if isinstance(node, torch.Tensor):
+        tensors[path] = node.detach().cpu().clone().contiguous()  # a copy: two names may share one storage
+        return {"tensor": path}
+    if isinstance(node, Mapping):
+        return {
+            "dict": [
+                [key, flatten(value, f"{path}/{key}" if path else str(key), tensors)] for key, value in node.items()
+            ]
+        }
+    if isinstance(node, list | tuple):
+        return {type(node).__name__: [flatten(value, f"{path}/{place}", tensors) for place, value in enumerate(node)]}
+    if node is None or isinstance(node, bool | int | float | str):
+        return node
+    raise TypeError(f"checkpoint: cannot keep {path}, a {type(node).__name__}")
+
+
+def unflatten(node: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
+    """The inverse of `flatten`."""
+    if not isinstance(node, dict):
+        return node
+    if "array" in node:
+        return unflatten(node["array"], tensors).numpy().astype(node["dtype"])
+    kind, value = next(iter(node.items()))
+    if kind == "tensor":
+        return tensors[value]
+    if kind == "dict":
+        return {key: unflatten(child, tensors) for key, child in value}
+    children = [unflatten(child, tensors) for child in value]
+    return tuple(children) if kind == "tuple" else children

@@ -1,0 +1,113 @@
+"""Plots as pure functions from data to a matplotlib Figure; the journal saves and shows them."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+TRAIN, VAL, NEUTRAL = "#0072B2", "#D55E00", "#666666"  # from Okabe and Ito's colour-blind safe palette
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of so many inches, laid out so that no label is cut."""
+    return Figure(figsize=(width, height), dpi=120, layout="constrained")
+
+
+def tidy(axes: Axes, xlabel: str, ylabel: str) -> None:
+    """Name the axes and take the ink away that says nothing."""
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25)
+    axes.set_axisbelow(True)
+
+
+def image_grid(images: np.ndarray, titles: Sequence[str], columns: int = 8, size: float = 1.3) -> Figure:
+    """Pictures (N, H, W, 3), uint8 or 0..1, `size` inches wide, with a title above each."""
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    lines = max(title.count("\n") + 1 for title in titles)
+    figure = new_figure(columns * size, rows * (size + 0.16 * lines))
+    places = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes in places:
+        axes.axis("off")
+    for axes, image, title in zip(places, images, titles, strict=False):
+        axes.imshow(image, interpolation="nearest")
+        axes.set_title(title, fontsize=8, pad=3)
+    return figure
+
+
+def read_curves(record: Path) -> dict[str, tuple[list[int], list[float]]]:
+    """Steps and values of every tag in a `metrics.jsonl`."""
+    tags: dict[str, tuple[list[int], list[float]]] = {}
+    for line in map(json.loads, record.read_text().splitlines()):
+        for tag in line.keys() - {"step", "epoch", "seconds"}:
+            steps, values = tags.setdefault(tag, ([], []))
+            steps.append(line["step"])
+            values.append(line[tag])
+    return tags
+
+
+def curves(record: Path, metric: str = "accuracy") -> Figure:
+    """Training and validation loss, the metric, and the learning rate, against the step."""
+    tags = read_curves(record)
+    figure = new_figure(11, 3.2)
+    loss, score, rate = figure.subplots(1, 3)
+    for axes, name, label in ((loss, "loss", "cross-entropy (nats)"), (score, metric, metric)):
+        for split, colour in (("train", TRAIN), ("val", VAL)):
+            if f"{name}/{split}" in tags:
+                steps, values = tags[f"{name}/{split}"]
+                axes.plot(steps, values, color=colour, label=split, marker="o" if len(steps) < 40 else "", ms=3)
+        tidy(axes, "step", label)
+        axes.legend(frameon=False)
+    rate.plot(*tags["lr"], color=NEUTRAL)
+    rate.set_ylim(bottom=0)
+    tidy(rate, "step", "learning rate")
+    return figure
+
+
+def confusion(matrix: np.ndarray, classes: Sequence[str]) -> Figure:
+    """A confusion matrix (C, C) of counts, true classes in rows; cells show the percentage of their row."""
+    share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    figure = new_figure(0.55 * len(classes) + 1.8, 0.5 * len(classes) + 1.2)
+    axes = figure.subplots()
+    picture = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), value in np.ndenumerate(share):
+        if value >= 0.005:
+            axes.text(
+                column,
+                row,
+                f"{100 * value:.0f}",
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if value > 0.5 else "black",
+            )
+    axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
+    axes.set_yticks(range(len(classes)), classes)
+    axes.set(xlabel="predicted class", ylabel="true class")
+    figure.colorbar(picture, label="share of the true class", shrink=0.8)
+    return figure
+
+
+def bars(values: Sequence[float], names: Sequence[str], label: str, line: float, line_name: str) -> Figure:
+    """One horizontal bar for each name, and a line to compare them with (the mean, or chance)."""
+    figure = new_figure(6, 0.32 * len(names) + 1)
+    axes = figure.subplots()
+    drawn = axes.barh(names, values, color=TRAIN)
+    axes.bar_label(drawn, [f"{value:.2f}" for value in values], padding=3, fontsize=8)
+    axes.axvline(line, color=VAL, linestyle="--", label=f"{line_name} {line:.2f}")
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.02)
+    tidy(axes, label, "")
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def filters(weights: np.ndarray) -> Figure:
+    """First-layer filters (F, 3, H, W) as colour pictures, each stretched to the full range."""
+    low, high = (extreme(weights, axis=(1, 2, 3), keepdims=True) for extreme in (np.min, np.max))
+    stretched = (weights - low) / np.maximum(high - low, 1e-12)
+    return image_grid(stretched.transpose(0, 2, 3, 1), [f"filter {number}" for number in range(len(weights))])

@@ -1,0 +1,123 @@
+"""What a run tells: `metrics.jsonl` is the record; TensorBoard, the figures and the console are views of it."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import nn
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
+from tqdm import tqdm
+
+
+class Journal:
+    """The writer of one run folder; `size` cuts its record back to what it held at the resumed checkpoint."""
+
+    def __init__(self, folder: Path, step: int = 0, size: int = 0) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.record = (folder / "metrics.jsonl").open("ab")
+        self.record.truncate(size)
+        # TensorBoard drops the points that the cut off steps had already written.
+        self.writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
+
+    def scalars(self, values: Mapping[str, float], step: int, epoch: int, seconds: float) -> None:
+        """Write one line of the record, and its points on the dashboard."""
+        line = {"step": step, "epoch": epoch, "seconds": round(seconds, 3), **values}
+        self.record.write(json.dumps(line).encode() + b"\n")
+        self.record.flush()
+        for tag, value in values.items():
+            self.writer.add_scalar(tag, value, step)
+
+    def size(self) -> int:
+        """Bytes of the record so far."""
+        return os.fstat(self.record.fileno()).st_size
+
+    def figure(self, name: str, figure: Figure, step: int) -> None:
+        """Save `figures/<name>.png` and show it on the dashboard."""
+        path = self.folder / "figures" / f"{name}.png"
+        path.parent.mkdir(exist_ok=True)
+        figure.savefig(path)
+        self.writer.add_figure(f"figures/{name}", figure, step)
+
+    def histograms(self, net: nn.Module, step: int) -> None:
+        """Distributions of every weight and of its last gradient."""
+        for name, weight in net.named_parameters():
+            self.writer.add_histogram(f"weights/{name}", weight.detach(), step)
+            if weight.grad is not None:
+                self.writer.add_histogram(f"gradients/{name}", weight.grad, step)
+
+    def graph(self, net: nn.Module, example: torch.Tensor) -> None:
+        """The net's graph, traced on one example."""
+        self.writer.add_graph(net, example)
+
+    def pr_curves(self, labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str], step: int) -> None:
+        """One precision-recall curve for each class; `probabilities` is (N, C)."""
+        for number, name in enumerate(classes):
+            self.writer.add_pr_curve(f"pr/{name}", labels == number, probabilities[:, number], step)
+
+    def embedding(
+        self, name: str, vectors: torch.Tensor, labels: Sequence[str], images: torch.Tensor | None, step: int
+    ) -> None:
+        """Vectors (N, D) for the projector, with labels and thumbnails (N, 3, H, W) in 0..1."""
+        self.writer.add_embedding(vectors, metadata=list(labels), label_img=images, tag=name, global_step=step)
+
+    def hparams(self, options: Mapping[str, Any], metrics: Mapping[str, float], step: int) -> None:
+        """One row of the dashboard's table of options and results."""
+        row = {name: value for name, value in options.items() if isinstance(value, bool | int | float | str)}
+        for summary in hparams(row, dict(metrics)):
+            self.writer.file_writer.add_summary(summary)
+        for tag, value in metrics.items():
+            self.writer.add_scalar(tag, value, step)
+
+    def close(self) -> None:
+        self.record.close()
+        self.writer.close()
+
+
+class Window:
+    """Training values of the steps since the curve's last point, kept as tensors so that no step waits for them."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, list[torch.Tensor]] = {}
+
+    def add(self, values: Mapping[str, float | torch.Tensor]) -> None:
+        for name, value in values.items():
+            self.values.setdefault(name, []).append(torch.as_tensor(value).detach())
+
+    def clear(self) -> None:
+        self.values = {}
+
+    def stacked(self) -> torch.Tensor:
+        """(metrics, steps) float64."""
+        return torch.stack([torch.stack(values).double().cpu() for values in self.values.values()])
+
+    def means(self, over_processes: Callable[[torch.Tensor], torch.Tensor]) -> dict[str, float]:
+        """Each value's mean over the window and over the processes."""
+        return dict(zip(self.values, over_processes(self.stacked().mean(1)).tolist(), strict=True))
+
+    def first_not_finite(self, over_processes: Callable[[torch.Tensor], torch.Tensor]) -> int | None:
+        """How many steps ago a value was NaN or infinite in any process, or None."""
+        if not self.values:
+            return None
+        bad = ~over_processes(self.stacked()).isfinite().all(0)
+        return len(bad) - 1 - int(bad.int().argmax()) if bad.any() else None
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        return {name: torch.stack(values) for name, values in self.values.items()}
+
+    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
+        self.values = {name: list(values) for name, values in state.items()}
+
+
+def say(text: str, error: bool = False) -> None:
+    """Print a line without tearing a progress bar."""
+    stream = sys.stderr if error else sys.stdout
+    tqdm.write(text, file=stream)
+    stream.flush()

@@ -1,0 +1,95 @@
+"""The command line of every tutorial: a dataclass, read by tyro; a field's docstring is its help."""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import tyro
+
+from data import default_root
+
+
+@dataclass
+class Options:
+    """What every tutorial takes; a tutorial's own dataclass adds to it."""
+
+    data: Literal["tiny", "official"] = "tiny"
+    """The generated twin (seconds, no network), or the real data (downloaded when missing)."""
+    recipe: Literal["study", "original"] = "study"
+    """The better edition, or the published protocol. It sets the defaults of the options below."""
+    seed: int = 0
+    """Everything random follows from it."""
+    epochs: int = 1
+    """Passes over the training data."""
+    data_root: Path = field(default_factory=default_root)
+    """Where data sets lie. Default: STUDY_DATA of the environment, else data/cache."""
+    run_dir: Path | None = None
+    """Where the run is written. Default: runs/NAME-DATA-RECIPE-seedN."""
+    resume: bool = False
+    """Continue the run in that folder from its last checkpoint."""
+    save_every: float = 30.0
+    """Seconds of training between checkpoints: the most that a power cut can cost."""
+    log_every: int = 50
+    """Steps over which the training loss is averaged for each point of the curve."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to compute; auto takes a GPU when there is one."""
+    threads: int = 0
+    """CPU threads of each process; 0 leaves it to torch."""
+
+    def check(self) -> None:
+        """Raise ValueError, naming the option, for a value that cannot work."""
+        for name in ("epochs", "log_every"):
+            require(
+                getattr(self, name) >= 1, f"--{name.replace('_', '-')} must be at least 1, not {getattr(self, name)}"
+            )
+        require(self.save_every >= 0, f"--save-every must be at least 0 seconds, not {self.save_every}")
+        require(self.threads >= 0, f"--threads must be at least 0, not {self.threads}")
+        require(0 <= self.seed < 2**31, f"--seed must lie in 0..2147483647, not {self.seed}")
+
+
+# Options that say where and how a run is kept or computed; all others decide what it computes, and a checkpoint
+# continues only under the same ones.
+KEEPING = {"data_root", "run_dir", "resume", "save_every", "device", "threads"}
+
+AnyOptions = TypeVar("AnyOptions", bound=Options)
+
+
+def require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+def parse(
+    kind: type[AnyOptions], recipes: Mapping[str, Mapping[str, Any]], argv: Sequence[str] | None = None
+) -> AnyOptions:
+    """Read the command line into `kind`; the chosen recipe gives the defaults. A wrong option exits with 2."""
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--recipe", default="study")
+    recipe = first.parse_known_args(argv)[0].recipe
+    options = tyro.cli(
+        kind,
+        args=argv,
+        default=kind(**recipes.get(recipe, {})),
+        description=kind.__doc__,
+        config=(tyro.conf.OmitSubcommandPrefixes,),
+    )
+    try:
+        options.check()
+    except ValueError as error:
+        print(f"{Path(sys.argv[0]).stem}: {error}. See --help.", file=sys.stderr)
+        raise SystemExit(2) from None
+    return options
+
+
+def deciding(options: Options) -> dict[str, Any]:
+    """The options that decide what a run computes."""
+    return {name: value for name, value in as_plain(options).items() if name not in KEEPING}
+
+
+def as_plain(options: Options) -> dict[str, Any]:
+    """The options as JSON takes them."""
+    values = {field.name: getattr(options, field.name) for field in fields(options)}
+    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}

@@ -1,0 +1,331 @@
+"""A run: loop control, resume and record. Forward, loss, backward and step stay in the tutorial."""
+
+import errno
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+import data
+from data import StudyError
+from tutorials.common import checkpoint, summary
+from tutorials.common.device import Device, get_random_states, launch_command, set_random_states, unwrap
+from tutorials.common.journal import Journal, Window, say
+from tutorials.common.options import Options, deciding
+from tutorials.common.stopping import Stopping
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """What the user can mend ends the program in one line and exit code 1 (inside a `Run`, the run does this)."""
+    try:
+        yield
+    except StudyError as error:
+        say(str(error), error=True)
+        raise SystemExit(1) from None
+
+
+# Failures of the machine, not of the program: one line tells all.
+MENDABLE = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.EFBIG,
+}
+
+
+class Run:
+    """One run of one tutorial: inside `with`, `track` what it must remember, then go through `epochs` and `batches`.
+
+    A run that is interrupted, killed or unplugged goes on with `--resume` from its last checkpoint, to the same bits
+    on a CPU. What the user can mend ends in one line and exit code 1, an interruption in 128 + the signal.
+    """
+
+    def __init__(self, name: str, options: Options) -> None:
+        self.name, self.options = name, options
+        self.folder = options.run_dir or Path("runs") / f"{name}-{options.data}-{options.recipe}-seed{options.seed}"
+        self.is_main = True
+        self.epoch = self.batch = self.step = 0  # epochs done; batches begun in this one; steps begun in all
+        self.seconds = 0.0  # spent in training steps, without validation
+        self.best_score: float | None = None
+        self.tracked: dict[str, Any] = {}
+        self.window = Window()
+        self.epoch_start: dict[str, Any] = {}  # random states before the epoch's first batch was drawn
+        self.passed_over = 0  # batches that a resumed epoch has already seen
+        self.resumed: dict[str, Any] | None = None
+        self.journal: Journal | None = None
+        self.stopping = Stopping()
+        self.lock = summary.FolderLock(self.folder)
+        self.saved_at = self.started = time.monotonic()
+
+    def __enter__(self) -> "Run":
+        try:
+            self.place = Device(self.options.device, self.options.seed, self.options.threads)
+            self.device, self.is_main = self.place.torch, self.place.is_main
+            if self.is_main:
+                self.lock.acquire()
+            if self.options.resume:
+                self.resumed = checkpoint.find(self.folder, self.identity(), self.say)
+            elif self.is_main:
+                summary.move_aside(self.folder, self.say)
+            if self.is_main:
+                state = self.resumed or {"step": 0, "journal_size": 0}
+                self.journal = Journal(self.folder, state["step"], state["journal_size"])
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        self.stopping.ignore()
+        if self.journal:
+            self.journal.close()
+        self.lock.release()
+        if isinstance(error, KeyboardInterrupt):
+            self.leave(f"stopped at step {self.step}. {self.how_to_continue()}", self.stopping.exit_code)
+        if isinstance(error, StudyError):
+            self.leave(str(error), 1)
+        if isinstance(error, OSError) and error.errno in MENDABLE:
+            self.leave(
+                f"{self.name}: cannot write {error.filename or self.folder}: {error.strerror}. Make room, or "
+                f"choose another folder with --run-dir. {self.how_to_continue()}",
+                1,
+            )
+        if error is None:
+            self.place.close()
+
+    def leave(self, message: str, code: int) -> None:
+        """End the program with one message."""
+        if self.is_main:
+            say(message.rstrip(), error=True)
+        raise SystemExit(code)
+
+    def say(self, text: str) -> None:
+        """Print a line, once for all processes."""
+        if self.is_main:
+            say(text)
+
+    def how_to_continue(self) -> str:
+        """The command that goes on from the last checkpoint, when there is one."""
+        if not any((self.folder / f"{name}.safetensors").exists() for name in checkpoint.NAMES):
+            return ""
+        return f"To continue: {launch_command()} --resume".replace(" --resume --resume", " --resume")
+
+    def identity(self) -> dict[str, Any]:
+        """What a checkpoint must share with the run that continues it."""
+        return {"tutorial": self.name, "processes": self.place.world_size, **deciding(self.options)}
+
+    # --- what the tutorial asks of its run ------------------------------------------------------------------------
+
+    def load_data(self, name: str) -> Any:
+        """The data set that `--data` chose; under torchrun the first process downloads while the others wait."""
+        with self.place.main_first():
+            return data.load(name, self.options.data, self.options.data_root)
+
+    def loader(self, dataset: Dataset, batch_size: int, shuffle: bool = False, **kwargs: Any) -> DataLoader:
+        """A DataLoader of this process's share of every batch of `batch_size` samples (see `Device.loader`)."""
+        return self.place.loader(dataset, batch_size, shuffle, self.options.seed, **kwargs)
+
+    def distribute(self, net: nn.Module) -> nn.Module:
+        """The net on the run's device; under torchrun, with its gradients averaged over the processes."""
+        return self.place.distribute(net)
+
+    def track(self, **objects: Any) -> None:
+        """Put what has a state (`net=`, `optimizer=`, …) under the checkpoint's care; restore it on resume."""
+        self.tracked.update(objects)
+        if self.resumed:
+            for name, thing in objects.items():
+                unwrap(thing).load_state_dict(self.resumed["tracked"][name])
+
+    def epochs(self) -> Iterator[int]:
+        """The numbers of the epochs still to do; saves on the way and at the end."""
+        if self.resumed:
+            self.restore(self.resumed)
+        self.stopping.listen()
+        for number in range(self.epoch, self.options.epochs):
+            yield number
+            self.epoch, self.batch = number + 1, 0
+            self.save_if_due()
+        self.flush()
+        self.save()
+        self.stopping.ignore()
+
+    def batches(self, loader: DataLoader) -> Iterator[Any]:
+        """The epoch's batches on the device, one training step each; on resume, those already done are passed over."""
+        for part in (loader.sampler, loader.dataset):
+            if hasattr(part, "set_epoch"):
+                part.set_epoch(self.epoch)
+        done, self.passed_over = self.passed_over, 0
+        if self.batch != done:
+            raise RuntimeError("run.batches can be gone through once in an epoch; use run.each for evaluation")
+        now = get_random_states()
+        if done:  # draw again what was drawn, from the same state, so that any loader comes to the same place
+            set_random_states(self.epoch_start)
+        self.epoch_start = get_random_states()
+        batches = iter(loader)
+        for _ in range(done):
+            next(batches)
+        if done:
+            set_random_states(now)
+        with tqdm(
+            total=len(loader),
+            initial=done,
+            unit="batch",
+            leave=False,
+            disable=None if self.is_main else True,
+            desc=f"epoch {self.epoch + 1}/{self.options.epochs}",
+        ) as bar:
+            since = time.perf_counter()
+            for batch in batches:
+                self.step, self.batch = self.step + 1, self.batch + 1
+                yield self.to_device(batch)
+                self.seconds += time.perf_counter() - since
+                bar.update()
+                self.save_if_due()
+                since = time.perf_counter()
+
+    def each(self, loader: DataLoader) -> Iterator[Any]:
+        """A loader's batches on the device, for evaluation: nothing is counted or saved."""
+        return (self.to_device(batch) for batch in loader)
+
+    def gather(self, rows: torch.Tensor, total: int) -> torch.Tensor:
+        """Rows computed over an unshuffled `loader` by all processes, in the data set's order: (total, ...)."""
+        return self.place.gather(rows, total)
+
+    def log(self, split: str, **values: float | torch.Tensor) -> None:
+        """Log `value/split`. Training values are averaged over `log_every` steps; all others are written at once."""
+        if split == "train":
+            self.window.add(values)
+            if self.step % self.options.log_every == 0:
+                self.flush()
+            return
+        values = {name: float(value) for name, value in values.items()}
+        self.write({f"{name}/{split}": value for name, value in values.items()})
+        if self.is_main:
+            parts = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
+            say(
+                f"epoch {self.epoch + 1}/{self.options.epochs}  step {self.step:,}  {split}: {parts}  "
+                f"({self.seconds:.1f} s of training)"
+            )
+
+    def keep_best(self, score: float, **about: Any) -> None:
+        """Save the net, and what is to be known `about` it, as `best.safetensors` if the score is the best so far."""
+        self.check_finite()
+        if self.best_score is not None and score <= self.best_score:
+            return
+        self.best_score = score
+        if self.is_main:
+            about |= {"tutorial": self.name, "epoch": self.epoch + 1, "score": score, "options": deciding(self.options)}
+            checkpoint.save(
+                self.folder / "best.safetensors", {**unwrap(self.tracked["net"]).state_dict(), "about": about}
+            )
+
+    def histograms(self) -> None:
+        """Show the distributions of the tracked net's weights and last gradients."""
+        if self.journal:
+            self.journal.histograms(unwrap(self.tracked["net"]), self.step)
+
+    def figure(self, name: str, figure: Figure) -> None:
+        """Save a figure and show it on the dashboard."""
+        if self.journal:
+            self.journal.figure(name, figure, self.step)
+
+    def finish(self, metrics: Mapping[str, float], published: Mapping[str, float], chance: Mapping[str, float]) -> None:
+        """Write `summary.json`, last and at once, and say how the run compares."""
+        if self.journal:
+            self.journal.hparams(deciding(self.options), metrics, self.step)
+            summary.write(self, metrics, published, chance)
+
+    # --- how it is done -------------------------------------------------------------------------------------------
+
+    def to_device(self, batch: Any) -> Any:
+        """Move every tensor of a batch, however it is nested."""
+        if isinstance(batch, torch.Tensor):
+            return batch.to(self.device, non_blocking=True)
+        if isinstance(batch, Mapping):
+            return {key: self.to_device(part) for key, part in batch.items()}
+        if isinstance(batch, tuple | list):
+            return type(batch)(self.to_device(part) for part in batch)
+        return batch
+
+    def flush(self) -> None:
+        """Write the means of the training values since the last point, with rate, learning rate and gradient norm."""
+        if not self.window.values:
+            return
+        self.check_finite()
+        values = {f"{name}/train": value for name, value in self.window.means(self.place.mean).items()}
+        if "optimizer" in self.tracked:
+            values["lr"] = self.tracked["optimizer"].param_groups[0]["lr"]
+        gradients = [p.grad.norm() for p in self.tracked["net"].parameters() if p.grad is not None]
+        values["grad_norm"] = torch.stack(gradients).norm().item()
+        self.write(values)
+        self.window.clear()
+
+    def write(self, values: dict[str, float]) -> None:
+        if self.journal:
+            self.journal.scalars(values, self.step, self.epoch + 1, self.seconds)
+
+    def check_finite(self) -> None:
+        """Stop the run at the first step whose training values are not finite, before anything of it is saved."""
+        wrong = self.window.first_not_finite(self.place.mean)
+        if wrong is not None:
+            step = self.step - wrong
+            raise StudyError(
+                f"{self.name}: the training loss is not finite at step {step:,}. The last good checkpoint "
+                f"in {self.folder} is kept. Try a lower learning rate."
+            )
+
+    def save_if_due(self) -> None:
+        """Save when the interval is over on the main process, or when any process was asked to stop."""
+        due = self.is_main and time.monotonic() - self.saved_at >= self.options.save_every
+        if not self.place.any(due or self.stopping.asked):
+            return
+        self.save()
+        if self.place.any(self.stopping.asked):
+            raise KeyboardInterrupt
+
+    def save(self) -> None:
+        """Write `last.safetensors`; the one before stays as `previous.safetensors`."""
+        self.check_finite()
+        own = self.place.collect(
+            {"random": get_random_states(), "epoch_start": self.epoch_start, "window": self.window.state_dict()}
+        )
+        if self.is_main:
+            checkpoint.save(
+                self.folder / "last.safetensors",
+                {
+                    "identity": self.identity(),
+                    "epoch": self.epoch,
+                    "batch": self.batch,
+                    "step": self.step,
+                    "seconds": self.seconds,
+                    "best_score": self.best_score,
+                    "journal_size": self.journal.size(),
+                    "tracked": {name: unwrap(thing).state_dict() for name, thing in self.tracked.items()},
+                    "processes": own,
+                },
+                keep_previous=True,
+            )
+        self.saved_at = time.monotonic()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        for name in ("epoch", "batch", "step", "seconds", "best_score"):
+            setattr(self, name, state[name])
+        own = state["processes"][self.place.rank]
+        self.passed_over = self.batch
+        self.window.load_state_dict(own["window"])
+        self.epoch_start = own["epoch_start"]
+        set_random_states(own["random"])
+        if self.is_main:
+            say(f"{self.name}: continuing at epoch {self.epoch + 1}, step {self.step:,}")

@@ -1,0 +1,65 @@
+"""`make study`: every tutorial and study on its tiny twin, each in a process of its own, and a table of what came out."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+RUNS = Path("runs/study")
+
+
+@dataclass(frozen=True)
+class Study:
+    """One row of the table; it has learnt when its headline metric is better than `learnt` (a floor, or a ceiling)."""
+
+    target: str  # make's name for it
+    module: str
+    headline: str
+    learnt: float
+
+
+# Later tutorials and studies add their row here.
+STUDIES = (Study("cifar10", "tutorials.cifar10", "test/accuracy", 0.5),)
+
+
+def main() -> int:
+    shutil.rmtree(RUNS, ignore_errors=True)
+    rows, failed = [], 0
+    for study in STUDIES:
+        print(f"\n=== {study.target} ===", flush=True)
+        folder, begun = RUNS / study.target, time.monotonic()
+        command = [sys.executable, "-m", study.module, "--data", "tiny", "--run-dir", str(folder)]
+        code = subprocess.run(command).returncode
+        seconds = time.monotonic() - begun
+        if code in (130, 143):
+            return code
+        summary = read(folder)
+        value, chance = (summary.get(part, {}).get(study.headline) for part in ("metrics", "chance"))
+        good = code == 0 and value is not None and (value > study.learnt) == (study.learnt > chance)
+        failed += not good
+        shown = f"{study.headline} {value:.3f}" if value is not None else f"failed (exit code {code})"
+        rows.append((study.target, f"{seconds:.0f}", shown, f"{chance:.3f}" if chance is not None else "-",
+                     "yes" if good else "NO", str(folder / "figures")))  # fmt: skip
+    print_table(("target", "seconds", "headline metric", "chance", "learnt", "figures"), rows)
+    print(f"\nDashboards: make tensorboard.{f' {failed} of {len(rows)} did not learn or failed.' if failed else ''}")
+    return 1 if failed else 0
+
+
+def read(folder: Path) -> dict:
+    """A run's summary, or nothing when it did not come to its end."""
+    path = folder / "summary.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def print_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+    print()
+    for row in (head, tuple("-" * width for width in widths), *rows):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
