@@ -5,9 +5,9 @@ from pathlib import Path
 
 from data import tiny
 from data.errors import StudyError
-from data.fetch import default_root, fetch
+from data.fetch import default_root
 
-__all__ = ["StudyError", "default_root", "fetch", "load"]
+__all__ = ["StudyError", "default_root", "load"]
 
 
 def load(name: str, source: str = "official", root: Path | None = None, seed: int = 0):

@@ -120,6 +120,9 @@ class Progress(tqdm):
 
     impatient = True
 
+    def __bool__(self) -> bool:
+        return True  # tqdm's own asks for a total, which some servers do not tell
+
     def update(self, n: float = 1) -> bool | None:
         self.begun, self.received = getattr(self, "begun", time.monotonic()), getattr(self, "received", 0) + n
         waited = time.monotonic() - self.begun

@@ -127,9 +127,11 @@ def flatten(node: Any, path: str, tensors: dict[str, torch.Tensor]) -> Any:
         tensors[path] = node.detach().cpu().clone().contiguous()  # a copy: two names may share one storage
         return {"tensor": path}
     if isinstance(node, Mapping):
+        # Some schedulers name a function in their state: the new scheduler has its own.
+        kept = {key: value for key, value in node.items() if not callable(value)}
         return {
             "dict": [
-                [key, flatten(value, f"{path}/{key}" if path else str(key), tensors)] for key, value in node.items()
+                [key, flatten(value, f"{path}/{key}" if path else str(key), tensors)] for key, value in kept.items()
             ]
         }
     if isinstance(node, list | tuple):

@@ -102,8 +102,10 @@ class Device:
             dist.barrier(group=self.control)
 
     def close(self) -> None:
-        """Leave the process group."""
-        if dist.is_initialized():
+        """Leave the process group, all ranks together: gloo may wait for ever for a peer that went first."""
+        if self.world_size > 1:
+            dist.barrier(group=self.control)
+            self.control = None
             dist.destroy_process_group()
 
     def describe(self) -> dict[str, Any]:

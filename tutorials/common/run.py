@@ -58,6 +58,8 @@ class Run:
         self.is_main = True
         self.epoch = self.batch = self.step = 0  # epochs done; batches begun in this one; steps begun in all
         self.seconds = 0.0  # spent in training steps, without validation
+        self.samples = 0  # trained on since this process began
+        self.measured = (0, 0.0)  # samples and seconds at the curve's last point
         self.best_score: float | None = None
         self.tracked: dict[str, Any] = {}
         self.window = Window()
@@ -191,6 +193,7 @@ class Run:
                 self.step, self.batch = self.step + 1, self.batch + 1
                 yield self.to_device(batch)
                 self.seconds += time.perf_counter() - since
+                self.samples += count_samples(batch) * self.place.world_size
                 bar.update()
                 self.save_if_due()
                 since = time.perf_counter()
@@ -269,6 +272,10 @@ class Run:
             values["lr"] = self.tracked["optimizer"].param_groups[0]["lr"]
         gradients = [p.grad.norm() for p in self.tracked["net"].parameters() if p.grad is not None]
         values["grad_norm"] = torch.stack(gradients).norm().item()
+        samples, seconds = self.samples - self.measured[0], self.seconds - self.measured[1]
+        if seconds > 0:
+            values["samples_per_second"] = samples / seconds
+        self.measured = (self.samples, self.seconds)
         self.write(values)
         self.window.clear()
 
@@ -324,8 +331,17 @@ class Run:
             setattr(self, name, state[name])
         own = state["processes"][self.place.rank]
         self.passed_over = self.batch
+        self.measured = (0, self.seconds)
         self.window.load_state_dict(own["window"])
         self.epoch_start = own["epoch_start"]
         set_random_states(own["random"])
         if self.is_main:
             say(f"{self.name}: continuing at epoch {self.epoch + 1}, step {self.step:,}")
+
+
+def count_samples(batch: Any) -> int:
+    """The length of the first tensor in a batch, however it is nested."""
+    if isinstance(batch, torch.Tensor):
+        return len(batch)
+    parts = batch.values() if isinstance(batch, Mapping) else batch if isinstance(batch, tuple | list) else ()
+    return next((count for count in map(count_samples, parts) if count), 0)

@@ -1,4 +1,4 @@
-"""`make study`: every tutorial and study on its tiny twin, each in a process of its own, and a table of what came out."""
+"""`make study`: every tutorial and study on its tiny twin, each in its own process, and a table of what came out."""
 
 import json
 import shutil

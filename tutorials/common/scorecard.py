@@ -1,0 +1,70 @@
+"""`make scorecard`: keep the summaries of official runs under docs/results, and write the README's table from them."""
+
+import json
+import statistics
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from tutorials.common.checkpoint import write_atomic
+
+RESULTS, README, RUNS = Path("docs/results"), Path("README.md"), Path("runs")
+BEGIN, END = "<!-- results: written by make scorecard -->", "<!-- end of results -->"
+
+
+def main() -> int:
+    keep_summaries(RUNS, RESULTS)
+    summaries = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+    text = README.read_text()
+    write_atomic(README, replace_table(text, table(summaries)).encode())
+    print(table(summaries))
+    return 0
+
+
+def keep_summaries(runs: Path, results: Path) -> None:
+    """Copy the summary of every finished run on official data, under its name, recipe and seed."""
+    for path in sorted(runs.glob("*-official-*/summary.json")):
+        summary = json.loads(path.read_text())
+        # A folder such as cifar10-official-study-seed0.1 is an earlier run that was moved aside.
+        name = f"{summary['name']}-{summary['data']}-{summary['recipe']}-seed{summary['seed']}"
+        if path.parent.name == name:
+            write_atomic(results / f"{name}.json", json.dumps(summary, indent=2).encode() + b"\n")
+
+
+def table(summaries: list[dict[str, Any]]) -> str:
+    """Markdown: one row for each tutorial, recipe and metric that was published; mean ± sd over the seeds."""
+    groups = defaultdict(list)
+    for summary in summaries:
+        groups[summary["name"], summary["recipe"]].append(summary)
+    lines = ["| target | recipe | seeds | metric | ours, mean ± sd | the original's | training time | on |",
+             "|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    for (name, recipe), runs in sorted(groups.items()):
+        seconds = statistics.mean(run["seconds"]["train"] for run in runs)
+        machine = f"{runs[0]['device']}, {runs[0]['threads']} threads"
+        for metric, published in runs[0]["published"].items():
+            ours = spread([run["metrics"][metric] for run in runs])
+            lines.append(
+                f"| `make {name} DATA=official RECIPE={recipe}` | {recipe} | {len(runs)} | {metric} | {ours} "
+                f"| {published:.3f} | {seconds:.0f} s | {machine} |"
+            )
+    return "\n".join(lines)
+
+
+def spread(values: list[float]) -> str:
+    """Mean ± sample standard deviation; one value stands alone."""
+    mean = f"{statistics.mean(values):.3f}"
+    return f"{mean} ± {statistics.stdev(values):.3f}" if len(values) > 1 else mean
+
+
+def replace_table(text: str, table: str) -> str:
+    """The README with the table between its two markers."""
+    before, found, rest = text.partition(BEGIN)
+    _, ended, after = rest.partition(END)
+    if not (found and ended):
+        raise SystemExit(f"{README}: the markers {BEGIN!r} and {END!r} must both be there. Put them back.")
+    return f"{before}{BEGIN}\n{table}\n{END}{after}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
