@@ -7,7 +7,7 @@ import numpy as np
 
 from data.cifar10 import Cifar10
 
-PATTERNS = ("rows", "columns", "rising", "falling", "chequers", "disc", "ring", "square", "cross", "triangle")
+PATTERNS = ("rows", "columns", "diagonals", "circles", "chequers", "disc", "ring", "square", "cross", "triangle")
 
 
 def cifar10(train: int = 4000, test: int = 1000, seed: int = 0) -> Cifar10:
@@ -31,18 +31,21 @@ def draw_patterns(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     row, column = np.mgrid[:32, :32].astype(np.float32)
     y, x = row - uniform(11, 20), column - uniform(11, 20)  # (N, 32, 32), from a centre of their own
     radius, wave, phase = uniform(6, 10), uniform(0.8, 1.3), uniform(0, 6.28)
+    side = rng.choice([-1, 1], (count, 1, 1)).astype(
+        np.float32
+    )  # mirroring keeps the class
     distance, square = np.hypot(x, y), np.maximum(abs(x), abs(y))
-    patterns = [
-        np.sin(wave * y + phase) > 0,  # stripes in four directions
+    patterns = [  # in the order of PATTERNS
+        np.sin(wave * y + phase) > 0,
         np.sin(wave * x + phase) > 0,
-        np.sin(0.7 * wave * (x + y) + phase) > 0,
-        np.sin(0.7 * wave * (x - y) + phase) > 0,
-        np.sin(wave * x + phase) * np.sin(wave * y + phase) > 0,  # chequers
-        distance < radius,  # disc, ring, square, cross
+        np.sin(0.7 * wave * (x + side * y) + phase) > 0,
+        np.sin(wave * distance + phase) > 0,
+        np.sin(wave * x + phase) * np.sin(wave * y + phase) > 0,
+        distance < radius,
         abs(distance - radius) < 2,
         square < radius,
         (np.minimum(abs(x), abs(y)) < 2) & (square < radius),
-        (y > -radius) & (abs(x) < (y + radius) / 2) & (y < radius),  # triangle
+        (y > -radius) & (abs(x) < (y + radius) / 2) & (y < radius),
     ]
     mask = np.stack(patterns)[labels, np.arange(count)][:, None]  # (N, 1, 32, 32)
     ground = rng.uniform(0, 255, (count, 3, 1, 1)).astype(np.float32)

@@ -4,8 +4,9 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from math import inf
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import tyro
 
@@ -39,15 +40,21 @@ class Options:
     threads: int = 0
     """CPU threads of each process; 0 leaves it to torch."""
 
+    # The smallest and the largest value that an option may have.
+    limits: ClassVar[dict[str, tuple[float, float]]] = {
+        "epochs": (1, inf),
+        "log_every": (1, inf),
+        "save_every": (0, inf),
+        "threads": (0, inf),
+        "seed": (0, 2**31 - 1),
+    }
+
     def check(self) -> None:
-        """Raise ValueError, naming the option, for a value that cannot work."""
-        for name in ("epochs", "log_every"):
-            require(
-                getattr(self, name) >= 1, f"--{name.replace('_', '-')} must be at least 1, not {getattr(self, name)}"
-            )
-        require(self.save_every >= 0, f"--save-every must be at least 0 seconds, not {self.save_every}")
-        require(self.threads >= 0, f"--threads must be at least 0, not {self.threads}")
-        require(0 <= self.seed < 2**31, f"--seed must lie in 0..2147483647, not {self.seed}")
+        """Raise ValueError, naming the option, for a value outside its limits."""
+        for name, (low, high) in self.limits.items():
+            if not low <= getattr(self, name) <= high:
+                allowed = f"at least {low}" if high == inf else f"in {low}..{high}"
+                raise ValueError(f"--{name.replace('_', '-')} must be {allowed}, not {getattr(self, name)}")
 
 
 # Options that say where and how a run is kept or computed; all others decide what it computes, and a checkpoint
@@ -55,11 +62,6 @@ class Options:
 KEEPING = {"data_root", "run_dir", "resume", "save_every", "device", "threads"}
 
 AnyOptions = TypeVar("AnyOptions", bound=Options)
-
-
-def require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
 
 
 def parse(

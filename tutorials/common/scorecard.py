@@ -15,7 +15,7 @@ BEGIN, END = "<!-- results: written by make scorecard -->", "<!-- end of results
 
 def main() -> int:
     keep_summaries(RUNS, RESULTS)
-    summaries = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+    summaries = read_summaries(RESULTS)
     text = README.read_text()
     write_atomic(README, replace_table(text, table(summaries)).encode())
     print(table(summaries))
@@ -30,6 +30,10 @@ def keep_summaries(runs: Path, results: Path) -> None:
         name = f"{summary['name']}-{summary['data']}-{summary['recipe']}-seed{summary['seed']}"
         if path.parent.name == name:
             write_atomic(results / f"{name}.json", json.dumps(summary, indent=2).encode() + b"\n")
+
+
+def read_summaries(results: Path) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text()) for path in sorted(results.glob("*.json"))]
 
 
 def table(summaries: list[dict[str, Any]]) -> str:

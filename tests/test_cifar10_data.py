@@ -1,0 +1,123 @@
+"""CIFAR-10's files are read only when they are what they should be; its twin has the same types and shapes."""
+
+import io
+import os
+import pickle
+
+import numpy as np
+import pytest
+
+import data
+from data import StudyError
+from data.cifar10 import CLASSES, read_batch
+from data.sources import SOURCES
+
+
+class Evil:
+    """Its pickle would run a command."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.file}",)
+
+
+def batch(**changes) -> dict:
+    rng = np.random.default_rng(0)
+    content = {b"data": rng.integers(0, 256, (20, 3072), dtype=np.uint8), b"labels": list(range(10)) * 2,
+               b"batch_label": b"testing", b"filenames": [b"a.png"] * 20}  # fmt: skip
+    return content | {name.encode(): value for name, value in changes.items()}
+
+
+class Python2Pickler(pickle._Pickler):
+    """Writes byte strings as Python 2 did, whose pickles the official files are."""
+
+    dispatch = pickle._Pickler.dispatch.copy()
+
+    def save_bytes(self, content: bytes) -> None:
+        self.write(pickle.BINSTRING + len(content).to_bytes(4, "little") + content)
+
+    dispatch[bytes] = save_bytes
+
+
+def python2_pickle(content: object) -> bytes:
+    buffer = io.BytesIO()
+    Python2Pickler(buffer, protocol=2).dump(content)
+    return buffer.getvalue().replace(b"numpy._core", b"numpy.core")
+
+
+def test_a_batch_is_read(tmp_path):
+    (tmp_path / "batch").write_bytes(python2_pickle(batch()))
+    images, labels = read_batch(tmp_path / "batch")
+    assert images.shape == (20, 3, 32, 32) and images.dtype == np.uint8
+    assert labels.tolist() == list(range(10)) * 2 and labels.dtype == np.int64
+    assert (images[3].ravel() == batch()[b"data"][3]).all()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        batch(labels=[10] * 20),
+        batch(labels=[0] * 19),
+        batch(data=np.zeros((20, 3072))),
+        batch(data=np.zeros((20, 3000), np.uint8)),
+        {b"data": np.zeros((1, 3072), np.uint8)},
+        ["no", "dictionary"],
+    ],
+    ids=["label", "count", "dtype", "shape", "key", "list"],
+)
+def test_any_other_content_is_refused(tmp_path, content):
+    (tmp_path / "batch").write_bytes(python2_pickle(content))
+    with pytest.raises(StudyError, match="batch"):
+        read_batch(tmp_path / "batch")
+
+
+def test_a_pickle_that_would_run_something_runs_nothing(tmp_path):
+    for evil in (batch(labels=Evil(tmp_path / "ran")), Evil(tmp_path / "ran")):
+        (tmp_path / "batch").write_bytes(python2_pickle(evil))
+        with pytest.raises(StudyError, match=r"posix\.system|nt\.system"):
+            read_batch(tmp_path / "batch")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_damaged_bytes_are_refused(tmp_path):
+    good = python2_pickle(batch())
+    for cut in (0, 1, 100, len(good) // 2):
+        (tmp_path / "batch").write_bytes(good[:cut])
+        with pytest.raises(StudyError):
+            read_batch(tmp_path / "batch")
+
+
+def test_no_batch_is_opened_before_its_hash_is_right(tmp_path, monkeypatch):
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    for path in SOURCES["cifar10"].checks:
+        (tmp_path / path).write_bytes(pickle.dumps(Evil(tmp_path / "ran")))
+    monkeypatch.setattr("data.cifar10.read_batch", lambda path: pytest.fail(f"opened {path}"))
+    with pytest.raises(StudyError, match="is damaged"):
+        data.load("cifar10", "official", tmp_path)
+
+
+def test_the_twin_is_of_the_same_kind():
+    twin = data.load("cifar10", "tiny")
+    assert twin.train_images.shape == (4000, 3, 32, 32) and twin.test_images.shape == (1000, 3, 32, 32)
+    assert twin.train_images.dtype == np.uint8 and twin.train_labels.dtype == np.int64
+    assert sorted(set(twin.train_labels)) == sorted(set(twin.test_labels)) == list(range(10))
+    again, other = data.load("cifar10", "tiny"), data.load("cifar10", "tiny", seed=1)
+    assert (twin.train_images == again.train_images).all() and (twin.train_images != other.train_images).any()
+
+
+def test_the_twins_colours_do_not_give_the_class_away():
+    twin = data.load("cifar10", "tiny")
+    colours = twin.train_images.reshape(4000, 3, -1).mean(2)
+    spread = np.stack([colours[twin.train_labels == number].mean(0) for number in range(10)]).std(0)
+    assert (spread < 0.25 * colours.std(0)).all()
+
+
+def test_the_real_set(real_data):
+    cifar = data.load("cifar10", "official", real_data)
+    assert cifar.train_images.shape == (50_000, 3, 32, 32) and cifar.test_images.shape == (10_000, 3, 32, 32)
+    assert (np.bincount(cifar.train_labels) == 5000).all() and (np.bincount(cifar.test_labels) == 1000).all()
+    assert [CLASSES[label] for label in cifar.test_labels[:4]] == ["cat", "ship", "ship", "plane"]  # as the page shows
+    assert np.allclose(cifar.train_images.mean((0, 2, 3)) / 255, [0.4914, 0.4822, 0.4465], atol=1e-4)

@@ -1,0 +1,108 @@
+"""The repository's own rules: who may import whom, what make offers, what the README shows."""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+# torch-free and small: data may need these beyond the standard library (requests and tqdm come with pooch's extras).
+ALLOWED = {
+    "data": {"numpy", "PIL", "pooch", "requests", "tqdm", "data"},
+    "from_scratch": {"numpy", "from_scratch"},
+    "tutorials": None,
+    "comparisons": None,
+}
+
+
+def imported(file: Path) -> set[str]:
+    """Top-level packages that a file imports, anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("package", [name for name, allowed in ALLOWED.items() if allowed])
+def test_import_directions(package):
+    for file in (ROOT / package).rglob("*.py"):
+        if "studies" not in file.parts:
+            extra = imported(file) - ALLOWED[package] - sys.stdlib_module_names
+            assert not extra, f"{file.relative_to(ROOT)} imports {extra}"
+
+
+def test_each_concern_has_one_home():
+    homes = {
+        r"\btorchtext\b": {"tutorials/common/text.py"},
+        r"\bcuda\b|\bRANK\b|\bdist\.": {"tutorials/common/device.py", "tutorials/common/options.py"},
+        r"SummaryWriter": {"tutorials/common/journal.py"},
+        r"https?://": {"data/sources.py"},
+    }
+    for pattern, allowed in homes.items():
+        for file in (ROOT / "tutorials").rglob("*.py"):
+            name = str(file.relative_to(ROOT))
+            if name not in allowed:
+                assert not re.search(pattern, file.read_text()), f"{pattern} in {name}"
+
+
+def make(*arguments: str) -> str:
+    result = subprocess.run(["make", "-C", ROOT, *arguments], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+TARGETS = re.findall(r"^([a-z0-9-]+):.*## ", (ROOT / "Makefile").read_text(), re.M)
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="needs make")
+@pytest.mark.parametrize("target", [*TARGETS, "data-cifar10", "data-eng-fra"])
+def test_every_make_target_can_be_planned(target):
+    assert make("-n", target, "IMAGE=photo.jpg").strip()
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="needs make")
+def test_plain_make_lists_every_target():
+    listed = make()
+    assert all(re.search(rf"^  make {target} +\S", listed, re.M) for target in TARGETS)
+    assert {"study", "test", "cifar10", "predict-cifar10", "data-list", "tensorboard", "setup"} <= set(TARGETS)
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="needs make")
+def test_make_passes_its_variables_on():
+    planned = make(
+        "-n", "cifar10", "DATA=official", "RECIPE=original", "SEED=3", "NPROC=2", "RESUME=1", "ARGS=--lr 0.1"
+    )
+    for part in ("--data official", "--recipe original", "--seed 3", "--nproc-per-node=2", "--resume", "--lr 0.1"):
+        assert part in planned
+    assert "torch.distributed.run" not in make("-n", "cifar10", "NPROC=1")
+
+
+def test_the_lock_is_exact_and_hashed_and_names_no_index():
+    text = (ROOT / "requirements.lock").read_text()
+    assert "://" not in text and "--index" not in text
+    packages = re.split(r"\n(?=\S)", text.split("\n", 2)[2])
+    pins = {}
+    for package in filter(str.strip, packages):
+        name, version = re.match(r"([a-z0-9_.-]+)==(\S+)", package).groups()
+        assert "--hash=sha256:" in package, name
+        pins[name] = version
+    assert (pins["torch"], pins["torchvision"], pins["torchtext"]) == ("2.3.1", "0.18.1", "0.18.0")
+
+
+def test_the_readme_shows_what_there_is():
+    from tutorials.common import scorecard
+
+    text = (ROOT / "README.md").read_text()
+    summaries = scorecard.read_summaries(ROOT / "docs/results")
+    assert scorecard.replace_table(text, scorecard.table(summaries)) == text, "stale: run make scorecard"
+    for target in re.findall(r"`make ([a-z0-9-]+)", text):
+        assert target in TARGETS or target.startswith("data-"), target
+    for link in re.findall(r"\]\(([^)#]+)\)", text):
+        assert link.startswith("http") or (ROOT / link).exists(), link

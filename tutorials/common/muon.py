@@ -1,0 +1,57 @@
+"""Muon: momentum whose updates are made nearly orthogonal.
+
+Source: K. Jordan, "Muon: An optimizer for hidden layers in neural networks", 2024. Newer torch versions have one of
+their own, for matrices only; this one also takes convolutions and biases.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+
+class Muon(Optimizer):
+    """Nesterov momentum with u = g + momentum * m; for weights, u is replaced by `orthogonalise(u)`.
+
+    Weight decay is decoupled from the gradient: w <- (1 - lr * weight_decay) * w - lr * u.
+    """
+
+    def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.9, weight_decay: float = 0.0) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is None:
+                    continue
+                state = self.state[weight]
+                if not state:
+                    state["momentum"] = torch.zeros_like(weight)
+                m = state["momentum"].mul_(group["momentum"]).add_(weight.grad)
+                update = weight.grad.add(m, alpha=group["momentum"])
+                if weight.ndim > 1:
+                    update = orthogonalise(update.flatten(1)).view_as(weight)
+                weight.mul_(1 - group["lr"] * group["weight_decay"]).sub_(update, alpha=group["lr"])
+        return loss
+
+
+def orthogonalise(matrix: Tensor, steps: int = 3) -> Tensor:
+    """A matrix (R, C) of the same singular vectors whose singular values are drawn towards 1.
+
+    Newton and Schulz's iteration with the quintic a x + b x^3 + c x^5, which rises steeply from 0 and then stays
+    between 0.7 and 1.2: rough, but a few products of matrices are enough.
+    """
+    a, b, c = 3.4445, -4.7750, 2.0315
+    wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix  # the products then have the smaller size
+    x = wide / (wide.norm() + 1e-7)
+    for _ in range(steps):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.T if wide is not matrix else x
