@@ -31,9 +31,7 @@ def draw_patterns(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     row, column = np.mgrid[:32, :32].astype(np.float32)
     y, x = row - uniform(11, 20), column - uniform(11, 20)  # (N, 32, 32), from a centre of their own
     radius, wave, phase = uniform(6, 10), uniform(0.8, 1.3), uniform(0, 6.28)
-    side = rng.choice([-1, 1], (count, 1, 1)).astype(
-        np.float32
-    )  # mirroring keeps the class
+    side = rng.choice([-1, 1], (count, 1, 1)).astype(np.float32)  # mirroring keeps the class
     distance, square = np.hypot(x, y), np.maximum(abs(x), abs(y))
     patterns = [  # in the order of PATTERNS
         np.sin(wave * y + phase) > 0,

@@ -48,6 +48,8 @@ class Cifar10Options(Options):
     """Mirror half of the training images, another half in every epoch."""
     shift: int = 0
     """Shift each training batch by up to so many pixels."""
+    channels_last: bool = False
+    """Keep the colours of a pixel together in memory: large batches are convolved faster, small ones slower."""
     val_size: int = 0
     """Training images, of 50,000, held out to choose the best epoch by (of the twin, as large a share)."""
     width: int = 6
@@ -64,7 +66,7 @@ class Cifar10Options(Options):
 RECIPES = {
     "original": dict(epochs=2, log_every=2000),
     "study": dict(
-        epochs=9,
+        epochs=8,
         batch_size=256,
         optimizer="muon",
         lr=0.025,
@@ -73,8 +75,9 @@ RECIPES = {
         label_smoothing=0.2,
         flip=True,
         shift=2,
+        channels_last=True,
         val_size=5000,
-    ),
+    ),  # fmt: skip
 }
 PUBLISHED = {"test/accuracy": 0.539}  # standard deviation 0.016
 CHANCE = {"test/accuracy": 0.1, "test/macro_f1": 0.1}
@@ -200,6 +203,8 @@ def train(run: Run, net: nn.Module, trainset: Images, valset: Images | None) -> 
     """Train for all epochs; keep the weights that are best on the validation images, or without any, the last."""
     options = run.options
     trainloader = run.loader(trainset, options.batch_size, shuffle=True, collate_fn=as_it_is)
+    if options.channels_last:
+        net.to(memory_format=torch.channels_last)
     criterion = nn.CrossEntropyLoss(label_smoothing=options.label_smoothing)
     kind = Muon if options.optimizer == "muon" else optim.SGD
     optimizer = kind(net.parameters(), options.lr, momentum=options.momentum, weight_decay=options.weight_decay)
