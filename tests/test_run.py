@@ -5,24 +5,19 @@ import os
 import random
 import shutil
 import signal
-import socket
 import time
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.processes import finish, start
+from tests.processes import finish, record, run_ranks, run_to_end, same, start
 from tests.trainings import train
 from tutorials.common import checkpoint
 
 
 def run(folder: Path, *argv: str) -> tuple[int, str]:
-    """Train to the end in a process of its own: exit code, and all that was printed."""
-    output = folder.with_suffix(".txt")
-    output.unlink(missing_ok=True)
-    code = finish(start(train, "--run-dir", str(folder), *argv, output=output))
-    return code, output.read_text()
+    return run_to_end(train, folder, *argv)
 
 
 def kill_after(folder: Path, seconds: float, *argv: str, number: int = signal.SIGKILL) -> int:
@@ -34,27 +29,6 @@ def kill_after(folder: Path, seconds: float, *argv: str, number: int = signal.SI
     if process.is_alive():
         os.kill(process.pid, number)
     return finish(process)
-
-
-def record(folder: Path) -> list[dict]:
-    """The record without what a clock wrote."""
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if not key.startswith(("seconds", "samples"))} for line in lines]
-
-
-def same(one: Path, other: Path) -> None:
-    """Both runs ended with the same bits and tell the same story."""
-    for name in ("last", "best"):
-        flat = []
-        for folder in (one, other):
-            tree, tensors = checkpoint.load(folder / f"{name}.safetensors"), {}
-            for clocked in ("seconds", "journal_size"):
-                tree.pop(clocked, None)
-            flat.append((checkpoint.flatten(tree, "", tensors), tensors))
-        assert flat[0][0] == flat[1][0]
-        for key, tensor in flat[0][1].items():
-            assert torch.equal(tensor, flat[1][1][key]), key
-    assert record(one) == record(other)
 
 
 @pytest.fixture(scope="module")
@@ -119,33 +93,13 @@ def test_an_interrupted_run_saves_says_how_to_go_on_and_does(whole, tmp_path, nu
     assert record(folder) == record(whole)
 
 
-def ranks(folder: Path, *argv: str, kill: float | None = None) -> list[int]:
-    """The same run in two processes, killed after so many seconds of training: their exit codes."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    processes = [
-        start(train, "--run-dir", str(folder), *argv, output=folder.with_suffix(f".{rank}.txt"),
-              environment={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)})
-        for rank in range(2)
-    ]  # fmt: skip
-    if kill is not None:
-        while not (folder / "last.safetensors").exists():
-            time.sleep(0.01)
-        time.sleep(kill)
-        for process in processes:
-            process.kill()
-    return [finish(process) for process in processes]
-
-
 def test_two_processes_go_the_way_of_one_and_resume_to_the_bit(whole, tmp_path):
     argv = ["--pause", "0.004", "--save-every", "0.05"]
-    assert ranks(tmp_path / "calm", *argv) == [0, 0]
-    assert ranks(tmp_path / "killed", *argv, kill=0.15) == [-signal.SIGKILL] * 2
-    assert ranks(tmp_path / "killed", *argv, "--resume") == [0, 0]
+    assert run_ranks(train, tmp_path / "calm", *argv) == [0, 0]
+    assert run_ranks(train, tmp_path / "killed", *argv, kill=0.15) == [-signal.SIGKILL] * 2
+    assert run_ranks(train, tmp_path / "killed", *argv, "--resume") == [0, 0]
     same(tmp_path / "calm", tmp_path / "killed")
-    # Dropout differs between the processes, so only the first steps' data can be compared: the same samples in all.
+    # Two processes drop out other units than one, so the curves differ; their steps do not.
     assert [line["step"] for line in record(tmp_path / "calm")] == [line["step"] for line in record(whole)]
     assert tmp_path.joinpath("calm.1.txt").read_text() == ""  # only the first process talks
 

@@ -57,6 +57,7 @@ class Cifar10Options(Options):
     image: Path | None = None
     """Do not train: classify this picture, with the saved net of --run-dir or else the newest one."""
 
+    keeping = Options.keeping | {"image"}
     limits = Options.limits | {
         "batch_size": (1, inf), "lr": (0, inf), "momentum": (0, 1), "weight_decay": (0, inf), "label_smoothing": (0, 1),
         "shift": (0, 31), "val_size": (0, 49_999), "width": (1, 1024),
@@ -77,7 +78,7 @@ RECIPES = {
         shift=2,
         channels_last=True,
         val_size=5000,
-    ),  # fmt: skip
+    ),
 }
 PUBLISHED = {"test/accuracy": 0.539}  # standard deviation 0.016
 CHANCE = {"test/accuracy": 0.1, "test/macro_f1": 0.1}
@@ -90,7 +91,10 @@ def main() -> None:
     with Run("cifar10", options) as run:
         trainset, valset, testset = load_images(run)
         show_training_images(run, trainset)
-        net = run.distribute(Net(options.width))
+        net = Net(options.width)
+        if options.channels_last:  # before the net is distributed: gradients are exchanged in the layout of that moment
+            net = net.to(memory_format=torch.channels_last)
+        net = run.distribute(net)
         train(run, net, trainset, valset)
         net = load_net(run.folder / "best.safetensors")[0].to(run.device)
         predict_one_batch(run, net, testset)
@@ -203,8 +207,6 @@ def train(run: Run, net: nn.Module, trainset: Images, valset: Images | None) -> 
     """Train for all epochs; keep the weights that are best on the validation images, or without any, the last."""
     options = run.options
     trainloader = run.loader(trainset, options.batch_size, shuffle=True, collate_fn=as_it_is)
-    if options.channels_last:
-        net.to(memory_format=torch.channels_last)
     criterion = nn.CrossEntropyLoss(label_smoothing=options.label_smoothing)
     kind = Muon if options.optimizer == "muon" else optim.SGD
     optimizer = kind(net.parameters(), options.lr, momentum=options.momentum, weight_decay=options.weight_decay)

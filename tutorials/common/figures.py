@@ -55,7 +55,7 @@ def curves(record: Path, metric: str = "accuracy") -> Figure:
     tags = read_curves(record)
     figure = new_figure(11, 3.2)
     loss, score, rate = figure.subplots(1, 3)
-    for axes, name, label in ((loss, "loss", "cross-entropy (nats)"), (score, metric, metric)):
+    for axes, name, label in ((loss, "loss", "loss (nats)"), (score, metric, metric)):
         for split, colour in (("train", TRAIN), ("val", VAL)):
             if f"{name}/{split}" in tags:
                 steps, values = tags[f"{name}/{split}"]
@@ -88,21 +88,22 @@ def confusion(matrix: np.ndarray, classes: Sequence[str]) -> Figure:
     axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
     axes.set_yticks(range(len(classes)), classes)
     axes.set(xlabel="predicted class", ylabel="true class")
-    figure.colorbar(picture, label="share of the true class", shrink=0.8)
+    figure.colorbar(picture, label="share of the true class (cells: per cent)", shrink=0.8)
     return figure
 
 
 def bars(values: Sequence[float], names: Sequence[str], label: str, line: float, line_name: str) -> Figure:
-    """One horizontal bar for each name, and a line to compare them with (the mean, or chance)."""
-    figure = new_figure(6, 0.32 * len(names) + 1)
+    """One horizontal bar in 0..1 for each name, and a line to compare them with (the mean, or chance)."""
+    figure = new_figure(6.5, 0.32 * len(names) + 1)
     axes = figure.subplots()
-    drawn = axes.barh(names, values, color=TRAIN)
-    axes.bar_label(drawn, [f"{value:.2f}" for value in values], padding=3, fontsize=8)
-    axes.axvline(line, color=VAL, linestyle="--", label=f"{line_name} {line:.2f}")
+    axes.barh(names, values, color=TRAIN)
+    for place, value in enumerate(values):
+        axes.text(0.01, place, f"{value:.2f}", va="center", color="white" if value > 0.1 else "black", fontsize=9)
+    axes.axvline(line, color=VAL, linestyle="--")
+    axes.text(line, -0.8, f"{line_name}: {line:.2f}", color=VAL, ha="center", va="bottom")
     axes.invert_yaxis()
-    axes.set_xlim(0, 1.02)
+    axes.set_xlim(0, 1)
     tidy(axes, label, "")
-    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 

@@ -40,6 +40,8 @@ class Options:
     threads: int = 0
     """CPU threads of each process; 0 leaves it to torch."""
 
+    # Options that say where and how to compute and keep; all others decide what is computed.
+    keeping: ClassVar[set[str]] = {"data_root", "run_dir", "resume", "save_every", "device", "threads"}
     # The smallest and the largest value that an option may have.
     limits: ClassVar[dict[str, tuple[float, float]]] = {
         "epochs": (1, inf),
@@ -56,10 +58,6 @@ class Options:
                 allowed = f"at least {low}" if high == inf else f"in {low}..{high}"
                 raise ValueError(f"--{name.replace('_', '-')} must be {allowed}, not {getattr(self, name)}")
 
-
-# Options that say where and how a run is kept or computed; all others decide what it computes, and a checkpoint
-# continues only under the same ones.
-KEEPING = {"data_root", "run_dir", "resume", "save_every", "device", "threads"}
 
 AnyOptions = TypeVar("AnyOptions", bound=Options)
 
@@ -87,11 +85,8 @@ def parse(
 
 
 def deciding(options: Options) -> dict[str, Any]:
-    """The options that decide what a run computes."""
-    return {name: value for name, value in as_plain(options).items() if name not in KEEPING}
-
-
-def as_plain(options: Options) -> dict[str, Any]:
-    """The options as JSON takes them."""
-    values = {field.name: getattr(options, field.name) for field in fields(options)}
+    """The options that decide what a run computes, as JSON takes them; a checkpoint continues only under the same."""
+    values = {
+        field.name: getattr(options, field.name) for field in fields(options) if field.name not in options.keeping
+    }
     return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
