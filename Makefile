@@ -9,7 +9,8 @@ PY := $(call PYTHON_IN,$(VENV))
 
 OPTIONS = $(if $(DATA),--data $(DATA)) $(if $(RECIPE),--recipe $(RECIPE)) $(if $(SEED),--seed $(SEED)) \
   $(if $(DEVICE),--device $(DEVICE)) $(if $(RESUME),--resume) $(ARGS)
-TORCHRUN = $(if $(filter-out 1,$(NPROC)),-m torch.distributed.run --standalone --nproc-per-node=$(NPROC))
+# $(call RUN,module): in one process, or in NPROC of them.
+RUN = $(PY) -m $(if $(filter-out 1,$(NPROC)),tutorials.common.torchrun $(NPROC) )$(1)
 
 ##@ Start here
 study: setup ## run every tutorial on its tiny twin, offline, and show a table: the main job
@@ -25,7 +26,7 @@ tensorboard: setup ## serve the dashboards of all runs on localhost:6006
 
 ##@ Tutorials
 cifar10: setup ## train a classifier on CIFAR-10
-	@$(PY) $(TORCHRUN) -m tutorials.cifar10 $(OPTIONS)
+	@$(call RUN,tutorials.cifar10) $(OPTIONS)
 
 predict-cifar10: setup ## classify your own picture with the trained net: IMAGE=photo.jpg
 	@$(PY) -m tutorials.cifar10 --image "$(or $(IMAGE),$(error give the picture: make predict-cifar10 IMAGE=photo.jpg))" $(ARGS)

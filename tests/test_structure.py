@@ -79,9 +79,16 @@ def test_make_passes_its_variables_on():
     planned = make(
         "-n", "cifar10", "DATA=official", "RECIPE=original", "SEED=3", "NPROC=2", "RESUME=1", "ARGS=--lr 0.1"
     )
-    for part in ("--data official", "--recipe original", "--seed 3", "--nproc-per-node=2", "--resume", "--lr 0.1"):
+    for part in (
+        "--data official",
+        "--recipe original",
+        "--seed 3",
+        "tutorials.common.torchrun 2",
+        "--resume",
+        "--lr 0.1",
+    ):
         assert part in planned
-    assert "torch.distributed.run" not in make("-n", "cifar10", "NPROC=1")
+    assert "torchrun" not in make("-n", "cifar10", "NPROC=1")
 
 
 def test_the_lock_is_exact_and_hashed_and_names_no_index():

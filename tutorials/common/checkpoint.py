@@ -25,11 +25,15 @@ def write_atomic(path: Path, content: bytes) -> None:
     """Write a file that is either there whole or not there, even when the power fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)  # on a full disk it is in the way
+        raise
 
 
 def save(path: Path, tree: Mapping[str, Any], keep_previous: bool = False) -> None:

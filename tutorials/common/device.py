@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -163,8 +164,9 @@ def unwrap(thing: Any) -> Any:
 def launch_command() -> str:
     """The command that started this program, in as many processes."""
     processes = int(os.environ.get("WORLD_SIZE", 1))
-    torchrun = f"-m torch.distributed.run --nproc-per-node={processes} " if processes > 1 else ""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
-    program = f"-m {spec.name}" if spec else sys.argv[0]
-    python = os.path.relpath(sys.executable) if sys.prefix != sys.base_prefix else sys.executable
-    return f"{python} {torchrun}{program} {shlex.join(sys.argv[1:])}".rstrip()
+    program = spec.name if spec else sys.argv[0]
+    if processes > 1:
+        program = f"tutorials.common.torchrun {processes} {program}"
+    python = os.path.relpath(sys.executable) if Path(sys.executable).is_relative_to(Path.cwd()) else sys.executable
+    return f"{python} {'-m ' if spec else ''}{program} {shlex.join(sys.argv[1:])}".rstrip()

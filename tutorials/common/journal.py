@@ -3,7 +3,9 @@
 import json
 import os
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +79,18 @@ class Journal:
             self.writer.add_scalar(tag, value, step)
 
     def close(self) -> None:
-        self.record.close()
-        self.writer.close()
+        with suppress(OSError):  # a failure to write has been raised where it happened
+            self.record.close()
+            self.writer.close()
+
+
+def hear_thread(failure: threading.ExceptHookArgs) -> None:
+    """TensorBoard's writer thread raises its failures again at the next write: they need not be printed as well."""
+    if type(failure.thread).__name__ != "_AsyncWriterThread":
+        threading.__excepthook__(failure)
+
+
+threading.excepthook = hear_thread
 
 
 class Window:

@@ -2,18 +2,25 @@
 
 import signal
 import threading
+import time
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Under torchrun one Ctrl-C arrives twice, from the terminal and from torchrun; a person's second one comes later.
+SECOND_PRESS = 1.0  # seconds
 
 
 class Stopping:
     """Whether a signal asked for an end, between `listen` and `ignore`."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.asked_at: float | None = None
         self.exit_code = 128 + signal.SIGINT
         self.before: dict[int, object] = {}
+
+    @property
+    def asked(self) -> bool:
+        return self.asked_at is not None
 
     def listen(self) -> None:
         """Take over the signals (only a main thread can)."""
@@ -22,9 +29,10 @@ class Stopping:
 
     def hear(self, number: int, frame: FrameType | None) -> None:
         self.exit_code = 128 + number
-        if self.asked:
+        if self.asked_at is None:
+            self.asked_at = time.monotonic()
+        elif time.monotonic() - self.asked_at > SECOND_PRESS:
             raise KeyboardInterrupt
-        self.asked = True
 
     def ignore(self) -> None:
         """Give the signals back to whoever had them."""
