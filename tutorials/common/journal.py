@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -57,7 +58,9 @@ class Journal:
 
     def graph(self, net: nn.Module, example: torch.Tensor) -> None:
         """The net's graph, traced on one example."""
-        self.writer.add_graph(net, example)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # the dashboard's graph needs the tracer that torch retires
+            self.writer.add_graph(net, example)
 
     def pr_curves(self, labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str], step: int) -> None:
         """One precision-recall curve for each class; `probabilities` is (N, C)."""
