@@ -68,13 +68,13 @@ help:
 # --- environments: uv where it is present, else the first Python 3.11 or 3.12 with venv and pip ---
 # $(call CREATE,folder): a fresh virtual environment, or one line that says what is missing.
 define CREATE
-rm -rf $(1); found=; \
+found=; \
 for python in "$(PYTHON)" python3 python3.12 python3.11 python; do \
   if "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info[:2] not in {(3, 11), (3, 12)})' 2>/dev/null; \
   then found=$$python; break; fi; \
 done; \
-if command -v uv >/dev/null 2>&1; then uv venv --quiet --python "$${found:-3.12}" $(1); \
-elif [ -n "$$found" ]; then "$$found" -m venv $(1); \
+if command -v uv >/dev/null 2>&1; then uv venv --quiet --clear --python "$${found:-3.12}" $(1); \
+elif [ -n "$$found" ]; then "$$found" -m venv --clear $(1); \
 else echo "setup: needs Python 3.11 or 3.12 with the venv module (Debian: apt install python3-venv), or uv, which gets one. Name yours with PYTHON=/path/to/python." >&2; exit 1; fi
 endef
 # $(call INSTALL,folder): the installer of that environment.
@@ -97,7 +97,7 @@ endif
 $(LATEST)/.ready: pyproject.toml
 	@echo "setup: building $(LATEST) with the newest packages that pyproject.toml allows"
 	@$(call CREATE,$(LATEST))
-	@$(call INSTALL,$(LATEST)) --upgrade ".[test]"
+	@$(call INSTALL,$(LATEST)) --upgrade ".[test]" && rm -rf build pytorch_study.egg-info
 	@touch $@
 
 .PHONY: study test tensorboard cifar10 predict-cifar10 data-list scorecard setup test-latest lint lock clean help
