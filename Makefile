@@ -22,7 +22,7 @@ test: setup ## run all tests and the style check
 	@$(PY) -m pytest -n 2 $(ARGS)
 
 tensorboard: setup ## serve the dashboards of all runs on localhost:6006
-	@$(call BIN,$(VENV),tensorboard) --logdir runs --port $(or $(PORT),6006)
+	@$(call BIN,$(VENV),tensorboard) --logdir runs --load_fast=false --port $(or $(PORT),6006)
 
 ##@ Tutorials
 cifar10: setup ## train a classifier on CIFAR-10

@@ -100,7 +100,8 @@ def bars(values: Sequence[float], names: Sequence[str], label: str, line: float,
     for place, value in enumerate(values):
         axes.text(0.01, place, f"{value:.2f}", va="center", color="white" if value > 0.1 else "black", fontsize=9)
     axes.axvline(line, color=VAL, linestyle="--")
-    axes.text(line, -0.8, f"{line_name}: {line:.2f}", color=VAL, ha="center", va="bottom")
+    above = axes.get_xaxis_transform()
+    axes.text(line, 1.01, f"{line_name}: {line:.2f}", color=VAL, ha="center", va="bottom", transform=above)
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
     tidy(axes, label, "")

@@ -40,7 +40,7 @@ def main() -> int:
         value, chance = (summary.get(part, {}).get(study.headline) for part in ("metrics", "chance"))
         good = code == 0 and value is not None and (value > study.learnt) == (study.learnt > chance)
         failed += not good
-        shown = f"{study.headline} {value:.3f}" if value is not None else f"failed (exit code {code})"
+        shown = f"{study.headline} {value:.3f}" if value is not None else f"failed, exit code {code}"
         rows.append((study.target, f"{seconds:.0f}", shown, f"{chance:.3f}" if chance is not None else "-",
                      "yes" if good else "NO", str(folder / "figures")))  # fmt: skip
     print_table(("target", "seconds", "headline metric", "chance", "learnt", "figures"), rows)
