@@ -271,3 +271,10 @@ def test_real_images_are_learnt(real_data, tmp_path):
     summary = json.loads((tmp_path / "real" / "summary.json").read_text())
     assert summary["metrics"]["test/accuracy"] > 0.58  # two of the recipe's eight epochs; the original ends at 0.54
     assert summary["published"] == {"test/accuracy": 0.539}
+
+
+def test_a_net_without_mistakes_has_its_gallery_too():
+    twin = data.load("cifar10", "tiny")
+    images = cifar10.Images(twin.test_images[:5], twin.test_labels[:5], twin.classes)
+    scores = 9.0 * torch.nn.functional.one_hot(images.labels, 10)
+    assert cifar10.most_confident_mistakes(images, scores).texts[0].get_text() == "none"

@@ -12,16 +12,18 @@ from typing import Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps, UnidentifiedImageError
+from numpy import ndarray
+from PIL import Image, ImageOps
 from torch import Tensor, nn, optim
 from torch.utils.data import Dataset
 from torchmetrics.functional.classification import multiclass_confusion_matrix, multiclass_f1_score
 
-from data import StudyError
+from data.pictures import open_picture
 from tutorials.common import checkpoint, figures
 from tutorials.common.muon import Muon
 from tutorials.common.options import Options, parse
-from tutorials.common.run import Run, one_line_errors
+from tutorials.common.run import Run
+from tutorials.common.stopping import one_line_errors
 
 # N batch, 3 colour channels of 32 x 32 pixels, 10 classes
 
@@ -66,20 +68,9 @@ class Cifar10Options(Options):
 
 RECIPES = {
     "original": dict(epochs=2, log_every=2000),
-    "study": dict(
-        epochs=8,
-        batch_size=256,
-        optimizer="muon",
-        lr=0.025,
-        weight_decay=0.1,
-        decay=True,
-        label_smoothing=0.2,
-        flip=True,
-        shift=2,
-        channels_last=True,
-        val_size=5000,
-    ),
-}
+    "study": dict(epochs=8, batch_size=256, optimizer="muon", lr=0.025, weight_decay=0.1, decay=True,
+                  label_smoothing=0.2, flip=True, shift=2, channels_last=True, val_size=5000),
+}  # fmt: skip
 PUBLISHED = {"test/accuracy": 0.539}  # standard deviation 0.016
 CHANCE = {"test/accuracy": 0.1, "test/macro_f1": 0.1}
 
@@ -115,15 +106,7 @@ class Images(Dataset):
     Mirroring and shifting follow from seed, epoch, image and batch alone, so that every process agrees on them.
     """
 
-    def __init__(
-        self,
-        images: np.ndarray,
-        labels: np.ndarray,
-        classes: Sequence[str],
-        flip: bool = False,
-        shift: int = 0,
-        seed: int = 0,
-    ) -> None:
+    def __init__(self, images: ndarray, labels: ndarray, classes: Sequence[str], flip=False, shift=0, seed=0) -> None:
         self.images, self.labels, self.classes = torch.from_numpy(images), torch.from_numpy(labels), classes
         self.flip, self.shift, self.seed = flip, shift, seed
         self.padded = F.pad(self.images, [shift] * 4, mode="reflect") if shift else self.images
@@ -162,14 +145,14 @@ def load_images(run: Run) -> tuple[Images, Images | None, Images]:
     return trainset, valset, Images(pictures.test_images, pictures.test_labels, classes)
 
 
-def viewable(images: Tensor) -> np.ndarray:
+def viewable(images: Tensor) -> ndarray:
     """Images (N, 3, 32, 32) as pictures (N, 32, 32, 3)."""
     return images.permute(0, 2, 3, 1).numpy()
 
 
-def show_training_images(run: Run, trainset: Images) -> None:
-    titles = [trainset.classes[label] for label in trainset.labels[:32]]
-    run.figure("training_images", figures.image_grid(viewable(trainset.images[:32]), titles))
+def show_training_images(run: Run, trainset: Images, count: int = 32) -> None:
+    titles = [trainset.classes[label] for label in trainset.labels[:count]]
+    run.figure("training_images", figures.image_grid(viewable(trainset.images[:count]), titles))
 
 
 # 2. Define a convolutional neural network
@@ -256,12 +239,9 @@ def predict_one_batch(run: Run, net: Net, testset: Images) -> None:
     with torch.no_grad():
         predicted = net(normalise(testset.images[:4]).to(run.device)).argmax(1).tolist()
     classes = testset.classes
-    pairs = [
-        (classes[true], classes[guess]) for true, guess in zip(testset.labels[:4].tolist(), predicted, strict=True)
-    ]
-    run.say("ground truth: " + " ".join(true for true, _ in pairs))
-    run.say("predicted:    " + " ".join(guess for _, guess in pairs))
-    titles = [f"true: {true}\npredicted: {guess}" for true, guess in pairs]
+    true, guessed = ([classes[label] for label in labels] for labels in (testset.labels[:4], predicted))
+    run.say(f"ground truth: {' '.join(true)}\npredicted:    {' '.join(guessed)}")
+    titles = [f"true: {one}\npredicted: {other}" for one, other in zip(true, guessed, strict=True)]
     run.figure("test_batch", figures.image_grid(viewable(testset.images[:4]), titles))
 
 
@@ -316,19 +296,10 @@ def classify(picture: Path, folder: Path | None) -> None:
     with one_line_errors():
         path = checkpoint.find_best("cifar10", folder)
         net, classes = load_net(path)
-        try:
-            with Image.open(picture) as file:
-                image = ImageOps.fit(ImageOps.exif_transpose(file).convert("RGB"), (32, 32), Image.Resampling.BOX)
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-            raise StudyError(
-                f"--image {picture}: not a picture that can be read ({error}). Give a JPEG or PNG file."
-            ) from None
+        image = ImageOps.fit(open_picture(picture), (32, 32), Image.Resampling.BOX)
+        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]  # (1, 3, 32, 32)
         with torch.no_grad():
-            shares, order = (
-                net(normalise(torch.from_numpy(np.array(image).transpose(2, 0, 1)[None])))[0]
-                .softmax(0)
-                .sort(descending=True)
-            )
+            shares, order = net(normalise(pixels))[0].softmax(0).sort(descending=True)
         print(f"{picture}, by the net of {path}:")
         for share, label in list(zip(shares, order, strict=True))[:3]:
             print(f"  {share:6.1%}  {classes[label]}")

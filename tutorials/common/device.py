@@ -5,7 +5,7 @@ import platform
 import random
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,12 +53,22 @@ class Device:
         Step k sees the same samples however many processes share it. Shuffled (training) loaders leave out the
         incomplete last batch, so that every step weighs the same; others keep it.
         """
-        if batch_size % self.world_size:
+        if shuffle and batch_size % self.world_size:
             raise StudyError(f"--batch-size {batch_size} cannot be shared equally by {self.world_size} processes.")
         if shuffle and len(dataset) < batch_size:
             raise StudyError(f"--batch-size {batch_size} is larger than the training set ({len(dataset)} samples).")
         sampler = DistributedSampler(dataset, self.world_size, self.rank, shuffle=shuffle, seed=seed, drop_last=shuffle)
-        return DataLoader(dataset, batch_size // self.world_size, sampler=sampler, drop_last=shuffle, **kwargs)
+        return DataLoader(dataset, -(-batch_size // self.world_size), sampler=sampler, drop_last=shuffle, **kwargs)
+
+    def move(self, batch: Any) -> Any:
+        """Move every tensor of a batch to the device, however it is nested."""
+        if isinstance(batch, torch.Tensor):
+            return batch.to(self.torch, non_blocking=True)
+        if isinstance(batch, Mapping):
+            return {key: self.move(part) for key, part in batch.items()}
+        if isinstance(batch, tuple | list):
+            return type(batch)(self.move(part) for part in batch)
+        return batch
 
     def gather(self, values: torch.Tensor, total: int) -> torch.Tensor:
         """The rows that all ranks computed over an unshuffled `loader`, in the data set's order: (total, ...)."""
@@ -154,6 +164,14 @@ def set_random_states(states: dict[str, Any]) -> None:
     torch.set_rng_state(states["torch"])
     if "cuda" in states and torch.cuda.is_available():
         torch.cuda.set_rng_state(states["cuda"])
+
+
+def count_samples(batch: Any) -> int:
+    """The length of the first tensor in a batch, however it is nested."""
+    if isinstance(batch, torch.Tensor):
+        return len(batch)
+    parts = batch.values() if isinstance(batch, Mapping) else batch if isinstance(batch, tuple | list) else ()
+    return next((count for count in map(count_samples, parts) if count), 0)
 
 
 def unwrap(thing: Any) -> Any:

@@ -26,6 +26,10 @@ def tidy(axes: Axes, xlabel: str, ylabel: str) -> None:
 
 def image_grid(images: np.ndarray, titles: Sequence[str], columns: int = 8, size: float = 1.3) -> Figure:
     """Pictures (N, H, W, 3), uint8 or 0..1, `size` inches wide, with a title above each."""
+    if not len(images):
+        figure = new_figure(4, 1)
+        figure.text(0.5, 0.5, "none", ha="center")
+        return figure
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     lines = max(title.count("\n") + 1 for title in titles)

@@ -1,10 +1,7 @@
 """A run: loop control, resume and record. Forward, loss, backward and step stay in the tutorial."""
 
-import errno
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,46 +13,29 @@ from tqdm import tqdm
 import data
 from data import StudyError
 from tutorials.common import checkpoint, summary
-from tutorials.common.device import Device, get_random_states, launch_command, set_random_states, unwrap
-from tutorials.common.journal import Journal, Window, say
+from tutorials.common.device import (
+    count_samples,
+    get_random_states,
+    set_random_states,
+    unwrap,
+)
+from tutorials.common.journal import Window
 from tutorials.common.options import Options, deciding
-from tutorials.common.stopping import Stopping
+from tutorials.common.session import Session
+
+# What a checkpoint keeps of a run, beside the states of what is tracked.
+PROGRESS = ("epoch", "batch", "step", "seconds", "best_score")
 
 
-@contextmanager
-def one_line_errors() -> Iterator[None]:
-    """What the user can mend ends the program in one line and exit code 1 (inside a `Run`, the run does this)."""
-    try:
-        yield
-    except StudyError as error:
-        say(str(error), error=True)
-        raise SystemExit(1) from None
-
-
-# Failures of the machine, not of the program: one line tells all.
-MENDABLE = {
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENOTDIR,
-    errno.EEXIST,
-    errno.EFBIG,
-}
-
-
-class Run:
+class Run(Session):
     """One run of one tutorial: inside `with`, `track` what it must remember, then go through `epochs` and `batches`.
 
     A run that is interrupted, killed or unplugged goes on with `--resume` from its last checkpoint, to the same bits
-    on a CPU. What the user can mend ends in one line and exit code 1, an interruption in 128 + the signal.
+    on a CPU.
     """
 
     def __init__(self, name: str, options: Options) -> None:
-        self.name, self.options = name, options
-        self.folder = options.run_dir or Path("runs") / f"{name}-{options.data}-{options.recipe}-seed{options.seed}"
-        self.is_main = True
+        super().__init__(name, options)
         self.epoch = self.batch = self.step = 0  # epochs done; batches begun in this one; steps begun in all
         self.seconds = 0.0  # spent in training steps, without validation
         self.samples = 0  # trained on since this process began
@@ -65,70 +45,7 @@ class Run:
         self.window = Window()
         self.epoch_start: dict[str, Any] = {}  # random states before the epoch's first batch was drawn
         self.passed_over = 0  # batches that a resumed epoch has already seen
-        self.resumed: dict[str, Any] | None = None
-        self.journal: Journal | None = None
-        self.stopping = Stopping()
-        self.lock = summary.FolderLock(self.folder)
-        self.saved_at = self.started = time.monotonic()
-
-    def __enter__(self) -> "Run":
-        try:
-            self.place = Device(self.options.device, self.options.seed, self.options.threads)
-            self.device, self.is_main = self.place.torch, self.place.is_main
-            if self.is_main:
-                self.lock.acquire()
-            if self.options.resume:
-                self.resumed = checkpoint.find(self.folder, self.identity(), self.say)
-            elif self.is_main:
-                summary.move_aside(self.folder, self.say)
-            if self.is_main:
-                state = self.resumed or {"step": 0, "journal_size": 0}
-                self.journal = Journal(self.folder, state["step"], state["journal_size"])
-        except BaseException as error:
-            self.__exit__(type(error), error, None)
-            raise
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        self.stopping.ignore()
-        if self.journal:
-            self.journal.close()
-        self.lock.release()
-        if isinstance(error, KeyboardInterrupt):
-            self.leave(f"stopped at step {self.step}. {self.how_to_continue()}", self.stopping.exit_code)
-        if isinstance(error, StudyError):
-            self.leave(str(error), 1)
-        if isinstance(error, OSError) and error.errno in MENDABLE:
-            self.leave(
-                f"{self.name}: cannot write {error.filename or self.folder}: {error.strerror}. Make room, or "
-                f"choose another folder with --run-dir. {self.how_to_continue()}",
-                1,
-            )
-        if error is None:
-            self.place.close()
-
-    def leave(self, message: str, code: int) -> None:
-        """End the program with one message."""
-        if self.is_main:
-            say(message.rstrip(), error=True)
-        raise SystemExit(code)
-
-    def say(self, text: str) -> None:
-        """Print a line, once for all processes."""
-        if self.is_main:
-            say(text)
-
-    def how_to_continue(self) -> str:
-        """The command that goes on from the last checkpoint, when there is one."""
-        if not any((self.folder / f"{name}.safetensors").exists() for name in checkpoint.NAMES):
-            return ""
-        return f"To continue: {launch_command()} --resume".replace(" --resume --resume", " --resume")
-
-    def identity(self) -> dict[str, Any]:
-        """What a checkpoint must share with the run that continues it."""
-        return {"tutorial": self.name, "processes": self.place.world_size, **deciding(self.options)}
-
-    # --- what the tutorial asks of its run ------------------------------------------------------------------------
+        self.saved_at = time.monotonic()
 
     def load_data(self, name: str) -> Any:
         """The data set that `--data` chose; under torchrun the first process downloads while the others wait."""
@@ -191,7 +108,7 @@ class Run:
             since = time.perf_counter()
             for batch in batches:
                 self.step, self.batch = self.step + 1, self.batch + 1
-                yield self.to_device(batch)
+                yield self.place.move(batch)
                 self.seconds += time.perf_counter() - since
                 self.samples += count_samples(batch) * self.place.world_size
                 bar.update()
@@ -200,7 +117,7 @@ class Run:
 
     def each(self, loader: DataLoader) -> Iterator[Any]:
         """A loader's batches on the device, for evaluation: nothing is counted or saved."""
-        return (self.to_device(batch) for batch in loader)
+        return (self.place.move(batch) for batch in loader)
 
     def gather(self, rows: torch.Tensor, total: int) -> torch.Tensor:
         """Rows computed over an unshuffled `loader` by all processes, in the data set's order: (total, ...)."""
@@ -215,12 +132,9 @@ class Run:
             return
         values = {name: float(value) for name, value in values.items()}
         self.write({f"{name}/{split}": value for name, value in values.items()})
-        if self.is_main:
-            parts = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
-            say(
-                f"epoch {self.epoch + 1}/{self.options.epochs}  step {self.step:,}  {split}: {parts}  "
-                f"({self.seconds:.1f} s of training)"
-            )
+        told = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
+        where = f"epoch {self.epoch + 1}/{self.options.epochs}  step {self.step:,}"
+        self.say(f"{where}  {split}: {told}  ({self.seconds:.1f} s of training)")
 
     def keep_best(self, score: float, **about: Any) -> None:
         """Save the net, and what is to be known `about` it, as `best.safetensors` if the score is the best so far."""
@@ -249,18 +163,6 @@ class Run:
         if self.journal:
             self.journal.hparams(deciding(self.options), metrics, self.step)
             summary.write(self, metrics, published, chance)
-
-    # --- how it is done -------------------------------------------------------------------------------------------
-
-    def to_device(self, batch: Any) -> Any:
-        """Move every tensor of a batch, however it is nested."""
-        if isinstance(batch, torch.Tensor):
-            return batch.to(self.device, non_blocking=True)
-        if isinstance(batch, Mapping):
-            return {key: self.to_device(part) for key, part in batch.items()}
-        if isinstance(batch, tuple | list):
-            return type(batch)(self.to_device(part) for part in batch)
-        return batch
 
     def flush(self) -> None:
         """Write the means of the training values since the last point, with rate, learning rate and gradient norm."""
@@ -300,7 +202,7 @@ class Run:
             return
         self.save()
         if self.place.any(self.stopping.asked):
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(f"stopped at step {self.step:,}")
 
     def save(self) -> None:
         """Write `last.safetensors`; the one before stays as `previous.safetensors`."""
@@ -311,23 +213,15 @@ class Run:
         if self.is_main:
             checkpoint.save(
                 self.folder / "last.safetensors",
-                {
-                    "identity": self.identity(),
-                    "epoch": self.epoch,
-                    "batch": self.batch,
-                    "step": self.step,
-                    "seconds": self.seconds,
-                    "best_score": self.best_score,
-                    "journal_size": self.journal.size(),
-                    "tracked": {name: unwrap(thing).state_dict() for name, thing in self.tracked.items()},
-                    "processes": own,
-                },
+                {name: getattr(self, name) for name in PROGRESS}
+                | {"identity": self.identity(), "journal_size": self.journal.size(), "processes": own}
+                | {"tracked": {name: unwrap(thing).state_dict() for name, thing in self.tracked.items()}},
                 keep_previous=True,
             )
         self.saved_at = time.monotonic()
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        for name in ("epoch", "batch", "step", "seconds", "best_score"):
+        for name in PROGRESS:
             setattr(self, name, state[name])
         own = state["processes"][self.place.rank]
         self.passed_over = self.batch
@@ -335,13 +229,4 @@ class Run:
         self.window.load_state_dict(own["window"])
         self.epoch_start = own["epoch_start"]
         set_random_states(own["random"])
-        if self.is_main:
-            say(f"{self.name}: continuing at epoch {self.epoch + 1}, step {self.step:,}")
-
-
-def count_samples(batch: Any) -> int:
-    """The length of the first tensor in a batch, however it is nested."""
-    if isinstance(batch, torch.Tensor):
-        return len(batch)
-    parts = batch.values() if isinstance(batch, Mapping) else batch if isinstance(batch, tuple | list) else ()
-    return next((count for count in map(count_samples, parts) if count), 0)
+        self.say(f"{self.name}: continuing at epoch {self.epoch + 1}, step {self.step:,}")

@@ -1,17 +1,44 @@
-"""Ctrl-C and SIGTERM: the first asks the run to save and stop after its step, the second stops at once."""
+"""How a program ends before its end: by a signal, or by a failure that one line explains."""
 
+import errno
 import signal
+import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
+
+from data import StudyError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # Under torchrun one Ctrl-C arrives twice, from the terminal and from torchrun; a person's second one comes later.
 SECOND_PRESS = 1.0  # seconds
 
 
+# Failures of the machine, not of the program.
+MENDABLE = {
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EACCES", "EPERM", "EROFS", "ENOTDIR", "EEXIST", "EFBIG")
+    if hasattr(errno, name)
+}
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """What the user can mend ends the program in one line and exit code 1 (inside a `Run`, the run does this)."""
+    try:
+        yield
+    except StudyError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(1) from None
+
+
 class Stopping:
-    """Whether a signal asked for an end, between `listen` and `ignore`."""
+    """Whether a signal asked for an end, between `listen` and `ignore`.
+
+    The first Ctrl-C or SIGTERM asks the run to save and stop after its step, a second one stops it at once.
+    """
 
     def __init__(self) -> None:
         self.asked_at: float | None = None
