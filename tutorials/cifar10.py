@@ -101,7 +101,7 @@ def normalise(images: Tensor) -> Tensor:
 
 
 class Images(Dataset):
-    """Images (N, 3, 32, 32) uint8 and labels (N,), all in memory: a batch is one gather, not N calls.
+    """Images (N, 3, 32, 32) uint8 and labels (N,), all in memory: a batch is one gather, which leaves none to collate.
 
     Mirroring and shifting follow from seed, epoch, image and batch alone, so that every process agrees on them.
     """
@@ -127,11 +127,6 @@ class Images(Dataset):
             flipped = self.flipped[indices]
             images[flipped] = images[flipped].flip(-1)
         return normalise(images), self.labels[indices]
-
-
-def as_it_is(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Images hands out whole batches: nothing is left to collate."""
-    return batch
 
 
 def load_images(run: Run) -> tuple[Images, Images | None, Images]:
@@ -163,7 +158,6 @@ class Net(nn.Module):
 
     def __init__(self, width: int = 6) -> None:
         super().__init__()
-        self.width = width
         self.conv1 = nn.Conv2d(3, width, 5)
         self.pool = nn.MaxPool2d(2, 2)
         self.conv2 = nn.Conv2d(width, 16, 5)
@@ -189,7 +183,7 @@ class Net(nn.Module):
 def train(run: Run, net: nn.Module, trainset: Images, valset: Images | None) -> None:
     """Train for all epochs; keep the weights that are best on the validation images, or without any, the last."""
     options = run.options
-    trainloader = run.loader(trainset, options.batch_size, shuffle=True, collate_fn=as_it_is)
+    trainloader = run.loader(trainset, options.batch_size, shuffle=True, collate_fn=tuple)
     criterion = nn.CrossEntropyLoss(label_smoothing=options.label_smoothing)
     kind = Muon if options.optimizer == "muon" else optim.SGD
     optimizer = kind(net.parameters(), options.lr, momentum=options.momentum, weight_decay=options.weight_decay)
@@ -218,7 +212,7 @@ def train(run: Run, net: nn.Module, trainset: Images, valset: Images | None) -> 
 def predict(run: Run, net: nn.Module, dataset: Images) -> Tensor:
     """Scores (N, 10) of all images, in order, on the CPU."""
     net.eval()
-    loader = run.loader(dataset, batch_size=1000, collate_fn=as_it_is)
+    loader = run.loader(dataset, batch_size=1000, collate_fn=tuple)
     return run.gather(torch.cat([net(images) for images, _ in run.each(loader)]), len(dataset)).cpu()
 
 
