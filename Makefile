@@ -1,4 +1,4 @@
-# Plain `make` lists the targets. A target passes these on: DATA=tiny|official RECIPE=study|original SEED=N
+# Plain `make` lists the targets. A tutorial passes these on: DATA=tiny|official RECIPE=study|original SEED=N
 # DEVICE=auto|cpu|cuda|mps NPROC=N (processes, by torchrun) RESUME=1, and ARGS="…" for any other option.
 .DEFAULT_GOAL := help
 VENV ?= .venv
@@ -8,7 +8,7 @@ PYTHON_IN = $(call BIN,$(1),python)
 PY := $(call PYTHON_IN,$(VENV))
 
 OPTIONS = $(if $(DATA),--data $(DATA)) $(if $(RECIPE),--recipe $(RECIPE)) $(if $(SEED),--seed $(SEED)) \
-  $(if $(DEVICE),--device $(DEVICE)) $(if $(RESUME),--resume) $(ARGS)
+  $(if $(DEVICE),--device $(DEVICE)) $(if $(filter-out 0,$(RESUME)),--resume) $(ARGS)
 # $(call RUN,module): in one process, or in NPROC of them.
 RUN = $(PY) -m $(if $(filter-out 1,$(NPROC)),tutorials.common.torchrun $(NPROC) )$(1)
 
@@ -28,22 +28,25 @@ tensorboard: setup ## serve the dashboards of all runs on localhost:6006
 cifar10: setup ## train a classifier on CIFAR-10
 	@$(call RUN,tutorials.cifar10) $(OPTIONS)
 
-predict-cifar10: setup ## classify your own picture with the trained net: IMAGE=photo.jpg
-	@$(PY) -m tutorials.cifar10 --image "$(or $(IMAGE),$(error give the picture: make predict-cifar10 IMAGE=photo.jpg))" $(ARGS)
+predict-cifar10: need-image setup ## classify your own picture with the trained net: IMAGE=photo.jpg
+	@$(PY) -m tutorials.cifar10 --image "$(IMAGE)" $(ARGS)
+
+need-image:
+	@: $(or $(IMAGE),$(error give the picture: IMAGE=photo.jpg))
 
 ##@ Data
 data-list: setup ## show every data set: present or not, size, licence, used by
-	@$(PY) -m data list
+	@$(PY) -m data list $(ARGS)
 
 data-%: setup ## download, verify and unpack one data set: data-cifar10, data-names, …
-	@$(PY) -m data fetch $* $(FILES)
+	@$(PY) -m data fetch $* $(FILES) $(ARGS)
 
 ##@ Results
 scorecard: setup ## keep the summaries of official runs in docs/results and write the README's table from them
 	@$(PY) -m tutorials.common.scorecard
 
 ##@ Upkeep
-setup: $(VENV)/.ready ## build .venv from requirements.lock unless it is current (TORCH=cpu: torch without CUDA)
+setup: $(VENV)/.ready$(TORCH:%=-%) ## build .venv from requirements.lock unless it is current (TORCH=cpu: torch without CUDA)
 
 test-latest: $(LATEST)/.ready ## run the tests with the newest torch, in an environment of its own
 	@$(call PYTHON_IN,$(LATEST)) -m pytest -n 2 $(ARGS)
@@ -81,18 +84,20 @@ endef
 INSTALL = $$(command -v uv >/dev/null 2>&1 && echo "uv pip install --quiet --python $(call PYTHON_IN,$(1))" \
   || echo "$(call PYTHON_IN,$(1)) -m pip install --quiet --disable-pip-version-check")
 
-# The CPU builds of torch have other hashes than the lock, and come by uv, which knows where PyTorch keeps them.
 $(VENV)/.ready: requirements.lock
 	@echo "setup: building $(VENV) from requirements.lock (once; 3 GB to download on Linux, see README.md)"
 	@$(call CREATE,$(VENV))
-ifeq ($(TORCH),cpu)
+	@$(call INSTALL,$(VENV)) --require-hashes -r requirements.lock
+	@touch $@
+
+# The CPU builds of torch have other hashes than the lock, and come by uv, which knows where PyTorch keeps them.
+$(VENV)/.ready-cpu: requirements.lock
+	@echo "setup: building $(VENV) with the CPU build of torch"
+	@$(call CREATE,$(VENV))
 	@command -v uv >/dev/null 2>&1 || $(PY) -m pip install --quiet --target $(VENV)/uv uv
 	@PATH="$(VENV)/uv/bin:$$PATH" uv pip install --python $(PY) --torch-backend cpu --no-verify-hashes \
 	  --constraint requirements.lock --requirement pyproject.toml --all-extras
-else
-	@$(call INSTALL,$(VENV)) --require-hashes -r requirements.lock
-endif
-	@touch $@
+	@touch $@ $(VENV)/.ready
 
 $(LATEST)/.ready: pyproject.toml
 	@echo "setup: building $(LATEST) with the newest packages that pyproject.toml allows"
@@ -100,4 +105,4 @@ $(LATEST)/.ready: pyproject.toml
 	@$(call INSTALL,$(LATEST)) --upgrade ".[test]" && rm -rf build pytorch_study.egg-info
 	@touch $@
 
-.PHONY: study test tensorboard cifar10 predict-cifar10 data-list scorecard setup test-latest lint lock clean help
+.PHONY: study test tensorboard cifar10 predict-cifar10 data-list scorecard setup test-latest lint lock clean help need-image

@@ -12,10 +12,11 @@ from data.sources import SOURCES, Source
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m data", description=__doc__)
-    parser.add_argument("--data-root", type=Path, default=default_root(), help="default: STUDY_DATA, else data/cache")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--data-root", type=Path, default=default_root(), help="default: STUDY_DATA, else data/cache")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="every data set: present or not, size, licence, used by")
-    one = commands.add_parser("fetch", help="download, verify and unpack one data set")
+    commands.add_parser("list", parents=[common], help="every data set: present or not, size, licence, used by")
+    one = commands.add_parser("fetch", parents=[common], help="download, verify and unpack one data set")
     one.add_argument("name", help="a name that `list` shows")
     one.add_argument("files", nargs="*", help="some of its files; without them, all")
     options = parser.parse_args()
@@ -36,7 +37,10 @@ def main() -> int:
 def show(name: str, root: Path, files: list[str] | None) -> None:
     source = get_source(name)
     fetch(name, root, files)
-    print(f"{source.title}: present and verified below {root}\n  licence: {source.licence}\n  cite: {source.citation}")
+    chosen = [file for file in source.files if present(file, root)]
+    held = source.checks or all(file.hash and not file.unpack for file in chosen)
+    verified = "and verified" if held else "(nobody publishes hashes of its unpacked files)"
+    print(f"{source.title}: present {verified} below {root}\n  licence: {source.licence}\n  cite: {source.citation}")
 
 
 def list_sources(root: Path) -> None:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from data.errors import StudyError
 from data.sources import SOURCES, File, Source
-from data.unpack import unpack
+from data.unpack import unpack, workspace
 
 pooch.get_logger().setLevel("WARNING")  # its progress messages repeat ours
 RETRIES = 2  # further tries of one address, before the next mirror
@@ -70,7 +70,7 @@ def fetch(name: str, root: Path | None = None, only: Iterable[str] | None = None
         verify(name, source, files, root)
     except OSError as error:  # requests' own errors are handled mirror by mirror
         raise StudyError(
-            f"{name}: cannot write below {root}: {error}. Free some space or choose another folder "
+            f"{name}: cannot read or write below {root}: {error}. Free some space or choose another folder "
             "with --data-root or STUDY_DATA."
         ) from error
     return root
@@ -97,8 +97,11 @@ def bring(name: str, file: File, root: Path) -> None:
 
 
 def verify(name: str, source: Source, files: Iterable[File], root: Path) -> None:
-    """Hold the unpacked files against their published hashes."""
+    """Hold the unpacked files against their published hashes, where there are any; nothing may be an empty folder."""
     targets = [target for file in files for target in file.unpack.values()]
+    for path in (root / target for target in targets):
+        if path.is_dir() and not any(path.iterdir()):
+            raise StudyError(f"{name}: {path} is an empty folder. Remove it and run again.")
     for relative, known in source.checks.items():
         if not any(relative == target or relative.startswith(f"{target}/") for target in targets):
             continue
@@ -138,8 +141,11 @@ def download(name: str, file: File, root: Path) -> None:
         print(f"{name}: downloading {path.name} ({megabytes(file.size)}) from {url}", file=sys.stderr)
         try:
             transfer = partial(transfer_verified, file.hash, impatient=place < len(file.urls))
-            pooch.core.stream_download(url, path, None, transfer, retry_if_failed=RETRIES)
-            path.chmod(0o644)  # pooch's temporary files are private; a class shares its data folder
+            with workspace(root) as folder:
+                pooch.core.stream_download(url, folder / path.name, None, transfer, retry_if_failed=RETRIES)
+                (folder / path.name).chmod(0o644)  # pooch's files are private; a class shares its data folder
+                path.parent.mkdir(parents=True, exist_ok=True)
+                (folder / path.name).replace(path)
         except (requests.RequestException, ValueError, GiveUpError) as error:
             failures.append(f"  {url}\n    {reason(error)}")
             continue

@@ -6,7 +6,9 @@ import tarfile
 import tempfile
 import time
 import zipfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from data.errors import StudyError
@@ -14,22 +16,29 @@ from data.errors import StudyError
 STALE = 24 * 3600  # seconds after which a killed process's temporary folder is swept away
 
 
-def unpack(archive: Path, members: Mapping[str, str], root: Path) -> None:
-    """Unpack an archive into a fresh folder and move the wanted members into place, whole or not at all.
-
-    Raises StudyError when a member would land outside the folder or is a link or a device.
-    """
+@contextmanager
+def workspace(root: Path) -> Iterator[Path]:
+    """A temporary folder below the data root; what killed processes left in theirs is swept away after a day."""
     partial = root / ".partial"
     partial.mkdir(parents=True, exist_ok=True)
     for old in partial.iterdir():
         if time.time() - old.stat().st_mtime > STALE:
             shutil.rmtree(old, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=partial, ignore_cleanup_errors=True) as folder:
-        tree = Path(folder) / "tree"
+        yield Path(folder)
+
+
+def unpack(archive: Path, members: Mapping[str, str], root: Path) -> None:
+    """Unpack an archive into a fresh folder and move the wanted members into place, whole or not at all.
+
+    Raises StudyError when a member would land outside the folder or is a link or a device.
+    """
+    with workspace(root) as folder:
+        tree = folder / "tree"
         tree.mkdir()
         try:
             extract(archive, tree)
-        except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+        except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
             raise StudyError(
                 f"{archive} is no archive that can be unpacked: {error}. Remove it and run again."
             ) from error

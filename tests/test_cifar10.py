@@ -21,7 +21,7 @@ from tutorials.common.muon import Muon, orthogonalise
 
 
 def main(*argv: str) -> None:
-    sys.argv = ["cifar10", *argv]
+    sys.argv = ["cifar10", "--device", "cpu", *argv]
     cifar10.main()
 
 
@@ -255,6 +255,12 @@ def test_any_mode_of_picture_is_taken_and_what_is_none_is_named(study, tmp_path)
 def test_a_wrong_option_exits_with_2_and_says_which(tmp_path, argv, told):
     code, printed = run(tmp_path / "wrong", *argv)
     assert code == 2 and told in printed and not (tmp_path / "wrong").exists()
+
+
+def test_a_loss_that_explodes_is_told_in_one_line(tmp_path):
+    for argv in (["--lr", "1e20"], ["--optimizer", "sgd", "--lr", "1e6"], ["--lr", "inf"]):
+        code, printed = run(tmp_path / "exploded", *argv)
+        assert code == 1 and "not finite at step" in printed and "Traceback" not in printed
 
 
 def test_what_cannot_be_trained_on_exits_with_1(tmp_path):

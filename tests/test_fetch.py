@@ -5,6 +5,8 @@ import http.server
 import io
 import os
 import stat
+import subprocess
+import sys
 import tarfile
 import threading
 import time
@@ -275,7 +277,7 @@ def test_two_at_once_do_no_harm(archived, tmp_path):
 def test_a_folder_that_cannot_be_written_is_named(offer, tmp_path):
     (tmp_path / "file").write_text("")
     offer("good")
-    with pytest.raises(StudyError, match="cannot write below"):
+    with pytest.raises(StudyError, match="cannot read or write below"):
         fetch("thing", tmp_path / "file")
 
 
@@ -327,3 +329,21 @@ def test_the_real_archive_unpacks_to_the_real_files(real_data, tmp_path):
     fetch("eng_fra", tmp_path)
     assert (tmp_path / "eng-fra.txt").read_bytes() == (real_data / "eng-fra.txt").read_bytes()
     assert len(list((tmp_path / "names").iterdir())) == 18
+
+
+def test_the_command_line_lists_and_refuses(tmp_path):
+    def call(*argv: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "data", *argv, "--data-root", str(tmp_path)]
+        return subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent.parent)
+
+    (tmp_path / "hymenoptera_data").mkdir()
+    listed = call("list")
+    assert listed.returncode == 0
+    for name, source in SOURCES.items():
+        assert f"data-{name.replace('_', '-')} " in listed.stdout and source.title.split()[0] in listed.stdout
+    for argv, told in (
+        (["fetch", "nothing"], "no data set 'nothing'"),
+        (["fetch", "hymenoptera"], "is an empty folder"),
+    ):
+        result = call(*argv)
+        assert result.returncode == 1 and told in result.stderr and "Traceback" not in result.stderr

@@ -10,7 +10,7 @@ from tutorials.common import scorecard, study
 def summary(**changes) -> dict:
     return {
         "name": "thing", "recipe": "study", "data": "official", "seed": 0, "device": "cpu", "threads": 2,
-        "seconds": {"train": 10.0}, "metrics": {"test/accuracy": 0.7}, "published": {"test/accuracy": 0.5},
+        "seconds": {"train": 10.0, "total": 12.0}, "changed": {}, "processes": 1, "metrics": {"test/accuracy": 0.7}, "published": {"test/accuracy": 0.5},
         "chance": {"test/accuracy": 0.1},
     } | changes  # fmt: skip
 
@@ -25,6 +25,7 @@ def test_summaries_of_official_runs_are_kept_and_averaged(tmp_path):
     for seed, accuracy in enumerate((0.70, 0.72, 0.74)):
         write(runs / f"thing-official-study-seed{seed}", summary(seed=seed, metrics={"test/accuracy": accuracy}))
     write(runs / "thing-official-study-seed0.1", summary(metrics={"test/accuracy": 0.0}))  # an older one, moved aside
+    write(runs / "thing-official-study-seed7", summary(seed=7, changed={"epochs": 1}))  # not the recipe
     write(runs / "thing-tiny-study-seed0", summary(data="tiny"))
     scorecard.keep_summaries(runs, results)
     assert len(list(results.iterdir())) == 3

@@ -5,6 +5,8 @@ import os
 import random
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -20,10 +22,20 @@ def run(folder: Path, *argv: str) -> tuple[int, str]:
     return run_to_end(train, folder, *argv)
 
 
+def stamp(path: Path) -> int:
+    """When a file was written; 0 while it is not there, as between two renames."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
 def kill_after(folder: Path, seconds: float, *argv: str, number: int = signal.SIGKILL) -> int:
-    """Start a run and send it a signal so many seconds after its first step: its exit code."""
+    """Start a run and send it a signal so many seconds after its own first checkpoint: its exit code."""
+    newest = folder / "last.safetensors"
+    before = stamp(newest)
     process = start(train, "--run-dir", str(folder), *argv, output=folder.with_suffix(".txt"))
-    while process.is_alive() and not (folder / "metrics.jsonl").exists():
+    while process.is_alive() and stamp(newest) <= before:
         time.sleep(0.002)
     time.sleep(seconds)
     if process.is_alive():
@@ -71,12 +83,17 @@ def test_dashboard_has_the_record(whole):
 
 @pytest.mark.parametrize("plain", [False, True], ids=["run loader", "plain DataLoader"])
 def test_kill_9_at_twenty_random_moments_changes_no_bit(tmp_path, plain):
-    argv = ["--pause", "0.004", *(["--plain"] if plain else [])]
+    argv = ["--epochs", "12", "--pause", "0.004", *(["--plain"] if plain else [])]
     assert run(tmp_path / "calm", *argv)[0] == 0
-    rng, folder, killed = random.Random(plain), tmp_path / "killed", 0
+    rng, folder, steps = random.Random(plain), tmp_path / "killed", []
     for _ in range(20):
-        killed += kill_after(folder, rng.uniform(0, 0.1), *argv, "--save-every", "0.02", "--resume") == -signal.SIGKILL
-    assert killed >= 15
+        more = ["--save-every", "0.02", "--resume"]
+        assert kill_after(folder, rng.uniform(0, 0.06), *argv, *more) == -signal.SIGKILL
+        newest = next(
+            folder / f"{name}.safetensors" for name in checkpoint.NAMES if stamp(folder / f"{name}.safetensors")
+        )
+        steps.append(checkpoint.load(newest)["step"])
+    assert steps == sorted(steps) and len(set(steps)) >= 15 and steps[-1] < 300
     assert run(folder, *argv, "--resume")[0] == 0
     same(tmp_path / "calm", folder)
 
@@ -84,13 +101,49 @@ def test_kill_9_at_twenty_random_moments_changes_no_bit(tmp_path, plain):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_saves_says_how_to_go_on_and_does(whole, tmp_path, number):
     folder = tmp_path / "stopped"
-    assert kill_after(folder, 0.1, "--pause", "0.01", number=number) == 128 + number
+    assert kill_after(folder, 0.05, "--pause", "0.01", "--save-every", "0.1", number=number) == 128 + number
     printed = folder.with_suffix(".txt").read_text()
     assert "stopped at step" in printed and "To continue:" in printed and "--resume" in printed
     assert "Traceback" not in printed
     assert 0 < checkpoint.load(folder / "last.safetensors")["step"] < 100
     assert run(folder, "--pause", "0.01", "--resume")[0] == 0
     assert record(folder) == record(whole)
+
+
+def stop_while_drawing(number: int, *argv: str) -> None:
+    """Train to the end, and be sent a signal before the summary."""
+    from tutorials.common.run import Run
+
+    Run.finish = lambda *arguments: os.kill(os.getpid(), number) or time.sleep(5)
+    train(*argv)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_after_the_training_ends_in_one_line_too(whole, tmp_path, number):
+    folder, output = tmp_path / "drawing", tmp_path / "out.txt"
+    assert finish(start(stop_while_drawing, number, "--run-dir", str(folder), output=output)) == 128 + number
+    last = output.read_text().splitlines()[-1]
+    assert last.startswith("stopped. To continue:") and "Traceback" not in output.read_text()
+    code, printed = run(folder, "--resume")
+    assert code == 0 and "trained already" in printed and record(folder) == record(whole)
+
+
+def test_a_finished_run_can_be_resumed_and_tells_its_whole_time(whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "again")
+    before = json.loads((whole / "summary.json").read_text())
+    assert run(tmp_path / "again", "--resume")[0] == 0
+    after = json.loads((tmp_path / "again" / "summary.json").read_text())
+    assert after["metrics"] == before["metrics"] and after["seconds"]["train"] == before["seconds"]["train"]
+    assert after["seconds"]["total"] >= after["seconds"]["train"]
+
+
+def test_a_lost_record_does_not_stop_a_run(whole, tmp_path):
+    folder = tmp_path / "lost"
+    kill_after(folder, 0.05, "--pause", "0.01", "--save-every", "0.1")
+    (folder / "metrics.jsonl").unlink()
+    assert run(folder, "--pause", "0.01", "--resume")[0] == 0
+    lines = record(folder)
+    assert lines == record(whole)[-len(lines) :]
 
 
 def test_two_processes_go_the_way_of_one_and_resume_to_the_bit(whole, tmp_path):
@@ -106,12 +159,29 @@ def test_two_processes_go_the_way_of_one_and_resume_to_the_bit(whole, tmp_path):
 
 def test_a_broken_checkpoint_gives_way_to_the_one_before(whole, tmp_path):
     folder = tmp_path / "broken"
-    kill_after(folder, 0.3, "--pause", "0.01", "--save-every", "0.05")
+    kill_after(folder, 0.2, "--pause", "0.01", "--save-every", "0.05")
     last = folder / "last.safetensors"
     last.write_bytes(last.read_bytes()[:-100])
     code, printed = run(folder, "--pause", "0.01", "--resume")
     assert code == 0 and "cut short" in printed and "Continuing from the one before it" in printed
     assert record(folder) == record(whole)
+
+
+def test_a_broken_checkpoint_never_takes_the_good_ones_place(tmp_path):
+    folder = tmp_path / "broken"
+    kill_after(folder, 0.1, "--pause", "0.01", "--save-every", "0.05")
+    last, previous = (folder / f"{name}.safetensors" for name in checkpoint.NAMES)
+    last.write_bytes(last.read_bytes()[:-100])
+    good = checkpoint.load(previous)["step"]
+    kill_after(folder, 0, "--pause", "0.01", "--save-every", "0.05", "--resume")  # one or two saves later
+    assert checkpoint.load(previous)["step"] >= good
+
+
+def test_a_folder_that_is_no_run_is_left_alone(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    code, printed = run(tmp_path / "mine")
+    assert code == 1 and "files of other kinds" in printed and (tmp_path / "mine" / "thesis.txt").exists()
 
 
 def test_no_good_checkpoint_is_an_error_and_nothing_is_lost(tmp_path):
@@ -179,6 +249,26 @@ def test_a_folder_that_cannot_be_made_gives_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     code, printed = run(tmp_path / "out", "--run-dir", str(tmp_path / "file" / "run"))
     assert code == 1 and len(printed.splitlines()) == 1 and "cannot write" in printed
+
+
+def test_torchrun_passes_exit_codes_on_and_hides_its_own_words(tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "tutorials.common.torchrun",
+        "2",
+        "tutorials.cifar10",
+        "--run-dir",
+        str(tmp_path / "run"),
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    missing = ["--data", "official", "--data-root", str(tmp_path / "none")]
+    result = subprocess.run([*command, *missing], capture_output=True, text=True, env=environment)
+    assert result.returncode == 1 and result.stderr.count("could not download") == 1, result.stderr
+    assert "Traceback" not in result.stderr and "[rank1]" not in result.stderr
+    result = subprocess.run([*command, "--epochs", "1"], capture_output=True, text=True, env=environment)
+    assert result.returncode == 0 and result.stdout.count("test/accuracy") == 1, result.stderr
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["processes"] == 2
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ RECIPES = {"study": {"epochs": 4, "log_every": 7}, "original": {"epochs": 1}}
 
 
 def train(*argv: str) -> None:
-    sys.argv = ["small", *argv]
+    sys.argv = ["small", "--device", "cpu", *argv]
     options = parse(SmallOptions, RECIPES)
     with Run("small", options) as run:
         generator = torch.Generator().manual_seed(1)

@@ -218,10 +218,9 @@ def predict(run: Run, net: nn.Module, dataset: Images) -> Tensor:
 
 def load_net(path: Path) -> tuple[Net, Sequence[str]]:
     """The net that a run saved, on the CPU, and the names of its classes."""
-    state = checkpoint.load(path)
-    about = state.pop("about")
+    weights, about = checkpoint.load_best(path, "cifar10")
     net = Net(about["options"]["width"])
-    net.load_state_dict(state)
+    net.load_state_dict(weights)
     return net.eval(), about["classes"]
 
 

@@ -21,8 +21,8 @@ class BrokenCheckpointError(StudyError):
     """A checkpoint that cannot be read whole."""
 
 
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file that is either there whole or not there, even when the power fails."""
+def write_atomic(path: Path, content: bytes, previous: Path | None = None) -> None:
+    """Write a file that is either there whole or not there, even when the power fails; `previous` gets the old one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     try:
@@ -30,6 +30,8 @@ def write_atomic(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        if previous and path.exists():
+            path.replace(previous)
         part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)  # on a full disk it is in the way
@@ -43,13 +45,13 @@ def save(path: Path, tree: Mapping[str, Any], keep_previous: bool = False) -> No
     body = json.dumps(flatten(tree, "", tensors))
     metadata = {"tree": body, "digest": digest(body, tensors)}
     content = safetensors.torch.save(tensors, metadata)
-    if keep_previous and path.exists():
-        path.replace(path.with_name("previous.safetensors"))
-    write_atomic(path, content)
+    write_atomic(path, content, path.with_name(f"{NAMES[1]}.safetensors") if keep_previous else None)
 
 
 def load(path: Path) -> dict[str, Any]:
     """Read what `save` wrote, on the CPU; raises BrokenCheckpointError when the file is cut short or altered."""
+    if not path.exists():
+        raise BrokenCheckpointError(f"{path} is not there. Run again without --resume.")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -81,7 +83,7 @@ def find(folder: Path, identity: Mapping[str, Any], say: Callable[[str], None]) 
                 f"{'; '.join(broken) or f'{folder} has no last checkpoint'}. Continuing from the one before it, {path}."
             )
         check_identity(path, state["identity"], identity)
-        return state
+        return state | {"file": path.stem}
     if broken:
         raise StudyError("\n".join(broken) + "\nNo checkpoint is left to continue from. Run again without --resume.")
     say(f"{folder}: no checkpoint yet; starting from the beginning")
@@ -101,6 +103,15 @@ def find_best(name: str, folder: Path | None = None, runs: Path = Path("runs")) 
             f"{where}: there is no saved net (best.safetensors). Train one first: make {name} DATA=official"
         )
     return found[-1]
+
+
+def load_best(path: Path, name: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The weights that `keep_best` of a tutorial saved, and what it said about them."""
+    weights = load(path)
+    about = weights.pop("about", {})
+    if about.get("tutorial") != name:
+        raise StudyError(f"{path} was saved by {about.get('tutorial', 'another program')}, not by {name}.")
+    return weights, about
 
 
 def check_identity(path: Path, saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

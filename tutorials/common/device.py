@@ -5,8 +5,7 @@ import platform
 import random
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -103,14 +102,18 @@ class Device:
             dist.all_gather_object(values, value, group=self.control)
         return values
 
-    @contextmanager
-    def main_first(self) -> Iterator[None]:
-        """The main process goes through the block first, then the others."""
-        if self.world_size > 1 and not self.is_main:
-            dist.barrier(group=self.control)
-        yield
-        if self.world_size > 1 and self.is_main:
-            dist.barrier(group=self.control)
+    def main_first(self, function: Callable[[], Any]) -> Any:
+        """Call a function in the main process first, then in the others; they fail together."""
+        value, failure = None, None
+        if self.is_main:
+            try:
+                value = function()
+            except StudyError as error:
+                failure = str(error)
+        failure = self.collect(failure)[0]
+        if failure is not None:
+            raise StudyError(failure)
+        return value if self.is_main else function()
 
     def close(self) -> None:
         """Leave the process group, all ranks together: gloo may wait for ever for a peer that went first."""
@@ -154,6 +157,8 @@ def get_random_states() -> dict[str, Any]:
     states = {"python": random.getstate(), "numpy": np.random.get_state(), "torch": torch.get_rng_state()}
     if torch.cuda.is_available():
         states["cuda"] = torch.cuda.get_rng_state()
+    if torch.backends.mps.is_available():
+        states["mps"] = torch.mps.get_rng_state()
     return states
 
 
@@ -164,6 +169,8 @@ def set_random_states(states: dict[str, Any]) -> None:
     torch.set_rng_state(states["torch"])
     if "cuda" in states and torch.cuda.is_available():
         torch.cuda.set_rng_state(states["cuda"])
+    if "mps" in states and torch.backends.mps.is_available():
+        torch.mps.set_rng_state(states["mps"])
 
 
 def count_samples(batch: Any) -> int:

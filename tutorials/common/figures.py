@@ -66,7 +66,7 @@ def curves(record: Path, metric: str = "accuracy") -> Figure:
                 axes.plot(steps, values, color=colour, label=split, marker="o" if len(steps) < 40 else "", ms=3)
         tidy(axes, "step", label)
         axes.legend(frameon=False)
-    rate.plot(*tags["lr"], color=NEUTRAL)
+    rate.plot(*tags.get("lr", ([], [])), color=NEUTRAL)
     rate.set_ylim(bottom=0)
     tidy(rate, "step", "learning rate")
     return figure

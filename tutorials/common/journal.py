@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 import threading
 import warnings
@@ -26,7 +27,7 @@ class Journal:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.record = (folder / "metrics.jsonl").open("ab")
-        self.record.truncate(size)
+        self.record.truncate(min(size, self.size()))  # a power cut may have left less
         # TensorBoard drops the points that the cut off steps had already written.
         self.writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
 
@@ -39,7 +40,9 @@ class Journal:
             self.writer.add_scalar(tag, value, step)
 
     def size(self) -> int:
-        """Bytes of the record so far."""
+        """Bytes of the record so far, which are then safe on the disk."""
+        self.record.flush()
+        os.fsync(self.record.fileno())
         return os.fstat(self.record.fileno()).st_size
 
     def figure(self, name: str, figure: Figure, step: int) -> None:
@@ -71,6 +74,7 @@ class Journal:
         self, name: str, vectors: torch.Tensor, labels: Sequence[str], images: torch.Tensor | None, step: int
     ) -> None:
         """Vectors (N, D) for the projector, with labels and thumbnails (N, 3, H, W) in 0..1."""
+        shutil.rmtree(self.folder / f"{step:05d}", ignore_errors=True)  # of the same step, before a resume
         self.writer.add_embedding(vectors, metadata=list(labels), label_img=images, tag=name, global_step=step)
 
     def hparams(self, options: Mapping[str, Any], metrics: Mapping[str, float], step: int) -> None:
@@ -111,7 +115,7 @@ class Window:
 
     def stacked(self) -> torch.Tensor:
         """(metrics, steps) float64."""
-        return torch.stack([torch.stack(values).double().cpu() for values in self.values.values()])
+        return torch.stack([torch.stack([value.cpu() for value in values]).double() for values in self.values.values()])
 
     def means(self, over_processes: Callable[[torch.Tensor], torch.Tensor]) -> dict[str, float]:
         """Each value's mean over the window and over the processes."""
@@ -125,7 +129,7 @@ class Window:
         return len(bad) - 1 - int(bad.int().argmax()) if bad.any() else None
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        return {name: torch.stack(values) for name, values in self.values.items()}
+        return {name: torch.stack([value.cpu() for value in values]) for name, values in self.values.items()}
 
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
         self.values = {name: list(values) for name, values in state.items()}

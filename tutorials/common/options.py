@@ -51,6 +51,8 @@ class Options:
         "seed": (0, 2**31 - 1),
     }
 
+    changed: ClassVar[dict[str, Any]] = {}  # options that were given another value than the recipe's
+
     def check(self) -> None:
         """Raise ValueError, naming the option, for a value outside its limits."""
         for name, (low, high) in self.limits.items():
@@ -69,10 +71,11 @@ def parse(
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--recipe", default="study")
     recipe = first.parse_known_args(argv)[0].recipe
+    default = kind(**recipes.get(recipe, {}))
     options = tyro.cli(
         kind,
         args=argv,
-        default=kind(**recipes.get(recipe, {})),
+        default=default,
         description=kind.__doc__,
         config=(tyro.conf.OmitSubcommandPrefixes,),
     )
@@ -81,6 +84,9 @@ def parse(
     except ValueError as error:
         print(f"{Path(sys.argv[0]).stem}: {error}. See --help.", file=sys.stderr)
         raise SystemExit(2) from None
+    chosen, usual = deciding(options), deciding(default)
+    kept = {"data", "recipe", "seed", "log_every"}
+    options.changed = {name: chosen[name] for name in chosen.keys() - kept if chosen[name] != usual[name]}
     return options
 
 

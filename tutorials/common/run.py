@@ -49,8 +49,7 @@ class Run(Session):
 
     def load_data(self, name: str) -> Any:
         """The data set that `--data` chose; under torchrun the first process downloads while the others wait."""
-        with self.place.main_first():
-            return data.load(name, self.options.data, self.options.data_root)
+        return self.place.main_first(lambda: data.load(name, self.options.data, self.options.data_root))
 
     def loader(self, dataset: Dataset, batch_size: int, shuffle: bool = False, **kwargs: Any) -> DataLoader:
         """A DataLoader of this process's share of every batch of `batch_size` samples (see `Device.loader`)."""
@@ -71,14 +70,16 @@ class Run(Session):
         """The numbers of the epochs still to do; saves on the way and at the end."""
         if self.resumed:
             self.restore(self.resumed)
-        self.stopping.listen()
+        self.stopping.wait_for_step = True
         for number in range(self.epoch, self.options.epochs):
             yield number
             self.epoch, self.batch = number + 1, 0
             self.save_if_due()
         self.flush()
         self.save()
-        self.stopping.ignore()
+        self.stopping.wait_for_step = False
+        if self.place.any(self.stopping.asked):
+            raise KeyboardInterrupt(f"stopped at step {self.step:,}, the last")
 
     def batches(self, loader: DataLoader) -> Iterator[Any]:
         """The epoch's batches on the device, one training step each; on resume, those already done are passed over."""
@@ -114,6 +115,7 @@ class Run(Session):
                 bar.update()
                 self.save_if_due()
                 since = time.perf_counter()
+        self.check_finite()
 
     def each(self, loader: DataLoader) -> Iterator[Any]:
         """A loader's batches on the device, for evaluation: nothing is counted or saved."""
@@ -188,10 +190,10 @@ class Run(Session):
     def check_finite(self) -> None:
         """Stop the run at the first step whose training values are not finite, before anything of it is saved."""
         wrong = self.window.first_not_finite(self.place.mean)
-        if wrong is not None:
-            step = self.step - wrong
+        what = "the training loss is" if wrong is not None else "the weights are"
+        if wrong is not None or not all(weight.isfinite().all() for weight in self.tracked["net"].parameters()):
             raise StudyError(
-                f"{self.name}: the training loss is not finite at step {step:,}. The last good checkpoint "
+                f"{self.name}: {what} not finite at step {self.step - (wrong or 0):,}. The last good checkpoint "
                 f"in {self.folder} is kept. Try a lower learning rate."
             )
 
@@ -215,18 +217,25 @@ class Run(Session):
                 self.folder / "last.safetensors",
                 {name: getattr(self, name) for name in PROGRESS}
                 | {"identity": self.identity(), "journal_size": self.journal.size(), "processes": own}
+                | {"total_seconds": time.monotonic() - self.started}
                 | {"tracked": {name: unwrap(thing).state_dict() for name, thing in self.tracked.items()}},
-                keep_previous=True,
+                keep_previous=self.last_is_good,
             )
+        self.last_is_good = True
         self.saved_at = time.monotonic()
 
     def restore(self, state: Mapping[str, Any]) -> None:
         for name in PROGRESS:
             setattr(self, name, state[name])
+        self.started = time.monotonic() - state["total_seconds"]
         own = state["processes"][self.place.rank]
         self.passed_over = self.batch
         self.measured = (0, self.seconds)
         self.window.load_state_dict(own["window"])
         self.epoch_start = own["epoch_start"]
         set_random_states(own["random"])
-        self.say(f"{self.name}: continuing at epoch {self.epoch + 1}, step {self.step:,}")
+        done = self.epoch == self.options.epochs
+        self.say(
+            f"{self.name}: {'trained already; testing again' if done else f'continuing at epoch {self.epoch + 1}'}, "
+            f"step {self.step:,}"
+        )

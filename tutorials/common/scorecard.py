@@ -23,12 +23,12 @@ def main() -> int:
 
 
 def keep_summaries(runs: Path, results: Path) -> None:
-    """Copy the summary of every finished run on official data, under its name, recipe and seed."""
+    """Copy the summary of every finished run of an unchanged recipe on official data, under its name and seed."""
     for path in sorted(runs.glob("*-official-*/summary.json")):
         summary = json.loads(path.read_text())
         # A folder such as cifar10-official-study-seed0.1 is an earlier run that was moved aside.
         name = f"{summary['name']}-{summary['data']}-{summary['recipe']}-seed{summary['seed']}"
-        if path.parent.name == name:
+        if path.parent.name == name and not summary["changed"] and summary["processes"] == 1:
             write_atomic(results / f"{name}.json", json.dumps(summary, indent=2).encode() + b"\n")
 
 
@@ -40,17 +40,16 @@ def table(summaries: list[dict[str, Any]]) -> str:
     """Markdown: one row for each tutorial, recipe and metric that was published; mean ± sd over the seeds."""
     groups = defaultdict(list)
     for summary in summaries:
-        groups[summary["name"], summary["recipe"]].append(summary)
-    lines = ["| target | recipe | seeds | metric | ours, mean ± sd | the original's | training time | on |",
+        groups[summary["name"], summary["recipe"], summary["device"], summary["threads"]].append(summary)
+    lines = ["| target | recipe | seeds | metric | ours, mean ± sd | the original's | training, of all | on |",
              "|---|---|---|---|---|---|---|---|"]  # fmt: skip
-    for (name, recipe), runs in sorted(groups.items()):
-        seconds = statistics.mean(run["seconds"]["train"] for run in runs)
-        machine = f"{runs[0]['device']}, {runs[0]['threads']} threads"
+    for (name, recipe, device, threads), runs in sorted(groups.items()):
+        train, total = (statistics.mean(run["seconds"][part] for run in runs) for part in ("train", "total"))
         for metric, published in runs[0]["published"].items():
             ours = spread([run["metrics"][metric] for run in runs])
             lines.append(
                 f"| `make {name} DATA=official RECIPE={recipe}` | {recipe} | {len(runs)} | {metric} | {ours} "
-                f"| {published:.3f} | {seconds:.0f} s | {machine} |"
+                f"| {published:.3f} | {train:.0f} s of {total:.0f} s | {device}, {threads} threads |"
             )
     return "\n".join(lines)
 

@@ -1,15 +1,53 @@
 """The frame of a run: its folder, device, lock and journal when it begins, one clear line when it ends early."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
+import filelock
+
 from data import StudyError
-from tutorials.common import checkpoint, summary
+from tutorials.common import checkpoint
 from tutorials.common.device import Device, launch_command
 from tutorials.common.journal import Journal, say
 from tutorials.common.options import Options, deciding
 from tutorials.common.stopping import MENDABLE, Stopping
+
+
+class FolderLock:
+    """One writer for each run folder: the operating system lets go of the lock even of a killed process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        whole = folder.resolve()  # "." has no name
+        self.lock = filelock.FileLock(whole.with_name(f".{whole.name}.lock"), timeout=0)
+
+    def acquire(self) -> None:
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.lock.acquire()
+        except filelock.Timeout:
+            raise StudyError(
+                f"{self.folder}: another process is writing this run. Wait for it, or choose another "
+                "folder with --run-dir."
+            ) from None
+
+    def release(self) -> None:
+        self.lock.release(force=True)
+
+
+def move_aside(folder: Path, say: Callable[[str], None]) -> None:
+    """Rename an earlier run of the same name, so that nothing of it is lost or mixed with the new one."""
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    if not (folder / "metrics.jsonl").exists():
+        raise StudyError(f"--run-dir {folder}: it holds files of other kinds. Choose a new or an empty folder.")
+    number = 1
+    while (aside := folder.resolve().with_name(f"{folder.resolve().name}.{number}")).exists():
+        number += 1
+    folder.rename(aside)
+    say(f"{folder}: an earlier run was there; it is now {aside} (to continue one instead: --resume)")
 
 
 class Session:
@@ -23,10 +61,12 @@ class Session:
         self.resumed: dict[str, Any] | None = None  # the checkpoint that --resume found
         self.journal: Journal | None = None
         self.stopping = Stopping()
-        self.lock = summary.FolderLock(self.folder)
+        self.lock = FolderLock(self.folder)
+        self.last_is_good = True  # whether last.safetensors may become the previous one
         self.started = time.monotonic()
 
     def __enter__(self) -> Self:
+        self.stopping.listen()
         try:
             self.place = Device(self.options.device, self.options.seed, self.options.threads)
             self.device, self.is_main = self.place.torch, self.place.is_main
@@ -34,8 +74,9 @@ class Session:
                 self.lock.acquire()
             if self.options.resume:
                 self.resumed = checkpoint.find(self.folder, self.identity(), self.say)
+                self.last_is_good = self.resumed is None or self.resumed["file"] == checkpoint.NAMES[0]
             elif self.is_main:
-                summary.move_aside(self.folder, self.say)
+                move_aside(self.folder, self.say)
             if self.is_main:
                 state = self.resumed or {"step": 0, "journal_size": 0}
                 self.journal = Journal(self.folder, state["step"], state["journal_size"])
@@ -50,7 +91,7 @@ class Session:
             self.journal.close()
         self.lock.release()
         if isinstance(error, KeyboardInterrupt):
-            self.leave(f"{error or 'stopped'}. {self.how_to_continue()}", self.stopping.exit_code)
+            self.leave(f"{str(error) or 'stopped'}. {self.how_to_continue()}", self.stopping.exit_code)
         if isinstance(error, StudyError):
             self.leave(str(error), 1)
         if isinstance(error, OSError) and error.errno in MENDABLE:

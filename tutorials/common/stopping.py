@@ -37,11 +37,13 @@ def one_line_errors() -> Iterator[None]:
 class Stopping:
     """Whether a signal asked for an end, between `listen` and `ignore`.
 
-    The first Ctrl-C or SIGTERM asks the run to save and stop after its step, a second one stops it at once.
+    While it may `wait_for_step`, the first Ctrl-C or SIGTERM asks the run to save and stop after its step, and a second
+    one stops it at once; else the first does.
     """
 
     def __init__(self) -> None:
         self.asked_at: float | None = None
+        self.wait_for_step = False
         self.exit_code = 128 + signal.SIGINT
         self.before: dict[int, object] = {}
 
@@ -56,9 +58,10 @@ class Stopping:
 
     def hear(self, number: int, frame: FrameType | None) -> None:
         self.exit_code = 128 + number
-        if self.asked_at is None:
+        first = self.asked_at is None
+        if first:
             self.asked_at = time.monotonic()
-        elif time.monotonic() - self.asked_at > SECOND_PRESS:
+        if not self.wait_for_step or (not first and time.monotonic() - self.asked_at > SECOND_PRESS):
             raise KeyboardInterrupt
 
     def ignore(self) -> None:

@@ -8,6 +8,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tutorials.common.session import FolderLock
+from tutorials.common.stopping import one_line_errors
+
 RUNS = Path("runs/study")
 
 
@@ -26,6 +29,9 @@ STUDIES = (Study("cifar10", "tutorials.cifar10", "test/accuracy", 0.5),)
 
 
 def main() -> int:
+    lock = FolderLock(RUNS)
+    with one_line_errors():
+        lock.acquire()
     shutil.rmtree(RUNS, ignore_errors=True)
     rows, failed = [], 0
     for study in STUDIES:
@@ -43,6 +49,7 @@ def main() -> int:
         shown = f"{study.headline} {value:.3f}" if value is not None else f"failed, exit code {code}"
         rows.append((study.target, f"{seconds:.0f}", shown, f"{chance:.3f}" if chance is not None else "-",
                      "yes" if good else "NO", str(folder / "figures")))  # fmt: skip
+    lock.release()
     print_table(("target", "seconds", "headline metric", "chance", "learnt", "figures"), rows)
     print(f"\nDashboards: make tensorboard.{f' {failed} of {len(rows)} did not learn or failed.' if failed else ''}")
     return 1 if failed else 0

@@ -1,16 +1,12 @@
-"""A run's folder: whose it is, and the `summary.json` that ends it."""
+"""The `summary.json` that ends a run."""
 
 import json
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import filelock
-
-from data import StudyError
 from tutorials.common.checkpoint import write_atomic
 from tutorials.common.options import deciding
 
@@ -18,38 +14,6 @@ if TYPE_CHECKING:
     from tutorials.common.run import Run
 
 PACKAGES = ("torch", "torchvision", "numpy", "tensorboard")
-
-
-class FolderLock:
-    """One writer for each run folder: the operating system lets go of the lock even of a killed process."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.lock = filelock.FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0)
-
-    def acquire(self) -> None:
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self.lock.acquire()
-        except filelock.Timeout:
-            raise StudyError(
-                f"{self.folder}: another process is writing this run. Wait for it, or choose another "
-                "folder with --run-dir."
-            ) from None
-
-    def release(self) -> None:
-        self.lock.release(force=True)
-
-
-def move_aside(folder: Path, say: Callable[[str], None]) -> None:
-    """Rename an earlier run of the same name, so that nothing of it is lost or mixed with the new one."""
-    if not folder.exists() or not any(folder.iterdir()):
-        return
-    number = 1
-    while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
-        number += 1
-    folder.rename(aside)
-    say(f"{folder}: an earlier run was there; it is now {aside} (to continue one instead: --resume)")
 
 
 def write(
@@ -71,6 +35,7 @@ def write(
         "chance": dict(chance),
         "versions": {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}},
         "options": deciding(options),
+        "changed": options.changed,
     }
     write_atomic(run.folder / "summary.json", json.dumps(content, indent=2).encode() + b"\n")
     print(f"\n{'metric':<24} {'this run':>10} {'published':>10} {'chance':>10}")
