@@ -341,9 +341,6 @@ def test_the_command_line_lists_and_refuses(tmp_path):
     assert listed.returncode == 0
     for name, source in SOURCES.items():
         assert f"data-{name.replace('_', '-')} " in listed.stdout and source.title.split()[0] in listed.stdout
-    for argv, told in (
-        (["fetch", "nothing"], "no data set 'nothing'"),
-        (["fetch", "hymenoptera"], "is an empty folder"),
-    ):
-        result = call(*argv)
+    for name, told in (("nothing", "no data set 'nothing'"), ("hymenoptera", "is an empty folder")):
+        result = call("fetch", name)
         assert result.returncode == 1 and told in result.stderr and "Traceback" not in result.stderr

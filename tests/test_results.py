@@ -10,7 +10,8 @@ from tutorials.common import scorecard, study
 def summary(**changes) -> dict:
     return {
         "name": "thing", "recipe": "study", "data": "official", "seed": 0, "device": "cpu", "threads": 2,
-        "seconds": {"train": 10.0, "total": 12.0}, "changed": {}, "processes": 1, "metrics": {"test/accuracy": 0.7}, "published": {"test/accuracy": 0.5},
+        "seconds": {"train": 10.0, "total": 12.0}, "changed": {}, "processes": 1,
+        "metrics": {"test/accuracy": 0.7}, "published": {"test/accuracy": 0.5},
         "chance": {"test/accuracy": 0.1},
     } | changes  # fmt: skip
 
