@@ -34,6 +34,10 @@ predict-cifar10: need-image setup ## classify your own picture with the trained 
 need-image:
 	@: $(or $(IMAGE),$(error give the picture: IMAGE=photo.jpg))
 
+##@ By hand, in NumPy
+bench-from-scratch: setup ## time the hand-written layers against naive loops and torch, on one thread
+	@$(PY) -m from_scratch.studies.bench $(ARGS)
+
 ##@ Data
 data-list: setup ## show every data set: present or not, size, licence, used by
 	@$(PY) -m data list $(ARGS)
@@ -105,4 +109,4 @@ $(LATEST)/.ready: pyproject.toml
 	@$(call INSTALL,$(LATEST)) --upgrade ".[test]" && rm -rf build pytorch_study.egg-info
 	@touch $@
 
-.PHONY: study test tensorboard cifar10 predict-cifar10 data-list scorecard setup test-latest lint lock clean help need-image
+.PHONY: study test tensorboard bench-from-scratch cifar10 predict-cifar10 data-list scorecard setup test-latest lint lock clean help need-image
