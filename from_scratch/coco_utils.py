@@ -1,0 +1,80 @@
+"""COCO captions as the course publishes them: load, decode, draw a batch."""
+
+import importlib
+import json
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+BASE_DIR = Path(__file__).parent / "datasets" / "coco_captioning"
+
+
+def _h5_arrays(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of an HDF5 file; only this needs h5py, which is no dependency and therefore looked for only here."""
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing: put the course's COCO files there, or pass their folder")
+    try:
+        h5py = importlib.import_module("h5py")
+    except ImportError as error:
+        raise ImportError(f"reading {path} needs h5py: pip install h5py") from error
+    with h5py.File(path, "r") as file:
+        return {name: np.asarray(array) for name, array in file.items()}
+
+
+def load_coco_data(
+    base_dir: str | Path = BASE_DIR, max_train: int | None = None, pca_features: bool = True
+) -> dict[str, object]:
+    """The course's COCO captions, features, vocabulary and URLs.
+
+    {train,val}_captions (M, 17), _image_idxs (M,), _features (images, 512, or 4096 without PCA), _urls;
+    idx_to_word, word_to_idx. `max_train` draws so many training captions, with replacement.
+    Raises FileNotFoundError where a file is missing, ImportError where h5py is. Source: CS231n, assignment 3.
+    """
+    base_dir = Path(base_dir)
+    data = _h5_arrays(base_dir / "coco2014_captions.h5")
+    ending = "_pca" if pca_features else ""
+    for split in ("train", "val"):
+        data[f"{split}_features"] = _h5_arrays(base_dir / f"{split}2014_vgg16_fc7{ending}.h5")["features"]
+        data[f"{split}_urls"] = np.asarray((base_dir / f"{split}2014_urls.txt").read_text().splitlines())
+    data |= json.loads((base_dir / "coco2014_vocab.json").read_text())
+    if max_train is not None:
+        chosen = np.random.randint(len(data["train_captions"]), size=max_train)
+        data["train_captions"] = data["train_captions"][chosen]
+        data["train_image_idxs"] = data["train_image_idxs"][chosen]
+    return data
+
+
+def decode_captions(captions: np.ndarray, idx_to_word: list[str] | dict[int, str]) -> str | list[str]:
+    """Captions as text: (T,) -> a string, (N, T) -> a list of them.
+
+    Leaves "<NULL>" out, keeps "<START>", and ends with "<END>".
+    Raises ValueError for any other number of axes. Source: CS231n, assignment 3.
+    """
+    captions = np.asarray(captions)
+    if captions.ndim not in (1, 2):
+        raise ValueError(f"captions must have 1 or 2 axes, not the shape {captions.shape}")
+    decoded = []
+    for caption in np.atleast_2d(captions).tolist():
+        words = [idx_to_word[i] for i in caption]
+        if "<END>" in words:
+            words = words[: words.index("<END>") + 1]
+        decoded.append(" ".join(word for word in words if word != "<NULL>"))
+    return decoded if captions.ndim == 2 else decoded[0]
+
+
+def sample_coco_minibatch(
+    data: dict[str, object],
+    batch_size: int = 100,
+    split: str = "train",
+    rng: ModuleType | np.random.Generator = np.random,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Captions (B, T), their images' features (B, D) and URLs (B,), drawn with replacement.
+
+    Raises ValueError for a split that the data do not hold. Source: CS231n, assignment 3.
+    """
+    if f"{split}_captions" not in data:
+        raise ValueError(f"split must be train or val, not {split!r}: data has no {split}_captions")
+    chosen = rng.choice(len(data[f"{split}_captions"]), batch_size)
+    images = data[f"{split}_image_idxs"][chosen]
+    return data[f"{split}_captions"][chosen], data[f"{split}_features"][images], data[f"{split}_urls"][images]

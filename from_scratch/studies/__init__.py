@@ -1,0 +1,1 @@
+"""One script per notebook of the assignment, and the bench."""

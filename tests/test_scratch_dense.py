@@ -1,0 +1,616 @@
+"""The dense half of from_scratch: layers, losses, rules, nets and the solver."""
+
+import copy
+
+import numpy as np
+import pytest
+
+from from_scratch import initialization, layer_utils, layers, optim, vis_utils
+from from_scratch.activations import sigmoid
+from from_scratch.classifiers import fc_net
+from from_scratch.classifiers.fc_net import FullyConnectedNet, TwoLayerNet
+from from_scratch.gradient_check import (
+    eval_numerical_gradient,
+    eval_numerical_gradient_array,
+    eval_numerical_gradient_blobs,
+    grad_check_sparse,
+    rel_error,
+)
+from from_scratch.solver import Solver
+
+N, C, H, W, F, D, M = 2, 6, 5, 7, 3, 11, 13
+CONV, POOL = {"stride": 1, "pad": 1}, {"pool_height": 2, "pool_width": 2, "stride": 2}
+
+
+def normal(*shape: int) -> np.ndarray:
+    return np.random.default_rng(sum(shape) * 7 + len(shape)).normal(0.3, 1.1, shape)
+
+
+def train() -> dict:
+    return {"mode": "train"}
+
+
+def with_dropout(x: np.ndarray) -> tuple:
+    return layers.dropout_forward(x, {"mode": "train", "p": 0.7, "seed": 3})
+
+
+def sandwich(normalization: str | None):
+    def forward(x, w, b, gamma=None, beta=None):
+        dropout = {"mode": "train", "p": 0.7, "seed": 3}
+        return layer_utils.affine_norm_relu_dropout_forward(x, w, b, gamma, beta, normalization, train(), dropout)
+
+    return forward
+
+
+def sandwich_backward(dout, cache):
+    return tuple(d for d in layer_utils.affine_norm_relu_dropout_backward(dout, cache) if d is not None)
+
+
+ROWS, IMAGES = (normal(5, D), normal(D), normal(1, D)[0]), normal(N, C, H, W)
+AFFINE = (normal(5, 2, 7), normal(14, M), normal(M))
+CONVOLUTION = (IMAGES, normal(F, C, 3, 3), normal(F))
+# name: forward of its arrays, backward, arrays
+CASES = {
+    "affine": (layers.affine_forward, layers.affine_backward, AFFINE),
+    "relu": (layers.relu_forward, layers.relu_backward, (IMAGES,)),
+    "leaky_relu": (layers.leaky_relu_forward, layers.leaky_relu_backward, (IMAGES,)),
+    "sigmoid": (layers.sigmoid_forward, layers.sigmoid_backward, (3 * IMAGES,)),
+    "tanh": (layers.tanh_forward, layers.tanh_backward, (IMAGES,)),
+    "dropout": (with_dropout, layers.dropout_backward, (IMAGES,)),
+    "dropout_test": (
+        lambda x: layers.dropout_forward(x, {"mode": "test", "p": 0.7}),
+        layers.dropout_backward,
+        (IMAGES,),
+    ),
+    "batchnorm": (lambda *a: layers.batchnorm_forward(*a, train()), layers.batchnorm_backward, ROWS),
+    "batchnorm_alt": (lambda *a: layers.batchnorm_forward(*a, train()), layers.batchnorm_backward_alt, ROWS),
+    "layernorm": (lambda *a: layers.layernorm_forward(*a, {}), layers.layernorm_backward, ROWS),
+    "spatial_batchnorm": (
+        lambda *a: layers.spatial_batchnorm_forward(*a, train()),
+        layers.spatial_batchnorm_backward,
+        (IMAGES, normal(C), normal(C) + 1),
+    ),
+    "spatial_groupnorm": (
+        lambda *a: layers.spatial_groupnorm_forward(*a, 3, {}),
+        layers.spatial_groupnorm_backward,
+        (IMAGES, normal(1, C, 1, 1), normal(1, C, 1, 1) + 1),
+    ),
+    "affine_relu": (layer_utils.affine_relu_forward, layer_utils.affine_relu_backward, AFFINE),
+    "sandwich": (sandwich(None), sandwich_backward, AFFINE),
+    "sandwich_batchnorm": (sandwich("batchnorm"), sandwich_backward, (*AFFINE, normal(M) + 1, normal(M))),
+    "sandwich_layernorm": (sandwich("layernorm"), sandwich_backward, (*AFFINE, normal(M) + 1, normal(M))),
+    "conv_relu": (lambda *a: layer_utils.conv_relu_forward(*a, CONV), layer_utils.conv_relu_backward, CONVOLUTION),
+    "conv_bn_relu": (
+        lambda *a: layer_utils.conv_bn_relu_forward(*a, CONV, train()),
+        layer_utils.conv_bn_relu_backward,
+        (*CONVOLUTION, normal(F) + 1, normal(F)),
+    ),
+    "conv_relu_pool": (
+        lambda *a: layer_utils.conv_relu_pool_forward(*a, CONV, POOL),
+        layer_utils.conv_relu_pool_backward,
+        CONVOLUTION,
+    ),
+}
+
+
+def in_tuple(x) -> tuple:
+    return x if isinstance(x, tuple) else (x,)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_backward_is_the_numerical_gradient_and_inputs_stay(name):
+    forward, backward, arrays = CASES[name]
+    arrays = [a.copy() for a in arrays]
+    out, cache = forward(*arrays)
+    dout = np.random.default_rng(5).normal(size=out.shape)
+    given = [a.copy() for a in (*arrays, dout)]
+    grads = in_tuple(backward(dout, cache))
+    for before, after in zip(given, (*arrays, dout), strict=True):
+        np.testing.assert_array_equal(before, after)
+    assert len(grads) == len(arrays)
+    for x, grad in zip(arrays, grads, strict=True):
+        wanted = eval_numerical_gradient_array(lambda _: forward(*arrays)[0], x, dout)
+        assert grad.shape == x.shape
+        np.testing.assert_allclose(grad, wanted, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_float32_stays_float32(name):
+    forward, backward, arrays = CASES[name]
+    out, cache = forward(*(a.astype(np.float32) for a in arrays))
+    assert out.dtype == np.float32
+    for grad in in_tuple(backward(np.ones_like(out), cache)):
+        assert grad.dtype == np.float32
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_layers_refuse_integers_and_a_gradient_of_another_shape(name):
+    forward, backward, arrays = CASES[name]
+    with pytest.raises(TypeError, match="x must be an array of floats, not an array of int"):
+        forward(arrays[0].astype(int), *arrays[1:])
+    if name != "dropout_test":
+        out, cache = forward(*arrays)
+        with pytest.raises(ValueError, match="dout must have the shape"):
+            backward(np.ones((*out.shape[:-1], out.shape[-1] + 1)), cache)
+
+
+@pytest.mark.parametrize("loss", [layers.softmax_loss, layers.svm_loss])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_losses(loss, dtype):
+    x, y = normal(5, 7).astype(dtype), np.array([0, 6, 3, 3, 1])
+    value, dx = loss(x, y)
+    assert value.dtype == dx.dtype == dtype
+    if dtype == np.float64:
+        wanted = eval_numerical_gradient(lambda _: loss(x, y)[0], x, verbose=False)
+        np.testing.assert_allclose(dx, wanted, rtol=1e-7, atol=1e-9)
+
+
+def test_losses_by_hand_and_in_the_extreme():
+    np.random.seed(231)
+    x, y = 0.001 * np.random.randn(50, 10), np.random.randint(10, size=50)
+    assert layers.softmax_loss(x, y)[0] == pytest.approx(np.log(10), abs=1e-3)
+    assert layers.svm_loss(x, y)[0] == pytest.approx(9, abs=1e-2)
+    loss, dx = layers.softmax_loss(np.array([[1e4, -1e4], [0.0, 0.0]]), np.array([1, 0]))
+    assert loss == pytest.approx((2e4 + np.log(2)) / 2) and np.allclose(dx, [[0.5, -0.5], [-0.25, 0.25]])
+    assert layers.svm_loss(np.array([[3.0, 1.0, 2.5]]), np.array([0]))[0] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "error"),
+    [
+        (np.zeros((2, 3)), [0, 3], "y must lie in 0..2, and has 0..3"),
+        (np.zeros((2, 3)), [-1, 0], "y must lie in 0..2"),
+        (np.zeros((2, 3)), [0], r"y must have the shape \(2,\), not \(1,\)"),
+        (np.zeros((2, 3)), [0.0, 1.0], "whole numbers"),
+        (np.zeros(3), [0], "x must have 2 axes"),
+        (np.zeros((0, 3)), np.zeros(0, int), "at least one example"),
+    ],
+)
+def test_losses_refuse(x, y, error):
+    for loss in (layers.softmax_loss, layers.svm_loss):
+        with pytest.raises((ValueError, TypeError), match=error):
+            loss(x, np.asarray(y))
+
+
+def test_affine_and_relu_give_the_notebooks_values():
+    x = np.linspace(-0.1, 0.5, num=2 * 120).reshape(2, 4, 5, 6)
+    w, b = np.linspace(-0.2, 0.3, num=120 * 3).reshape(120, 3), np.linspace(-0.3, 0.1, num=3)
+    out, _ = layers.affine_forward(x, w, b)
+    wanted = [[1.49834967, 1.70660132, 1.91485297], [3.25553199, 3.5141327, 3.77273342]]
+    assert rel_error(out, np.array(wanted)) < 1e-8
+    out, cache = layers.relu_forward(np.linspace(-0.5, 0.5, num=12).reshape(3, 4))
+    assert out[1, 2] == pytest.approx(0.04545455) and not out[0].any() and cache.min() == -0.5
+
+
+def test_sigmoid_keeps_its_precision_in_both_tails():
+    x = np.array([-745.0, -40, 0, 40, 745])
+    with np.errstate(all="raise", under="ignore"):
+        out = sigmoid(x)
+        slope = layers.sigmoid_backward(np.ones(5), x)
+        assert layers.tanh_backward(np.ones(1), np.array([30.0])) == pytest.approx(4 * np.exp(-60))
+    np.testing.assert_allclose(out[[0, 1, 2, 4]], [np.exp(-745), np.exp(-40), 0.5, 1])
+    np.testing.assert_allclose(slope[[1, 3]], np.exp(-40))
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (lambda: layers.affine_forward(normal(2, 3), normal(4, 5), normal(5)), r"x \(2, 3\) .* w \(4, 5\)"),
+        (lambda: layers.affine_forward(normal(2, 4), normal(4, 5), normal(4)), r"b must have the shape \(5,\)"),
+        (lambda: layers.batchnorm_forward(*ROWS, {"mode": "eval"}), "mode.*'train', 'test', not 'eval'"),
+        (lambda: layers.batchnorm_forward(*ROWS, {}), "mode.*not None"),
+        (lambda: layers.batchnorm_forward(ROWS[0], normal(3), ROWS[2], train()), r"gamma must have the shape \(11,\)"),
+        (lambda: layers.batchnorm_backward(ROWS[0], None), "test mode"),
+        (lambda: layers.layernorm_forward(ROWS[0], ROWS[1], normal(3), {}), "beta must have the shape"),
+        (lambda: layers.spatial_batchnorm_forward(*ROWS, train()), "x must have 4 axes"),
+        (
+            lambda: layers.spatial_groupnorm_forward(IMAGES, normal(1, C, 1, 1), normal(1, C, 1, 1), 4, {}),
+            "G must divide",
+        ),
+        (lambda: layers.dropout_forward(IMAGES, {"p": 0, "mode": "train"}), "probability of keeping"),
+        (lambda: layers.dropout_forward(IMAGES, {"p": 0.5, "mode": "eval"}), "mode"),
+        (lambda: layers.dropout_forward(IMAGES, {"p": 0.5}), "dropout_param lacks mode"),
+        (lambda: optim.sgd(np.zeros(3), np.zeros(2)), r"dw must have the shape \(3,\)"),
+        (lambda: optim.adam(np.zeros(3), np.zeros(3), {"m": np.zeros(2)}), r"config\['m'\] must have the shape"),
+        (lambda: FullyConnectedNet([5], normalization="groupnorm"), "normalization must be one of"),
+        (lambda: FullyConnectedNet([5], dropout_keep_ratio=0), "dropout_keep_ratio must lie in"),
+        (lambda: FullyConnectedNet([0]), "at least 1"),
+        (lambda: FullyConnectedNet([5], drop=1), "no argument 'drop'"),
+        (lambda: FullyConnectedNet([5]).loss(np.zeros((2, 3, 32, 32), np.uint8)), "X must be an array of floats"),
+        (lambda: initialization.he((3,)), "shape must be"),
+        (lambda: vis_utils.visualize_grid(np.zeros((2, 3))), "Xs must be pictures"),
+    ],
+)
+def test_wrong_input_is_refused_by_name(call, error):
+    with pytest.raises((ValueError, TypeError), match=error):
+        call()
+
+
+def test_batchnorm_keeps_biased_running_statistics_and_uses_them():
+    bn_param, mean, var = train(), np.zeros(D), np.zeros(D)
+    for seed in range(5):
+        x = np.random.default_rng(seed).normal(2, 3, (7, D))
+        out, _ = layers.batchnorm_forward(x, np.ones(D), np.zeros(D), bn_param)
+        mean, var = 0.9 * mean + 0.1 * x.mean(axis=0), 0.9 * var + 0.1 * x.var(axis=0)
+        np.testing.assert_allclose(out, (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + 1e-5))
+    np.testing.assert_allclose(bn_param["running_mean"], mean)
+    np.testing.assert_allclose(bn_param["running_var"], var)
+    out, cache = layers.batchnorm_forward(x, *ROWS[1:], bn_param | {"mode": "test"})
+    np.testing.assert_allclose(out, ROWS[1] * (x - mean) / np.sqrt(var + 1e-5) + ROWS[2])
+    assert cache is None
+    fresh = {"mode": "test"}
+    layers.batchnorm_forward(x.astype(np.float32), *(a.astype(np.float32) for a in ROWS[1:]), fresh)
+    assert fresh["running_mean"].dtype == fresh["running_var"].dtype == np.float32
+
+
+def test_norms_are_each_other_on_transposed_data():
+    out, _ = layers.layernorm_forward(ROWS[0], np.ones(D), np.zeros(D), {"mode": "ignored"})
+    other, _ = layers.batchnorm_forward(ROWS[0].T, np.ones(5), np.zeros(5), train())
+    np.testing.assert_allclose(out, other.T)
+    one, _ = layers.spatial_groupnorm_forward(IMAGES, np.ones((1, C, 1, 1)), np.zeros((1, C, 1, 1)), 3, {})
+    groups = one.reshape(N, 3, -1)
+    np.testing.assert_allclose(groups.mean(axis=2), 0, atol=1e-12)
+    np.testing.assert_allclose(groups.std(axis=2), 1, atol=1e-4)
+
+
+def test_dropout_draws_as_the_course_does():
+    x = np.full((50, 60), 10.0)
+    out, (_, mask) = layers.dropout_forward(x, {"mode": "train", "p": 0.4, "seed": 123})
+    np.random.seed(123)
+    np.testing.assert_array_equal(mask, (np.random.rand(50, 60) < 0.4) / 0.4)
+    assert out.mean() == pytest.approx(10, abs=0.5) and (out == 0).mean() == pytest.approx(0.6, abs=0.03)
+    mine = {"mode": "train", "p": 0.4, "rng": np.random.default_rng(1)}
+    np.testing.assert_array_equal(
+        layers.dropout_forward(x, mine)[1][1] > 0, np.random.default_rng(1).random((50, 60)) < 0.4
+    )
+
+
+def expected_steps(rule: str, w: float, gradients: list[float]) -> float:
+    """The rules on one number, in plain Python."""
+    v = m = cache = 0.0
+    for t, g in enumerate(gradients, 1):
+        if rule == "sgd":
+            w -= 0.01 * g
+        elif rule == "sgd_momentum":
+            v = 0.9 * v - 0.01 * g
+            w += v
+        elif rule == "nesterov":
+            before, v = v, 0.9 * v - 0.01 * g
+            w += -0.9 * before + 1.9 * v
+        elif rule == "adagrad":
+            cache += g * g
+            w -= 0.01 * g / (cache**0.5 + 1e-8)
+        elif rule == "rmsprop":
+            cache = 0.99 * cache + 0.01 * g * g
+            w -= 0.01 * g / (cache**0.5 + 1e-8)
+        else:
+            w -= 0.001 * 0.01 * w * (rule == "adamw")
+            m, cache = 0.9 * m + 0.1 * g, 0.999 * cache + 0.001 * g * g
+            w -= 0.001 * (m / (1 - 0.9**t)) / ((cache / (1 - 0.999**t)) ** 0.5 + 1e-8)
+    return w
+
+
+RULES = ("sgd", "sgd_momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw")
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_rules_step_by_hand(rule):
+    gradients = [0.3, -1.7, 0.02, 5.0, -0.4]
+    w, config = np.array([0.7, -2.0], np.float64), None
+    for g in gradients:
+        before, dw = w.copy(), np.full(2, g)
+        w_next, config = getattr(optim, rule)(w, dw, config)
+        assert np.array_equal(w, before) and np.array_equal(dw, np.full(2, g))
+        w = w_next
+    np.testing.assert_allclose(w, [expected_steps(rule, start, gradients) for start in (0.7, -2.0)], rtol=1e-12)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_rules_keep_float32_whatever_the_options_are(rule):
+    w, config = np.ones((2, 3), np.float32), {"learning_rate": np.float64(0.1)}
+    same = config
+    for _ in range(2):
+        w, config = getattr(optim, rule)(w, np.full((2, 3), 0.5, np.float32), config)
+    assert w.dtype == np.float32 and config is same
+    assert all(value.dtype == np.float32 for value in config.values() if np.ndim(value))
+
+
+def test_momentum_and_adam_take_the_notebooks_state():
+    w = np.linspace(-0.4, 0.6, num=20).reshape(4, 5)
+    dw, v = np.linspace(-0.6, 0.4, num=20).reshape(4, 5), np.linspace(0.6, 0.9, num=20).reshape(4, 5)
+    next_w, config = optim.sgd_momentum(w, dw, {"learning_rate": 1e-3, "velocity": v})
+    assert rel_error(next_w.ravel()[[0, 1, 19]], np.array([0.1406, 0.20738947, 1.4096])) < 1e-7
+    assert rel_error(config["velocity"].ravel()[[0, 19]], np.array([0.5406, 0.8096])) < 1e-8
+    m, v = np.linspace(0.6, 0.9, num=20).reshape(4, 5), np.linspace(0.7, 0.5, num=20).reshape(4, 5)
+    next_w, config = optim.adam(w, dw, {"learning_rate": 1e-2, "m": m, "v": v, "t": 5})
+    assert config["t"] == 6 and rel_error(next_w[0, 0], -0.40094747) < 1e-7
+
+
+def test_initializations():
+    rng = np.random.default_rng(0)
+    w = initialization.he((300, 200), rng)
+    assert w.std() == pytest.approx(np.sqrt(2 / 300), rel=0.02)
+    assert initialization.xavier((300, 200), rng).std() == pytest.approx(np.sqrt(2 / 500), rel=0.02)
+    assert initialization.he((40, 30, 3, 5), rng).std() == pytest.approx(np.sqrt(2 / 450), rel=0.05)
+    for shape in ((7, 5), (5, 7), (4, 3, 3, 3)):
+        a = initialization.orthogonal(shape, 2.0, rng, np.float32)
+        assert a.shape == shape and a.dtype == np.float32
+        a = a.reshape(shape[0], -1)
+        a = a if len(a) < a.shape[1] else a.T
+        np.testing.assert_allclose(a @ a.T, 4 * np.eye(len(a)), atol=1e-5)
+    np.random.seed(231)
+    drawn = initialization.gaussian((3, 4), 0.5)
+    np.random.seed(231)
+    np.testing.assert_array_equal(drawn, 0.5 * np.random.randn(3, 4))
+
+
+def test_two_layer_net_gives_the_notebooks_values():
+    model = TwoLayerNet(input_dim=5, hidden_dim=50, num_classes=7, weight_scale=1e-3)
+    assert abs(model.params["W1"].std() - 1e-3) < 3e-4 and not model.params["b1"].any()
+    model.params["W1"] = np.linspace(-0.7, 0.3, num=5 * 50).reshape(5, 50)
+    model.params["b1"] = np.linspace(-0.1, 0.9, num=50)
+    model.params["W2"] = np.linspace(-0.3, 0.4, num=50 * 7).reshape(50, 7)
+    model.params["b2"] = np.linspace(-0.9, 0.1, num=7)
+    X = np.linspace(-5.5, 4.5, num=3 * 5).reshape(5, 3).T
+    assert rel_error(model.loss(X)[0, :2], np.array([11.53165108, 12.2917344])) < 1e-7
+    y = np.asarray([0, 5, 1])
+    assert model.loss(X, y)[0] == pytest.approx(3.4702243556, abs=1e-10)
+    model.reg = 1.0
+    assert model.loss(X, y)[0] == pytest.approx(26.5948426952, abs=1e-10)
+
+
+def check_gradients(model, X, y, rtol=1e-5):
+    _, grads = model.loss(X, y)
+    assert set(grads) == set(model.params)
+    for name, w in model.params.items():
+        wanted = eval_numerical_gradient(lambda _: model.loss(X, y)[0], w, verbose=False, h=1e-5)
+        np.testing.assert_allclose(grads[name], wanted, rtol=rtol, atol=1e-8, err_msg=name)
+
+
+@pytest.mark.parametrize("reg", [0.0, 0.7])
+def test_two_layer_net_gradients(reg):
+    model = TwoLayerNet(5, 7, 3, weight_scale=0.5, reg=reg, rng=np.random.default_rng(0))
+    check_gradients(model, normal(4, 5), np.array([0, 2, 1, 1]))
+
+
+def notebook_net(**options) -> tuple:
+    np.random.seed(231)
+    X, y = np.random.randn(2, 15), np.random.randint(10, size=(2,))
+    net = FullyConnectedNet([20, 30], input_dim=15, num_classes=10, weight_scale=5e-2, dtype=np.float64, **options)
+    return net, X, y
+
+
+@pytest.mark.parametrize(
+    ("options", "loss"),
+    [
+        ([{"reg": 0}], 2.3004790897684924),
+        ([{"reg": 0}, {"reg": 3.14}], 7.052114776533016),
+        ([{"dropout_keep_ratio": 1, "seed": 123}, {"dropout_keep_ratio": 0.75, "seed": 123}], 2.302371489704412),
+    ],
+)
+def test_initial_losses_are_the_notebooks(options, loss):
+    net, X, y = notebook_net(**options[0])
+    for more in options[1:]:  # the notebook builds its nets one after the other without seeding again
+        net.loss(X, y)
+        net = FullyConnectedNet([20, 30], input_dim=15, num_classes=10, weight_scale=5e-2, dtype=np.float64, **more)
+    assert net.loss(X, y)[0] == pytest.approx(loss, abs=1e-12)
+
+
+@pytest.mark.parametrize("normalization", [None, "batchnorm", "layernorm"])
+@pytest.mark.parametrize("keep", [1, 0.6])
+def test_fully_connected_net_gradients(normalization, keep):
+    np.random.seed(1)
+    model = FullyConnectedNet(
+        [7, 5],
+        input_dim=11,
+        num_classes=3,
+        dropout_keep_ratio=keep,
+        normalization=normalization,
+        reg=0.3,
+        weight_scale=0.5,
+        dtype=np.float64,
+        seed=4,
+    )
+    for name in model.params:  # no bias is zero: a sample with all its units dropped would stand at the ReLU's kink
+        if name.startswith("b"):
+            model.params[name] += normal(*model.params[name].shape)
+    assert (model.num_layers, model.use_dropout, model.normalization) == (3, keep != 1, normalization)
+    check_gradients(model, normal(5, 11), np.array([0, 2, 1, 1, 0]), rtol=1e-4)
+
+
+def test_fully_connected_net_starts_at_log_c_and_stays_float32():
+    model = FullyConnectedNet([20, 20], dropout_keep_ratio=0.5, normalization="batchnorm", weight_scale=1e-3)
+    X, y = normal(30, 3, 32, 32), np.arange(30) % 10
+    loss, grads = model.loss(X, y)
+    assert loss == pytest.approx(np.log(10), abs=0.05) and loss.dtype == np.float32
+    assert all(grads[name].dtype == w.dtype == np.float32 for name, w in model.params.items())
+    assert model.loss(X).dtype == np.float32 and model.loss(X).shape == (30, 10)
+    assert model.dropout_param["mode"] == model.bn_params[0]["mode"] == "test" and len(model.bn_params) == 2
+    assert FullyConnectedNet([5], normalization="layernorm").bn_params == [{}]
+    model.reg = np.float64(0.1)
+    loss, grads = model.loss(X, y)
+    assert loss.dtype == grads["W1"].dtype == np.float32
+
+
+def test_older_names_say_the_new_one():
+    with pytest.warns(DeprecationWarning, match="dropout is now dropout_keep_ratio"):
+        assert FullyConnectedNet([5], dropout=0.5).dropout_param == {"mode": "train", "p": 0.5}
+    with pytest.warns(DeprecationWarning, match="dropout is now"):
+        assert not FullyConnectedNet([5], dropout=0).use_dropout
+    with pytest.warns(DeprecationWarning, match="use_batchnorm is now normalization='batchnorm'"):
+        assert FullyConnectedNet([5], use_batchnorm=True).normalization == "batchnorm"
+
+
+def test_nets_save_load_and_take_an_initialisation(tmp_path):
+    model = FullyConnectedNet([5], 7, 3, init=initialization.orthogonal, rng=np.random.default_rng(0), dtype=np.float64)
+    w = model.params["W1"]
+    np.testing.assert_allclose(w.T @ w, np.eye(5), atol=1e-12)
+    model.save(tmp_path / "net.npy")
+    other = FullyConnectedNet([5], 7, 3, dtype=np.float64)
+    other.load(tmp_path / "net.npy")
+    np.testing.assert_array_equal(other.params["W1"], w)
+    with pytest.raises(ValueError, match="holds the parameters"):
+        FullyConnectedNet([6], 7, 3).load(tmp_path / "net.npy")
+    assert all(hasattr(fc_net, name) for name in [*layers.__all__, "affine_relu_forward", "conv_relu_pool_backward"])
+
+
+def problem(n: int = 40) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(n, 11)), rng.integers(0, 3, n)
+    X[np.arange(n), y] += 2
+    return {"X_train": X, "y_train": y, "X_val": X[: n // 2] + 0.5, "y_val": y[: n // 2]}
+
+
+def net(**options) -> FullyConnectedNet:
+    np.random.seed(231)
+    return FullyConnectedNet([7, 7], 11, 3, weight_scale=0.3, dtype=np.float64, **options)
+
+
+def test_solver_overfits_five_examples():
+    data = {"X_train": normal(5, 3, 4, 4), "y_train": np.array([0, 1, 2, 3, 1])}
+    data |= {"X_val": data["X_train"], "y_val": data["y_train"]}
+    model = FullyConnectedNet([30], 48, 4, rng=np.random.default_rng(0))
+    solver = Solver(
+        model, data, update_rule="adam", batch_size=5, num_epochs=60, optim_config={"learning_rate": 1e-2}, rng=0
+    )
+    solver.verbose = False
+    solver.train()
+    assert solver.loss_history[0] == pytest.approx(np.log(4), abs=0.1) and solver.loss_history[-1] < 0.02
+    assert solver.best_val_acc == 1 == solver.check_accuracy(data["X_train"], data["y_train"])
+
+
+def test_solver_draws_prints_and_counts_as_the_course_does(capsys):
+    data, records = problem(), []
+    solver = Solver(
+        net(),
+        data,
+        batch_size=15,
+        num_epochs=3,
+        num_train_samples=10,
+        num_val_samples=8,
+        lr_decay=0.5,
+        print_every=2,
+        record=lambda step, loss, **more: records.append((step, loss, more)),
+    )
+    solver.train()
+    printed = capsys.readouterr().out.splitlines()
+    # The course's loop, written out: 40 // 15 = 2 steps an epoch.
+    model = net()
+    losses, accuracies = [], []
+    for t in range(6):
+        batch = np.random.choice(40, 15)
+        loss, grads = model.loss(data["X_train"][batch], data["y_train"][batch])
+        losses.append(loss)
+        for name, dw in grads.items():
+            model.params[name] = model.params[name] - 0.01 * 0.5 ** (t // 2) * dw
+        if t == 0 or t % 2:
+            for split, n, k in (("train", 40, 10), ("val", 20, 8)):
+                sample = np.random.choice(n, k)
+                scores = model.loss(data[f"X_{split}"][sample])
+                accuracies.append(np.mean(scores.argmax(axis=1) == data[f"y_{split}"][sample]))
+    # lr_decay changes a learning rate that the config holds after its first step only.
+    np.testing.assert_array_equal(solver.loss_history, losses)
+    assert solver.train_acc_history == accuracies[::2] and solver.val_acc_history == accuracies[1::2]
+    assert len(solver.val_acc_history) == 4 and solver.epoch == 3 and solver.best_val_acc == max(accuracies[1::2])
+    assert printed[0] == f"(Iteration 1 / 6) loss: {losses[0]:f}" and len(printed) == 3 + 4
+    assert printed[1] == f"(Epoch 0 / 3) train acc: {accuracies[0]:f}; val_acc: {accuracies[1]:f}"
+    assert [r[:2] for r in records] == list(enumerate(losses))
+    assert records[3][2] == {"train_acc": accuracies[4], "val_acc": accuracies[5]} and records[2][2] == {}
+
+
+def test_the_model_at_the_end_is_the_best_one_measured():
+    data = problem()
+    solver = Solver(net(normalization="batchnorm"), data, batch_size=10, num_epochs=6, verbose=False)
+    solver.optim_config["learning_rate"] = 1.0
+    solver._reset()
+    solver.train()
+    assert solver.check_accuracy(data["X_val"], data["y_val"]) == solver.best_val_acc
+
+
+@pytest.mark.parametrize("rng", [None, np.random.default_rng(5), np.random.RandomState(5)])
+def test_a_resumed_training_has_the_same_bits(tmp_path, rng):
+    options = dict(update_rule="adam", batch_size=10, num_epochs=4, lr_decay=0.9, num_train_samples=20, verbose=False)
+
+    def solver(rng):
+        model = net(normalization="batchnorm", dropout_keep_ratio=0.7)
+        return Solver(model, problem(), checkpoint_name=tmp_path / "run", rng=copy.deepcopy(rng), **options)
+
+    whole = solver(rng)
+    whole.train()
+    assert sorted(p.name for p in tmp_path.iterdir()) == [f"run_epoch_{i}.npz" for i in range(5)]
+    np.load(tmp_path / "run_epoch_2.npz", allow_pickle=False)["state"]
+    np.random.rand(3)
+    again = solver(rng)
+    again.resume(tmp_path / "run_epoch_2.npz")
+    assert again.epoch == 2 and len(again.loss_history) == 8 and again.optim_configs["W1"]["t"] == 8
+    again.train()
+    for name in ("loss_history", "train_acc_history", "val_acc_history", "best_val_acc", "epoch"):
+        assert getattr(again, name) == getattr(whole, name), name
+    for name, w in whole.model.params.items():
+        np.testing.assert_array_equal(again.model.params[name], w)
+    for mine, other in zip(again.model.bn_params, whole.model.bn_params, strict=True):
+        np.testing.assert_array_equal(mine["running_var"], other["running_var"])
+    with pytest.raises(ValueError, match="of another training: adam"):
+        Solver(net(), problem()).resume(tmp_path / "run_epoch_2.npz")
+    (tmp_path / "torn.npz").write_bytes((tmp_path / "run_epoch_2.npz").read_bytes()[:500])
+    with pytest.raises(ValueError, match=r"torn.npz is not a checkpoint"):
+        again.resume(tmp_path / "torn.npz")
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"learning_rate": 1}, "Unrecognized arguments 'learning_rate'"),
+        ({"update_rule": "sdg"}, "update_rule must be one of .*'sgd_momentum'.*not 'sdg'"),
+        ({"update_rule": "checks"}, "update_rule"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"batch_size": 2.5}, "float"),
+    ],
+)
+def test_solver_refuses(options, error):
+    with pytest.raises((ValueError, TypeError), match=error):
+        Solver(net(), problem(), **options)
+    data = problem()
+    with pytest.raises(ValueError, match="data must have X_val"):
+        Solver(net(), {k: v for k, v in data.items() if k != "X_val"})
+    with pytest.raises(ValueError, match="X_train and y_train must be equally many"):
+        Solver(net(), data | {"y_train": data["y_train"][1:]})
+
+
+def test_gradient_checks(capsys):
+    x = normal(2, 3)
+    before = x.copy()
+    np.testing.assert_allclose(eval_numerical_gradient(lambda z: np.sum(z**3), x), 3 * x**2, rtol=1e-8)
+    assert capsys.readouterr().out.count("\n") == 6
+    state = np.random.get_state()[1].copy()
+    grad_check_sparse(lambda z: np.sum(z**3), x, 3 * x**2, num_checks=4)
+    assert capsys.readouterr().out.count("relative error") == 4
+    assert np.array_equal(x, before) and np.array_equal(state, np.random.get_state()[1])
+    with pytest.raises(TypeError, match="x must be an array of floats"):
+        eval_numerical_gradient_array(lambda z: z, np.ones(3, int), np.ones(3))
+
+    class Blob:
+        def __init__(self, vals):
+            self.vals, self.diffs = vals, np.ones_like(vals)
+
+    def double(source, target):
+        target.vals[...] = 2 * source.vals  # in place: one array for every answer
+
+    (grad,) = eval_numerical_gradient_blobs(double, (Blob(x),), Blob(np.zeros_like(x)))
+    np.testing.assert_allclose(grad, 2)
+
+
+def test_grids():
+    Xs = np.random.default_rng(0).integers(0, 255, (5, 4, 3, 3)).astype(np.uint8)
+    Xs[4] = 9
+    grid = vis_utils.visualize_grid(Xs)
+    assert grid.shape == (3 * 4 + 2, 3 * 3 + 2, 3) and grid.max() == 255 and not grid[4].any()
+    tile = Xs[1].astype(float)
+    np.testing.assert_allclose(grid[:4, 4:7], 255 * (tile - tile.min()) / np.ptp(tile))
+    assert not grid[5:9, 4:7].any()  # a picture of one value
+    grid = vis_utils.vis_grid(Xs)
+    assert grid.shape == (14, 11, 3) and (grid.min(), grid.max()) == (0, 1)
+    rows = vis_utils.vis_nn([[Xs[0], Xs[1]], [Xs[2], Xs[3]], [Xs[4], Xs[0]]])
+    assert rows.shape == (3 * 4 + 2, 2 * 3 + 1, 3)
+    with pytest.raises(ValueError, match="equally long"):
+        vis_utils.vis_nn([[Xs[0]], []])

@@ -1,0 +1,503 @@
+"""from_scratch's recurrent, temporal and transformer layers and its captioners.
+
+The printed reference arrays are those of CS231n's RNN and LSTM captioning notebooks.
+"""
+
+import json
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from from_scratch import coco_utils, image_utils, rnn_layers
+from from_scratch import transformer_layers as tl
+from from_scratch.captioning_solver import CaptioningSolver
+from from_scratch.classifiers.rnn import CaptioningRNN
+from from_scratch.classifiers.transformer import CaptioningTransformer
+from from_scratch.rnn_layers import (
+    lstm_backward,
+    lstm_forward,
+    lstm_step_backward,
+    lstm_step_forward,
+    rnn_backward,
+    rnn_forward,
+    rnn_step_backward,
+    rnn_step_forward,
+    temporal_affine_backward,
+    temporal_affine_forward,
+    temporal_softmax_loss,
+    word_embedding_backward,
+    word_embedding_forward,
+)
+
+N, T, D, H, V = 3, 5, 7, 2, 11
+WORDS = {"<NULL>": 0, "<START>": 1, "<END>": 2, **{f"w{i}": i for i in range(3, V)}}
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def numeric(f, x, h=1e-5):
+    """Centred differences of the number f() with respect to x, which is changed in place and restored."""
+    grad = np.zeros_like(x)
+    for i in np.ndindex(x.shape):
+        old = x[i]
+        x[i] = old + h
+        above = f()
+        x[i] = old - h
+        grad[i] = (above - f()) / (2 * h)
+        x[i] = old
+    return grad
+
+
+def assert_gradients(forward, backward, arrays, rng):
+    """Random upstream gradients through backward against centred differences; inputs must come back unchanged.
+
+    forward(*arrays) -> (*outs, cache); backward(*upstream, cache) -> a gradient for each array.
+    """
+    before = [a.copy() for a in arrays]
+    *outs, cache = forward(*arrays)
+    ups = [rng.standard_normal(out.shape) for out in outs]
+    kept = [up.copy() for up in ups]
+    grads = backward(*ups, cache)
+    for a, b in zip([*arrays, *ups], [*before, *kept], strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert len(grads) == len(arrays)
+    for a, grad in zip(arrays, grads, strict=True):
+        wanted = numeric(lambda: sum((o * u).sum() for o, u in zip(forward(*arrays), ups, strict=False)), a)
+        np.testing.assert_allclose(grad, wanted, rtol=1e-6, atol=1e-8)
+
+
+def draw(rng, *shapes):
+    return [rng.standard_normal(shape) for shape in shapes]
+
+
+STEP = {1: [(N, D), (N, H), (D, H), (H, H), (H,)], 4: [(N, D), (N, H), (N, H), (D, 4 * H), (H, 4 * H), (4 * H,)]}
+SEQUENCE = {k: [(N, T, D), (N, H), (D, k * H), (H, k * H), (k * H,)] for k in (1, 4)}
+LAYERS = {
+    "rnn_step": (rnn_step_forward, rnn_step_backward, STEP[1]),
+    "rnn": (rnn_forward, rnn_backward, SEQUENCE[1]),
+    "lstm_step": (lstm_step_forward, lstm_step_backward, STEP[4]),
+    "lstm": (lstm_forward, lstm_backward, SEQUENCE[4]),
+    "temporal_affine": (temporal_affine_forward, temporal_affine_backward, [(N, T, D), (D, H), (H,)]),
+    "norm": (tl.last_axis_norm_forward, tl.last_axis_norm_backward, [(N, T, D), (D,), (D,)]),
+    "attention": (tl.attention_forward, tl.attention_backward, [(N, 2, T, 3), (N, 2, 7, 3), (N, 2, 7, 3)]),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_gradients(name, rng):
+    forward, backward, shapes = LAYERS[name]
+    assert_gradients(forward, backward, draw(rng, *shapes), rng)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_float32_stays_and_bad_input_is_named(name, rng):
+    forward, backward, shapes = LAYERS[name]
+    arrays = [a.astype(np.float32) for a in draw(rng, *shapes)]
+    *outs, cache = forward(*arrays)
+    assert {a.dtype for a in (*outs, *backward(*outs, cache))} == {np.dtype(np.float32)}
+    with pytest.raises(ValueError, match=r"must have the shape .* not \(1, 1\)"):
+        backward(*[np.zeros((1, 1))] * len(outs), cache)
+    if name != "attention":
+        with pytest.raises(TypeError, match="x must be an array of floats"):
+            forward(np.zeros(shapes[0], int), *arrays[1:])
+        for i in range(1, len(arrays)):
+            wrong = np.zeros(tuple(s + 1 for s in shapes[i]), np.float32)
+            with pytest.raises(ValueError, match=r"must have the shape|axes"):
+                forward(*arrays[:i], wrong, *arrays[i + 1 :])
+
+
+def ramp(low, high, *shape):
+    return np.linspace(low, high, num=int(np.prod(shape))).reshape(shape)
+
+
+def test_the_course_s_rnn_values():
+    arrays = ramp(-0.4, 0.7, 3, 10), ramp(-0.2, 0.5, 3, 4), ramp(-0.1, 0.9, 10, 4), ramp(-0.3, 0.7, 4, 4)
+    wanted = [
+        [-0.58172089, -0.50182032, -0.41232771, -0.31410098],
+        [0.66854692, 0.79562378, 0.87755553, 0.92795967],
+        [0.97934501, 0.99144213, 0.99646691, 0.99854353],
+    ]
+    np.testing.assert_allclose(rnn_step_forward(*arrays, ramp(-0.2, 0.4, 4))[0], wanted, atol=1e-8)
+    arrays = ramp(-0.1, 0.3, 2, 3, 4), ramp(-0.3, 0.1, 2, 5), ramp(-0.2, 0.4, 4, 5), ramp(-0.4, 0.1, 5, 5)
+    wanted = [-0.51014825, -0.30524429, -0.06755202, 0.17806392, 0.40333043]
+    np.testing.assert_allclose(rnn_forward(*arrays, ramp(-0.7, 0.1, 5))[0][1, 2], wanted, atol=1e-8)
+
+
+def test_the_course_s_lstm_values():
+    arrays = ramp(-0.4, 1.2, 3, 4), ramp(-0.3, 0.7, 3, 5), ramp(-0.4, 0.9, 3, 5), ramp(-2.1, 1.3, 4, 20)
+    next_h, next_c, _ = lstm_step_forward(*arrays, ramp(-0.7, 2.2, 5, 20), ramp(0.3, 0.7, 20))
+    np.testing.assert_allclose(next_h[0], [0.24635157, 0.28610883, 0.32240467, 0.35525807, 0.38474904], atol=1e-8)
+    np.testing.assert_allclose(next_c[2], [0.74192008, 0.90592151, 1.07717006, 1.25120233, 1.42395676], atol=1e-8)
+    arrays = ramp(-0.4, 0.6, 2, 3, 5), ramp(-0.4, 0.8, 2, 4), ramp(-0.2, 0.9, 5, 16), ramp(-0.3, 0.6, 4, 16)
+    h, _ = lstm_forward(*arrays, ramp(0.2, 0.7, 16))
+    np.testing.assert_allclose(h[0, 0], [0.01764008, 0.01823233, 0.01882671, 0.0194232], atol=1e-8)
+    np.testing.assert_allclose(h[1, 2], [0.81733511, 0.83677871, 0.85403753, 0.86935314], atol=1e-8)
+
+
+def test_sequences_are_their_steps(rng):
+    x, h0, Wx, Wh, b = draw(rng, *SEQUENCE[4])
+    h, c = h0, np.zeros_like(h0)
+    for t, wanted in enumerate(lstm_forward(x, h0, Wx, Wh, b)[0].swapaxes(0, 1)):
+        h, c, _ = lstm_step_forward(x[:, t], h, c, Wx, Wh, b)
+        np.testing.assert_allclose(h, wanted, rtol=1e-12)
+    x, h, Wx, Wh, b = draw(rng, *SEQUENCE[1])
+    for t, wanted in enumerate(rnn_forward(x, h, Wx, Wh, b)[0].swapaxes(0, 1)):
+        h, _ = rnn_step_forward(x[:, t], h, Wx, Wh, b)
+        np.testing.assert_allclose(h, wanted, rtol=1e-12)
+
+
+def test_huge_inputs_do_not_overflow():
+    wide = np.full((1, 4), 1e4)
+    with np.errstate(all="raise"):
+        for sign in (1, -1):
+            h, c, _ = lstm_step_forward(sign * wide[:, :1], wide[:, :1], wide[:, :1], wide, wide, wide[0])
+            assert np.isfinite([h, c]).all()
+
+
+def test_embedding_adds_repeated_words(rng):
+    words, table = np.array([[3, 1, 3], [3, 10, 0]]), rng.standard_normal((V, D))
+    out, cache = word_embedding_forward(words, table)
+    np.testing.assert_array_equal(out, table[words])
+    dout = rng.standard_normal(out.shape)
+    wanted = np.zeros_like(table)
+    np.add.at(wanted, words, dout)
+    np.testing.assert_allclose(word_embedding_backward(dout, cache), wanted, atol=1e-14)
+    assert word_embedding_backward(dout.astype(np.float32), cache).dtype == np.float32
+    for bad, error in (([[V]], ValueError), ([[-1]], ValueError), ([[1.0]], TypeError)):
+        with pytest.raises(error, match="x must"):
+            word_embedding_forward(np.array(bad), table)
+    with pytest.raises(ValueError, match="dout must"):
+        word_embedding_backward(dout[:1], cache)
+
+
+def test_temporal_softmax(rng):
+    x, y = rng.standard_normal((N, T, V)), rng.integers(V, size=(N, T))
+    mask = rng.random((N, T)) < 0.5
+    loss, dx = temporal_softmax_loss(x, y, mask)
+    assert not dx[~mask].any() and dx[mask].all()
+    np.testing.assert_allclose(dx, numeric(lambda: temporal_softmax_loss(x, y, mask)[0], x), rtol=1e-5, atol=1e-9)
+    everywhere = np.ones((N, T), bool)
+    assert np.isclose(temporal_softmax_loss(np.zeros((N, T, V)), y, everywhere)[0], T * np.log(V))
+    shifted = temporal_softmax_loss(x + 1e4, y, mask)[0]
+    assert np.isclose(loss, shifted)
+    assert temporal_softmax_loss(x.astype(np.float32), y, mask)[1].dtype == np.float32
+    for arguments, name in (((x, y + V, mask), "y"), ((x, y[:1], mask), "y"), ((x, y, mask[:, 1:]), "mask")):
+        with pytest.raises(ValueError, match=f"{name} must"):
+            temporal_softmax_loss(*arguments)
+
+
+def test_sigmoid_is_stable():
+    with np.errstate(over="raise"):
+        np.testing.assert_allclose(rnn_layers.sigmoid(np.array([-1e4, 0.0, 1e4])), [0, 0.5, 1], atol=1e-12)
+
+
+def attention_params(rng, dim):
+    return {f"{kind}{n}": rng.standard_normal((dim,) * axes) for n in "qkvo" for kind, axes in (("W", 2), ("b", 1))}
+
+
+def assert_param_gradients(forward, backward, inputs, params, rng):
+    """As assert_gradients, for a layer whose parameters come and whose gradients go as a dict."""
+    names = list(params)
+
+    def run(*arrays):
+        return forward(*arrays[: len(inputs)], dict(zip(names, arrays[len(inputs) :], strict=True)))
+
+    def back(dout, cache):
+        *dinputs, grads = backward(dout, cache)
+        assert set(grads) == set(names)
+        return *dinputs, *(grads[name] for name in names)
+
+    assert_gradients(run, back, [*inputs, *params.values()], rng)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_multi_head_attention_gradients(rng, masked):
+    mask = np.tri(T, 7) if masked else None
+    inputs = draw(rng, (N, T, 6), (N, 7, 6), (N, 7, 6))
+    assert_param_gradients(
+        lambda q, k, v, params: tl.multi_head_attention_forward(q, k, v, params, 3, mask),
+        tl.multi_head_attention_backward,
+        inputs,
+        attention_params(rng, 6),
+        rng,
+    )
+
+
+def test_attention_masks_and_bad_input(rng):
+    q, k, v = draw(rng, (N, 2, T, 3), (N, 2, T, 3), (N, 2, T, 3))
+    out, _ = tl.attention_forward(q, k, v, np.eye(T))
+    np.testing.assert_allclose(out, v)
+    with pytest.raises(ValueError, match="at least one key"):
+        tl.attention_forward(q, k, v, np.zeros((T, T)))
+    with pytest.raises(ValueError, match="mask must have the shape"):
+        tl.attention_forward(q, k, v, np.ones((T, 1)))
+    x, params = rng.standard_normal((N, T, 6)), attention_params(rng, 6)
+    with pytest.raises(ValueError, match="num_heads must divide"):
+        tl.multi_head_attention_forward(x, x, x, params, 4)
+    with pytest.raises(ValueError, match="key must have the shape"):
+        tl.multi_head_attention_forward(x, x[:1], x[:1], params, 3)
+
+
+def test_decoder_layer_gradients(rng):
+    params = tl.decoder_layer_init(4, 5, rng, std=0.7)
+    for name, value in params.items():
+        params[name] = value + 0.1 * rng.standard_normal(value.shape)
+    assert_param_gradients(
+        lambda x, memory, params: tl.decoder_layer_forward(x, memory, params, 2, np.tri(3)),
+        tl.decoder_layer_backward,
+        draw(rng, (2, 3, 4), (2, 2, 4)),
+        params,
+        rng,
+    )
+
+
+def test_positional_encoding():
+    table = tl.positional_encoding(7, 6)
+    for i, j in np.ndindex(7, 6):
+        angle = i * 10000 ** (-(j - j % 2) / 6)
+        assert np.isclose(table[i, j], np.cos(angle) if j % 2 else np.sin(angle))
+    with pytest.raises(ValueError, match="dim must be even"):
+        tl.positional_encoding(7, 5)
+
+
+@pytest.mark.parametrize(
+    ("cell", "low", "high", "wanted"), [("rnn", -1.5, 0.3, 9.83235591003), ("lstm", -0.5, 1.7, 9.82445935443)]
+)
+def test_the_course_s_captioning_losses(cell, low, high, wanted):
+    net = CaptioningRNN({"<NULL>": 0, "cat": 2, "dog": 3}, 20, 30, 40, cell_type=cell, dtype=np.float64)
+    for name, value in net.params.items():
+        net.params[name] = ramp(-1.4, 1.3, *value.shape)
+    captions = (np.arange(10 * 13) % 3).reshape(10, 13)
+    assert abs(net.loss(ramp(low, high, 10, 20), captions)[0] - wanted) < 1e-10
+
+
+def captioner(kind, dtype=np.float64, seed=1, **options):
+    rng = np.random.default_rng(seed)
+    if kind == "transformer":
+        return CaptioningTransformer(WORDS, D, 6, 3, 2, 8, dim_feedforward=5, dtype=dtype, rng=rng, **options)
+    return CaptioningRNN(WORDS, D, 6, 5, cell_type=kind, dtype=dtype, rng=rng, **options)
+
+
+def caption_set(rng, count=N, length=6):
+    captions = rng.integers(3, V, size=(count, length))
+    captions[:, 0], captions[:, -1] = 1, 2
+    captions[0, -2:] = 2, 0
+    return rng.standard_normal((count, D)), captions
+
+
+KINDS = ("rnn", "lstm", "transformer")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_captioner_gradients(kind, rng):
+    net = captioner(kind)
+    if kind == "transformer":  # 0.02 leaves gradients too small to compare
+        net.params = {name: value + 0.3 * rng.standard_normal(value.shape) for name, value in net.params.items()}
+    features, captions = caption_set(rng)
+    before = features.copy(), captions.copy()
+    _, grads = net.loss(features, captions)
+    np.testing.assert_array_equal(features, before[0])
+    np.testing.assert_array_equal(captions, before[1])
+    assert grads.keys() == net.params.keys()
+    for name, grad in grads.items():
+        wanted = numeric(lambda: net.loss(features, captions)[0], net.params[name])
+        if kind == "transformer" and name == "W_embed":
+            wanted[0] = 0  # the course's embedding has no gradient for <NULL>
+        np.testing.assert_allclose(grad, wanted, rtol=1e-5, atol=1e-8, err_msg=name)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_captioner_starts_at_log_v_and_keeps_float32(kind, rng):
+    net = captioner(kind, np.float32)
+    for name in ("W_vocab", "b_vocab"):
+        net.params[name] *= 0
+    features, captions = caption_set(rng)
+    loss, grads = net.loss(features, captions)
+    words = (captions[:, 1:] != 0).sum()
+    places = captions[:, 1:].size if kind == "transformer" else N
+    assert np.isclose(loss, words * np.log(V) / places, rtol=1e-5)
+    assert {g.dtype for g in grads.values()} == {np.dtype(np.float32)}
+
+
+def adam_like(net, features, captions, steps, lr):
+    """Enough of an optimiser to overfit with, so that this file does not rest on optim's details."""
+    m, v = ({name: np.zeros_like(p) for name, p in net.params.items()} for _ in range(2))
+    for t in range(1, steps + 1):
+        loss, grads = net.loss(features, captions)
+        for name, grad in grads.items():
+            m[name] = 0.9 * m[name] + 0.1 * grad
+            v[name] = 0.999 * v[name] + 0.001 * grad * grad
+            net.params[name] = net.params[name] - lr * m[name] / (1 - 0.9**t) / (
+                np.sqrt(v[name] / (1 - 0.999**t)) + 1e-8
+            )
+    return loss
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_captioner_overfits_and_samples_what_it_learned(kind, rng):
+    features, captions = caption_set(rng, 5)
+    net = captioner(kind)
+    assert adam_like(net, features, captions, 800, 1e-2) < 0.05
+    sampled = net.sample(features, max_length=5)
+    assert sampled.dtype == np.int32
+    known = captions[:, 1:] != 0
+    np.testing.assert_array_equal(sampled[known], captions[:, 1:][known])
+    # Greedy sampling against the forward pass of training: each word is the likeliest after its prefix.
+    fed = np.c_[np.full(5, 1), sampled[:, :-1]]
+    if kind == "transformer":
+        scores, _ = net.forward(features, fed)
+    else:
+        p, forward = net.params, {"rnn": rnn_forward, "lstm": lstm_forward}[kind]
+        h, _ = forward(p["W_embed"][fed], features @ p["W_proj"] + p["b_proj"], p["Wx"], p["Wh"], p["b"])
+        scores = h @ p["W_vocab"] + p["b_vocab"]
+    np.testing.assert_array_equal(scores.argmax(axis=-1), sampled)
+
+
+def test_transformer_s_cache_gives_the_scores_of_the_whole_prefix(rng):
+    x, memory = draw(rng, (N, T, 6), (N, 2, 6))
+    params = tl.decoder_layer_init(6, 5, rng, std=0.7)
+    wanted, _ = tl.decoder_layer_forward(x, memory, params, 3, np.tri(T))
+    past = {}
+    for t in range(T):
+        out = tl.decoder_layer_step(x[:, t : t + 1], memory, params, 3, past)
+        np.testing.assert_allclose(out[:, 0], wanted[:, t], rtol=1e-10)
+
+
+@pytest.mark.parametrize("t", range(1, 6))
+def test_a_later_word_does_not_leak_into_earlier_scores(t, rng):
+    net = captioner("transformer")
+    features, captions = caption_set(rng)
+    changed = captions.copy()
+    changed[:, t] = 3 + (captions[:, t] + 1) % (V - 3)
+    a, b = (net.forward(features, words)[0] for words in (captions, changed))
+    np.testing.assert_array_equal(a[:, :t], b[:, :t])
+    assert (a[:, t] != b[:, t]).any(axis=-1).all()
+
+
+def test_captioner_bad_input(rng):
+    features, captions = caption_set(rng)
+    with pytest.raises(ValueError, match="cell_type"):
+        CaptioningRNN(WORDS, cell_type="gru")
+    for make in (CaptioningRNN, lambda words: CaptioningTransformer(words, D, 6, 3)):
+        with pytest.raises(ValueError, match="<NULL>"):
+            make({"a": 0})
+    with pytest.raises(ValueError, match="num_heads"):
+        CaptioningTransformer(WORDS, D, 6, 4)
+    for kind in KINDS:
+        net = captioner(kind)
+        for bad in (captions + V, captions[:1], captions[0]):
+            with pytest.raises(ValueError, match="captions"):
+                net.loss(features, bad)
+        with pytest.raises(TypeError, match="captions"):
+            net.loss(features, captions.astype(float))
+        with pytest.raises(ValueError, match="features must have the shape"):
+            net.sample(features[:, 1:])
+        with pytest.raises(TypeError, match="features must be"):
+            net.loss(features.astype(int), captions)
+        net._start = None
+        with pytest.raises(ValueError, match="<START>"):
+            net.sample(features)
+    with pytest.raises(ValueError, match="max_length must be at most"):
+        captioner("transformer").sample(features, max_length=9)
+
+
+def test_the_legacy_generator_draws_in_the_course_s_order():
+    np.random.seed(231)
+    net = CaptioningRNN(WORDS, D, 6, 5, cell_type="lstm")
+    np.random.seed(231)
+    for name, shape, scale in (("W_embed", (V, 6), 100), ("W_proj", (D, 5), D**0.5), ("Wx", (6, 20), 6**0.5)):
+        np.testing.assert_array_equal(net.params[name], (np.random.randn(*shape) / scale).astype(np.float32))
+
+
+def coco(rng, count=N):
+    features, captions = caption_set(rng, count)
+    split = {"captions": captions, "image_idxs": np.arange(count), "features": features, "urls": np.arange(count)}
+    return {f"{name}_{key}": value for name in ("train", "val") for key, value in split.items()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_captioning_solver(kind, rng, capsys):
+    steps = []
+    data = coco(rng, 5)
+    options = dict(update_rule="adam", optim_config={"learning_rate": 1e-2}, lr_decay=0.9, batch_size=2, num_epochs=4)
+    solver = CaptioningSolver(
+        captioner(kind), data, **options, print_every=4, record=lambda *step: steps.append(step), rng=rng
+    )
+    solver.train()
+    assert len(solver.loss_history) == len(steps) == 8 and solver.epoch == 4
+    assert np.mean(solver.loss_history[-4:]) < np.mean(solver.loss_history[:4])
+    assert capsys.readouterr().out.splitlines()[1].startswith("(Iteration 5 / 8) loss: ")
+    assert np.isclose(solver.optim_configs["W_vocab"]["learning_rate"], 1e-2 * 0.9**4)
+    assert solver.optim_config == {"learning_rate": 1e-2}
+    with pytest.raises(ValueError, match="epochs"):
+        CaptioningSolver(captioner(kind), data, epochs=3)
+    for rule in ("nothing", "__doc__"):
+        with pytest.raises(ValueError, match="update_rule"):
+            CaptioningSolver(captioner(kind), data, update_rule=rule)
+
+
+def test_decode_captions():
+    words = ["<NULL>", "<START>", "<END>", "a", "cat"]
+    assert coco_utils.decode_captions(np.array([1, 3, 4, 2, 0, 3]), words) == "<START> a cat <END>"
+    assert coco_utils.decode_captions(np.array([[1, 0, 3], [4, 2, 2]]), words) == ["<START> a", "cat <END>"]
+    with pytest.raises(ValueError, match="captions"):
+        coco_utils.decode_captions(np.zeros((1, 1, 1), int), words)
+
+
+def test_coco_minibatch(rng):
+    data = coco(rng, 5)
+    captions, features, urls = coco_utils.sample_coco_minibatch(data, 7, "val", rng)
+    np.testing.assert_array_equal(captions, data["val_captions"][urls])
+    np.testing.assert_array_equal(features, data["val_features"][urls])
+    with pytest.raises(ValueError, match="split"):
+        coco_utils.sample_coco_minibatch(data, split="test")
+
+
+def test_coco_files(tmp_path, rng, monkeypatch):
+    data = coco(rng, 5)
+    files = {"coco2014_captions.h5": {k: v for k, v in data.items() if k.endswith(("captions", "idxs"))}}
+    for split in ("train", "val"):
+        files[f"{split}2014_vgg16_fc7_pca.h5"] = {"features": data[f"{split}_features"]}
+        (tmp_path / f"{split}2014_urls.txt").write_text("\n".join("abcde") + "\n")
+    (tmp_path / "coco2014_vocab.json").write_text(json.dumps({"idx_to_word": list(WORDS), "word_to_idx": WORDS}))
+    with pytest.raises(FileNotFoundError, match=r"coco2014_captions\.h5"):
+        coco_utils.load_coco_data(tmp_path)
+    for name in files:
+        (tmp_path / name).touch()
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(ImportError, match="pip install h5py"):
+        coco_utils.load_coco_data(tmp_path)
+
+    class File(dict):
+        def __init__(self, path, mode):
+            super().__init__(files[path.name])
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            pass
+
+    monkeypatch.setitem(sys.modules, "h5py", SimpleNamespace(File=File))
+    read = coco_utils.load_coco_data(tmp_path, max_train=9)
+    assert read["train_captions"].shape == (9, 6) and read["train_image_idxs"].shape == (9,)
+    np.testing.assert_array_equal(read["val_features"], data["val_features"])
+    assert read["word_to_idx"] == WORDS and read["val_urls"].tolist() == list("abcde")
+
+
+def test_image_utils(rng):
+    image = rng.integers(256, size=(5, 7, 3))
+    back = image_utils.deprocess_image(image_utils.preprocess_image(image))
+    assert np.abs(back.astype(int) - image).max() <= 1
+    stretched = image_utils.deprocess_image(rng.standard_normal((5, 7, 3)), rescale=True)
+    assert (stretched.min(), stretched.max()) == (0, 255)
+    X = rng.standard_normal((2, 3, 5, 7))
+    padded = np.pad(X, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    kernel = np.array([[1, 2, 1], [2, 188, 2], [1, 2, 1]]) / 200
+    wanted = sum(kernel[i, j] * padded[:, :, i : i + 5, j : j + 7] for i in range(3) for j in range(3))
+    np.testing.assert_allclose(image_utils.blur_image(X), wanted, rtol=1e-10)
