@@ -281,9 +281,6 @@ def show_embedding(run: Run, net: Net, testset: Images, count: int = 1000) -> No
     run.journal.embedding("last_hidden_layer", vectors, labels, images / 255, run.step)
 
 
-# Your own picture
-
-
 def classify(picture: Path, folder: Path | None) -> None:
     """Print the three likeliest classes of any picture, with the saved net of a run folder."""
     with one_line_errors():
