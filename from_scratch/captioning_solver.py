@@ -1,82 +1,52 @@
 """Training of captioning models, as the course does it."""
 
-from collections.abc import Callable
-
 import numpy as np
 
-from from_scratch import optim
 from from_scratch.coco_utils import sample_coco_minibatch
+from from_scratch.solver import Solver
 
 
-class CaptioningSolver:
+class CaptioningSolver(Solver):
     """Trains a model that has `params` and `loss(features, captions)` on the dict of `load_coco_data`.
 
-    Options: update_rule (a name in `optim`), optim_config, lr_decay per epoch, batch_size, num_epochs, print_every,
-    verbose; beyond the course: record(step, loss), called after each step, and rng for the batches.
-    Raises ValueError for an unknown option or rule. Source: CS231n, assignment 3.
+    The options are the Solver's; `augment(features, captions, rng)` gives each training batch. As in the course, only
+    losses are tracked; with `num_val_samples`, beyond the course, the mean loss of so many validation captions is
+    measured after each epoch too (`val_loss_history`), and the model ends with the parameters of the lowest.
+    Raises ValueError or TypeError for options and data that do not fit. Source: CS231n, assignment 3.
     """
 
-    def __init__(
-        self,
-        model: object,
-        data: dict,
-        *,
-        update_rule: str = "sgd",
-        optim_config: dict | None = None,
-        lr_decay: float = 1.0,
-        batch_size: int = 100,
-        num_epochs: int = 10,
-        print_every: int = 10,
-        verbose: bool = True,
-        record: Callable[[int, float], None] | None = None,
-        rng: object = np.random,
-        **unknown: object,
-    ) -> None:
-        if unknown:
-            raise ValueError(f"Unrecognized arguments {', '.join(map(repr, unknown))}")
-        if update_rule.startswith("_") or not callable(getattr(optim, update_rule, None)):
-            raise ValueError(f"update_rule must be a rule of optim, not {update_rule!r}")
-        self.model, self.data = model, data
-        self.update_rule = getattr(optim, update_rule)
-        self.optim_config = optim_config or {}
-        self.lr_decay, self.batch_size, self.num_epochs = lr_decay, batch_size, num_epochs
-        self.print_every, self.verbose = print_every, verbose
-        self.record, self.rng = record, rng
-        self._reset()
+    def _read(self, data: dict) -> int:
+        self.data = data
+        for name in ("captions", "image_idxs", "features"):
+            if f"train_{name}" not in data:
+                raise ValueError(f"data must have train_{name}, and has {', '.join(map(str, data)) or 'nothing'}")
+        return len(data["train_captions"])
 
-    def _reset(self) -> None:
-        self.epoch = 0
-        self.best_val_acc = 0
-        self.best_params = {}
-        self.loss_history = []
-        self.train_acc_history = []
-        self.val_acc_history = []
-        self.optim_configs = {name: dict(self.optim_config) for name in self.model.params}
-
-    def _step(self) -> None:
+    def _minibatch(self) -> tuple[np.ndarray, np.ndarray]:
         captions, features, _ = sample_coco_minibatch(self.data, self.batch_size, "train", self.rng)
-        loss, grads = self.model.loss(features, captions)
-        self.loss_history.append(loss)
-        for name, w in self.model.params.items():
-            self.model.params[name], self.optim_configs[name] = self.update_rule(
-                w, grads[name], self.optim_configs[name]
-            )
+        return self.augment(features, captions, self.rng) if self.augment else (features, captions)
 
     def check_accuracy(self, X, y, num_samples=None, batch_size=100) -> float:
         """0.0, as in the course: captions have no accuracy; the name is kept for code that calls it."""
         return 0.0
 
-    def train(self) -> None:
-        """Run num_epochs epochs of max(captions // batch_size, 1) steps each; the losses are in loss_history."""
-        per_epoch = max(len(self.data["train_captions"]) // self.batch_size, 1)
-        total = self.num_epochs * per_epoch
-        for step in range(total):
-            self._step()
-            if self.record:
-                self.record(step, self.loss_history[-1])
-            if self.verbose and step % self.print_every == 0:
-                print(f"(Iteration {step + 1} / {total}) loss: {self.loss_history[-1]:f}")
-            if (step + 1) % per_epoch == 0:
-                self.epoch += 1
-                for config in self.optim_configs.values():
-                    config["learning_rate"] *= self.lr_decay
+    def check_loss(self, split: str = "val", num_samples: int | None = None, batch_size: int = 100) -> float:
+        """The mean loss of a split's captions, or of `num_samples` of them spread evenly over it."""
+        captions, images = self.data[f"{split}_captions"], self.data[f"{split}_image_idxs"]
+        chosen = np.linspace(0, len(captions) - 1, min(num_samples or len(captions), len(captions))).astype(int)
+        total = 0.0
+        for i in range(0, len(chosen), batch_size):
+            part = chosen[i : i + batch_size]
+            total += len(part) * self.model.loss(self.data[f"{split}_features"][images[part]], captions[part])[0]
+        return float(total / len(chosen))
+
+    def _measure(self) -> dict[str, float]:
+        if self.num_val_samples is None:
+            return {}
+        loss = self.check_loss("val", self.num_val_samples)
+        if not self.best_params or loss < min(self.val_loss_history):
+            self._keep_best()
+        self.val_loss_history.append(loss)
+        if self.verbose:
+            print(f"(Epoch {self.epoch} / {self.num_epochs}) val loss: {loss:f}")
+        return {"val_loss": loss}

@@ -7,37 +7,51 @@ from types import ModuleType
 
 import numpy as np
 
-BASE_DIR = Path(__file__).parent / "datasets" / "coco_captioning"
+from data import default_root
+
+BASE_DIR = Path(__file__).parent / "datasets" / "coco_captioning"  # where the course's script puts it
 
 
 def _h5_arrays(path: Path) -> dict[str, np.ndarray]:
     """All arrays of an HDF5 file; only this needs h5py, which is no dependency and therefore looked for only here."""
-    if not path.exists():
-        raise FileNotFoundError(f"{path} is missing: put the course's COCO files there, or pass their folder")
     try:
         h5py = importlib.import_module("h5py")
     except ImportError as error:
         raise ImportError(f"reading {path} needs h5py: pip install h5py") from error
-    with h5py.File(path, "r") as file:
+    with h5py.File(_there(path), "r") as file:
         return {name: np.asarray(array) for name, array in file.items()}
 
 
-def load_coco_data(
-    base_dir: str | Path = BASE_DIR, max_train: int | None = None, pca_features: bool = True
-) -> dict[str, object]:
-    """The course's COCO captions, features, vocabulary and URLs.
+def _there(path: Path) -> Path:
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path} is missing. Download the course's COCO files with: make data-coco-captions. "
+            "Or pass the folder that holds them."
+        )
+    return path
 
+
+def _default_dir() -> Path:
+    return BASE_DIR if BASE_DIR.exists() else default_root() / "coco_captioning"
+
+
+def load_coco_data(
+    base_dir: str | Path | None = None, max_train: int | None = None, pca_features: bool = True
+) -> dict[str, object]:
+    """The course's COCO captions, features, vocabulary and URLs, from `base_dir`.
+
+    Without it, from `datasets/coco_captioning` beside this file where it exists, else from below the data root.
     {train,val}_captions (M, 17), _image_idxs (M,), _features (images, 512, or 4096 without PCA), _urls;
     idx_to_word, word_to_idx. `max_train` draws so many training captions, with replacement.
     Raises FileNotFoundError where a file is missing, ImportError where h5py is. Source: CS231n, assignment 3.
     """
-    base_dir = Path(base_dir)
+    base_dir = Path(base_dir or _default_dir())
     data = _h5_arrays(base_dir / "coco2014_captions.h5")
     ending = "_pca" if pca_features else ""
     for split in ("train", "val"):
         data[f"{split}_features"] = _h5_arrays(base_dir / f"{split}2014_vgg16_fc7{ending}.h5")["features"]
-        data[f"{split}_urls"] = np.asarray((base_dir / f"{split}2014_urls.txt").read_text().splitlines())
-    data |= json.loads((base_dir / "coco2014_vocab.json").read_text())
+        data[f"{split}_urls"] = np.asarray(_there(base_dir / f"{split}2014_urls.txt").read_text().splitlines())
+    data |= json.loads(_there(base_dir / "coco2014_vocab.json").read_text())
     if max_train is not None:
         chosen = np.random.randint(len(data["train_captions"]), size=max_train)
         data["train_captions"] = data["train_captions"][chosen]

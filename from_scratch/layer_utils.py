@@ -22,11 +22,30 @@ from from_scratch.normalization import (
     layernorm_forward,
     spatial_batchnorm_backward,
     spatial_batchnorm_forward,
+    spatial_groupnorm_backward,
+    spatial_groupnorm_forward,
 )
+
+
+def groupnorm_forward(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, gn_param: dict) -> tuple[np.ndarray, tuple]:
+    """Group norm of rows, images of one pixel, with gn_param['G'] groups: x (N, D), gamma, beta (D,) -> out, cache."""
+    checks.floats("x", x, 2)
+    scale = (v.reshape(1, -1, 1, 1) for v in (gamma, beta))
+    out, cache = spatial_groupnorm_forward(x[:, :, None, None], *scale, gn_param["G"], gn_param)
+    return out[:, :, 0, 0], cache
+
+
+def groupnorm_backward(dout: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """dout (N, D) -> dx (N, D), dgamma (D,), dbeta (D,)."""
+    checks.floats("dout", dout, 2)
+    dx, dgamma, dbeta = spatial_groupnorm_backward(dout[:, :, None, None], cache)
+    return dx[:, :, 0, 0], dgamma.ravel(), dbeta.ravel()
+
 
 NORMALIZATIONS = {
     "batchnorm": (batchnorm_forward, batchnorm_backward_alt),
     "layernorm": (layernorm_forward, layernorm_backward),
+    "groupnorm": (groupnorm_forward, groupnorm_backward),
 }
 
 
@@ -53,9 +72,10 @@ def affine_norm_relu_dropout_forward(
     norm_param: dict | None = None,
     dropout_param: dict | None = None,
 ) -> tuple[np.ndarray, tuple]:
-    """affine - [batch or layer norm] - ReLU - [dropout]: one hidden layer of FullyConnectedNet.
+    """affine - [batch, layer or group norm] - ReLU - [dropout]: one hidden layer of FullyConnectedNet.
 
-    `normalization` is None, 'batchnorm' or 'layernorm'; without `dropout_param` nothing is dropped. -> out (N, M)
+    `normalization` is None, 'batchnorm', 'layernorm' or 'groupnorm'; without `dropout_param` nothing is dropped. -> out
+    (N, M)
     """
     checks.choice("normalization", normalization, (None, *NORMALIZATIONS))
     norm_cache = dropout_cache = None

@@ -1,18 +1,17 @@
 """Training of classifiers, as the course does it."""
 
 import copy
-import json
 import operator
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from from_scratch import checks, optim
+from from_scratch.state import generator_state, load_state, save_state, set_generator_state
 
-HISTORIES = ("loss_history", "train_acc_history", "val_acc_history")
-PROGRESS = ("epoch", "optim_configs", "best_val_acc", "best_params", "best_bn_params", *HISTORIES)
+HISTORIES = ("loss_history", "train_acc_history", "val_acc_history", "val_loss_history")
+PROGRESS = ("epoch", "steps", "optim_configs", "best_val_acc", "best_params", "best_bn_params", *HISTORIES)
 
 
 class Solver:
@@ -22,10 +21,12 @@ class Solver:
     parameter), lr_decay per epoch, batch_size, num_epochs, num_train_samples and num_val_samples (how many to measure
     accuracy on; None: all), checkpoint_name, print_every, verbose. Beyond the course: `record(step, loss)`, called
     after each step, at every measurement as `record(step, loss, train_acc=..., val_acc=...)`; `rng`, a generator or a
-    seed for the batches (without it NumPy's global generator, in the course's order of draws).
+    seed for the batches (without it NumPy's global generator, in the course's order of draws); `augment(X, rng)`,
+    which gives every training batch before the model sees it; `schedule(share)`, the factor on the learning rate when
+    that share of the steps is done.
 
-    State: epoch, best_val_acc, best_params, loss_history, train_acc_history, val_acc_history, optim_configs. Raises
-    ValueError or TypeError for options and data that do not fit. Source: CS231n assignment 2, Solver.
+    State: epoch, steps, best_val_acc, best_params, loss_history, train_acc_history, val_acc_history, optim_configs.
+    Raises ValueError or TypeError for options and data that do not fit. Source: CS231n assignment 2, Solver.
     """
 
     def __init__(
@@ -45,6 +46,8 @@ class Solver:
         verbose: bool = True,
         record: Callable | None = None,
         rng: object = None,
+        augment: Callable | None = None,
+        schedule: Callable[[float], float] | None = None,
         **unknown: object,
     ):
         if unknown:
@@ -55,27 +58,40 @@ class Solver:
         rules = tuple(name for name in vars(optim) if not name.startswith("_") and callable(getattr(optim, name)))
         checks.choice("update_rule", update_rule, rules)
         self.model = model
-        self.X_train, self.y_train = read_split(data, "train")
-        self.X_val, self.y_val = read_split(data, "val")
         self.rule_name, self.update_rule = update_rule, getattr(optim, update_rule)
         self.optim_config = dict(optim_config or {})
+        if schedule and "learning_rate" not in self.optim_config:
+            raise ValueError("a schedule needs optim_config['learning_rate'], which its factor multiplies")
         self.lr_decay, self.batch_size, self.num_epochs = lr_decay, batch_size, num_epochs
         self.num_train_samples, self.num_val_samples = num_train_samples, num_val_samples
         self.checkpoint_name, self.print_every, self.verbose = checkpoint_name, print_every, verbose
-        self.record = record
+        self.record, self.augment, self.schedule = record, augment, schedule
         self.rng = np.random if rng is None else rng if hasattr(rng, "choice") else np.random.default_rng(rng)
+        self.num_train = self._read(data)
         self._reset()
 
+    def _read(self, data: dict) -> int:
+        """Take the data in; the number of training examples."""
+        self.X_train, self.y_train = read_split(data, "train")
+        self.X_val, self.y_val = read_split(data, "val")
+        return len(self.X_train)
+
     def _reset(self) -> None:
-        self.epoch, self.first_step = 0, 0
+        self.epoch = self.steps = 0
         self.best_val_acc, self.best_params, self.best_bn_params = 0, {}, []
-        self.loss_history, self.train_acc_history, self.val_acc_history = [], [], []
+        for history in HISTORIES:
+            setattr(self, history, [])
         self.optim_configs = {name: copy.deepcopy(self.optim_config) for name in self.model.params}
 
+    def _minibatch(self) -> tuple[np.ndarray, np.ndarray]:
+        """What the model's loss takes, drawn with replacement."""
+        batch = self.rng.choice(self.num_train, self.batch_size)
+        X = self.X_train[batch]
+        return self.augment(X, self.rng) if self.augment else X, self.y_train[batch]
+
     def _step(self) -> None:
-        """One minibatch, drawn with replacement, and one update of every parameter."""
-        batch = self.rng.choice(len(self.X_train), self.batch_size)
-        loss, grads = self.model.loss(self.X_train[batch], self.y_train[batch])
+        """One minibatch, and one update of every parameter."""
+        loss, grads = self.model.loss(*self._minibatch())
         self.loss_history.append(loss)
         for name, w in self.model.params.items():
             self.model.params[name], self.optim_configs[name] = self.update_rule(
@@ -98,27 +114,36 @@ class Solver:
         validation accuracy, the first of equals; batch norm's running averages go with it, unlike in the course, so
         that the model at the end is the one measured.
         """
-        per_epoch = max(len(self.X_train) // self.batch_size, 1)
+        per_epoch = max(self.num_train // self.batch_size, 1)
         total = self.num_epochs * per_epoch
-        for t in range(self.first_step, total):
+        for t in range(self.steps, total):
+            if self.schedule:
+                self._set_learning_rate(self.schedule(t / total))
             self._step()
-            loss = self.loss_history[-1]
+            self.steps, loss = t + 1, self.loss_history[-1]
             if self.verbose and t % self.print_every == 0:
                 print(f"(Iteration {t + 1} / {total}) loss: {loss:f}")
-            epoch_end = (t + 1) % per_epoch == 0
+            epoch_end = self.steps % per_epoch == 0
             if epoch_end:
                 self.epoch += 1
                 for config in self.optim_configs.values():
                     config["learning_rate"] *= self.lr_decay
-            accuracies = {}
-            if t in (0, total - 1) or epoch_end:
-                accuracies = self._measure()
-                self._save_checkpoint(t + 1)
+            measured = {}
+            if t == 0 or self.steps == total or epoch_end:
+                measured = self._measure()
+                if self.checkpoint_name is not None:
+                    self.save(f"{self.checkpoint_name}_epoch_{self.epoch}.npz")
             if self.record:
-                self.record(t, loss, **accuracies)
-        self.first_step = 0
-        self.model.params = self.best_params
-        restore_averages(self.model, self.best_bn_params)
+                self.record(t, loss, **measured)
+        self.steps = 0
+        if self.best_params:
+            self.model.params = self.best_params
+            restore_averages(self.model, self.best_bn_params)
+
+    def _set_learning_rate(self, factor: float) -> None:
+        rate = self.optim_config["learning_rate"] * self.lr_decay**self.epoch * factor
+        for config in self.optim_configs.values():
+            config["learning_rate"] = rate
 
     def _measure(self) -> dict[str, float]:
         """Training and validation accuracy, into the histories; the best parameters so far are kept."""
@@ -130,25 +155,27 @@ class Solver:
             print(f"(Epoch {self.epoch} / {self.num_epochs}) train acc: {train_acc:f}; val_acc: {val_acc:f}")
         if val_acc > self.best_val_acc or not self.best_params:
             self.best_val_acc = val_acc
-            self.best_params = {name: w.copy() for name, w in self.model.params.items()}
-            self.best_bn_params = copy.deepcopy(getattr(self.model, "bn_params", []))
+            self._keep_best()
         return {"train_acc": train_acc, "val_acc": val_acc}
+
+    def _keep_best(self) -> None:
+        self.best_params = {name: w.copy() for name, w in self.model.params.items()}
+        self.best_bn_params = copy.deepcopy(getattr(self.model, "bn_params", []))
 
     def _generators(self) -> list:
         """Every generator that the training may draw from; dropout draws from NumPy's own unless it has another."""
         dropout = getattr(self.model, "dropout_param", {}).get("rng", np.random)
         return list({id(rng): rng for rng in (np.random, self.rng, dropout)}.values())
 
-    def _save_checkpoint(self, steps: int) -> None:
-        if self.checkpoint_name is None:
-            return
+    def save(self, path: str | Path) -> None:
+        """Write a checkpoint, without pickle, that `resume` continues from."""
         state = {name: getattr(self, name) for name in PROGRESS}
-        state |= {"update_rule": self.rule_name, "steps": steps, "params": self.model.params}
+        state |= {"update_rule": self.rule_name, "params": self.model.params}
         state["bn_params"] = getattr(self.model, "bn_params", [])
         state["generators"] = [generator_state(rng) for rng in self._generators()]
-        save_state(f"{self.checkpoint_name}_epoch_{self.epoch}.npz", state)
+        save_state(path, state)
 
-    def resume(self, path: str) -> None:
+    def resume(self, path: str | Path) -> None:
         """Return to a checkpoint, generators included, so that `train()` goes on as if it had never stopped.
 
         The solver must be made with the same model, data and options. Raises ValueError if the file is no checkpoint,
@@ -160,7 +187,6 @@ class Solver:
             raise ValueError(
                 f"{path} is of another training: {state['update_rule']} on {shapes}, not {self.rule_name} on {wanted}"
             )
-        self.first_step = state["steps"]
         for name in PROGRESS:
             setattr(self, name, state[name])
         self.model.params = state["params"]
@@ -183,51 +209,3 @@ def read_split(data: dict, split: str) -> tuple[np.ndarray, np.ndarray]:
     if len(X) != len(y) or not len(X):
         raise ValueError(f"X_{split} and y_{split} must be equally many, not {np.shape(X)} and {np.shape(y)}")
     return X, y
-
-
-def save_state(path: str | Path, state: dict) -> None:
-    """Write dicts, lists, strings, numbers and arrays of numbers to an npz file that appears whole or not at all.
-
-    Nothing is pickled: arrays stay arrays, the rest is JSON that points to them. Raises TypeError for anything
-    else, such as a function. Tuples come back as lists, number scalars as plain numbers.
-    """
-    arrays = {}
-
-    def simplify(value: object) -> object:
-        if isinstance(value, np.generic):
-            return value.item()
-        if not isinstance(value, np.ndarray) or value.dtype == object:
-            raise TypeError(f"a checkpoint holds numbers, strings and arrays of numbers, not {value!r}")
-        arrays[f"array{len(arrays)}"] = value
-        return {"array": f"array{len(arrays) - 1}"}
-
-    text = json.dumps(state, default=simplify)
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    part = Path(f"{path}.part")
-    with part.open("wb") as file:
-        np.savez(file, state=np.array(text), **arrays)
-    os.replace(part, path)
-
-
-def load_state(path: str | Path) -> dict:
-    """Read what `save_state` wrote; raises ValueError for another file."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return json.loads(str(file["state"]), object_hook=lambda d: file[d["array"]] if set(d) == {"array"} else d)
-    except OSError:
-        raise
-    except Exception as error:  # zip, npz and JSON each have their own
-        raise ValueError(f"{path} is not a checkpoint of from_scratch: {error}") from error
-
-
-def generator_state(rng: object) -> dict:
-    """The state of a Generator, a RandomState, or the module np.random itself."""
-    return rng.bit_generator.state if isinstance(rng, np.random.Generator) else rng.get_state(legacy=False)
-
-
-def set_generator_state(rng: object, state: dict) -> None:
-    """Bring a generator of the same kind to that state."""
-    if isinstance(rng, np.random.Generator):
-        rng.bit_generator.state = state
-    else:
-        rng.set_state(state)

@@ -47,6 +47,7 @@ def sandwich_backward(dout, cache):
 
 
 ROWS, IMAGES = (normal(5, D), normal(D), normal(1, D)[0]), normal(N, C, H, W)
+GROUPED = (normal(5, 12), normal(12), normal(1, 12)[0])
 AFFINE = (normal(5, 2, 7), normal(14, M), normal(M))
 CONVOLUTION = (IMAGES, normal(F, C, 3, 3), normal(F))
 # name: forward of its arrays, backward, arrays
@@ -78,6 +79,7 @@ CASES = {
     "affine_relu": (layer_utils.affine_relu_forward, layer_utils.affine_relu_backward, AFFINE),
     "sandwich": (sandwich(None), sandwich_backward, AFFINE),
     "sandwich_batchnorm": (sandwich("batchnorm"), sandwich_backward, (*AFFINE, normal(M) + 1, normal(M))),
+    "groupnorm": (lambda *a: layer_utils.groupnorm_forward(*a, {"G": 3}), layer_utils.groupnorm_backward, GROUPED),
     "sandwich_layernorm": (sandwich("layernorm"), sandwich_backward, (*AFFINE, normal(M) + 1, normal(M))),
     "conv_relu": (lambda *a: layer_utils.conv_relu_forward(*a, CONV), layer_utils.conv_relu_backward, CONVOLUTION),
     "conv_bn_relu": (
@@ -212,7 +214,7 @@ def test_sigmoid_keeps_its_precision_in_both_tails():
         (lambda: layers.dropout_forward(IMAGES, {"p": 0.5}), "dropout_param lacks mode"),
         (lambda: optim.sgd(np.zeros(3), np.zeros(2)), r"dw must have the shape \(3,\)"),
         (lambda: optim.adam(np.zeros(3), np.zeros(3), {"m": np.zeros(2)}), r"config\['m'\] must have the shape"),
-        (lambda: FullyConnectedNet([5], normalization="groupnorm"), "normalization must be one of"),
+        (lambda: FullyConnectedNet([5], normalization="instancenorm"), "normalization must be one of"),
         (lambda: FullyConnectedNet([5], dropout_keep_ratio=0), "dropout_keep_ratio must lie in"),
         (lambda: FullyConnectedNet([0]), "at least 1"),
         (lambda: FullyConnectedNet([5], drop=1), "no argument 'drop'"),
@@ -396,7 +398,7 @@ def test_initial_losses_are_the_notebooks(options, loss):
     assert net.loss(X, y)[0] == pytest.approx(loss, abs=1e-12)
 
 
-@pytest.mark.parametrize("normalization", [None, "batchnorm", "layernorm"])
+@pytest.mark.parametrize("normalization", [None, "batchnorm", "layernorm", "groupnorm"])
 @pytest.mark.parametrize("keep", [1, 0.6])
 def test_fully_connected_net_gradients(normalization, keep):
     np.random.seed(1)

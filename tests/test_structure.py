@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 # torch-free and small: data may need these beyond the standard library (requests and tqdm come with pooch's extras).
 ALLOWED = {
     "data": {"numpy", "PIL", "pooch", "requests", "tqdm", "data"},
-    "from_scratch": {"numpy", "from_scratch"},
+    "from_scratch": {"numpy", "data", "from_scratch"},
     "tutorials": None,
     "comparisons": None,
 }

@@ -9,7 +9,11 @@ from from_scratch import checks
 from from_scratch.affine import affine_backward, affine_forward
 from from_scratch.initialization import gaussian
 from from_scratch.layer_utils import *  # noqa: F403  the notebooks reach the layers through this module
-from from_scratch.layer_utils import affine_norm_relu_dropout_backward, affine_norm_relu_dropout_forward
+from from_scratch.layer_utils import (
+    NORMALIZATIONS,
+    affine_norm_relu_dropout_backward,
+    affine_norm_relu_dropout_forward,
+)
 from from_scratch.layers import *  # noqa: F403
 from from_scratch.losses import softmax_loss
 
@@ -81,14 +85,15 @@ class TwoLayerNet(Net):
 
 
 class FullyConnectedNet(Net):
-    """{affine - [batch or layer norm] - ReLU - [dropout]} x (L - 1) - affine - softmax.
+    """{affine - [batch, layer or group norm] - ReLU - [dropout]} x (L - 1) - affine - softmax.
 
     `params`: W1, b1, ..., WL, bL, with normalisation also gamma1, beta1, ..., gamma{L-1}, beta{L-1}; all of `dtype`.
     `dropout_keep_ratio` is the probability of keeping a unit, 1 for no dropout; `normalization` None, 'batchnorm' or
-    'layernorm'; `seed` makes dropout repeat its masks, for gradient checks. Beyond the course: `init(shape, rng=rng)`
-    draws each weight matrix instead of a Gaussian of deviation `weight_scale` (see initialization.py), and `rng` draws
-    weights and dropout (default: NumPy's global generator). The older names `dropout` (0 or 1 for none) and
-    `use_batchnorm` still work, with a DeprecationWarning. Raises ValueError or TypeError for what does not fit. Source:
+    'layernorm'; `seed` makes dropout repeat its masks, for gradient checks. Beyond the course: `normalization`
+    'groupnorm' with `num_groups`, which divides every hidden width; `init(shape, rng=rng)` draws each weight matrix
+    instead of a Gaussian of deviation `weight_scale` (see initialization.py); `rng` draws weights and dropout (default:
+    NumPy's global generator). The older names `dropout` (0 or 1 for none) and `use_batchnorm` still work, with a
+    DeprecationWarning. Raises ValueError or TypeError for what does not fit. Source:
     CS231n assignment 2, FullyConnectedNets.
     """
 
@@ -104,12 +109,13 @@ class FullyConnectedNet(Net):
         dtype: type = np.float32,
         seed: int | None = None,
         *,
+        num_groups: int = 1,
         init: Callable | None = None,
         rng: object = None,
         **older: object,
     ):
         dropout_keep_ratio, normalization = newest_names(dropout_keep_ratio, normalization, older)
-        checks.choice("normalization", normalization, (None, "batchnorm", "layernorm"))
+        checks.choice("normalization", normalization, (None, *NORMALIZATIONS))
         if not 0 < dropout_keep_ratio <= 1:
             raise ValueError(f"dropout_keep_ratio must lie in (0, 1], not {dropout_keep_ratio}")
         self.normalization, self.use_dropout, self.reg = normalization, dropout_keep_ratio != 1, reg
@@ -123,7 +129,7 @@ class FullyConnectedNet(Net):
         if self.use_dropout and rng is not None:
             self.dropout_param["rng"] = rng
         # One dict a layer, for batch norm keeps its running averages there.
-        options = {"batchnorm": {"mode": "train"}, "layernorm": {}}.get(normalization)
+        options = {"batchnorm": {"mode": "train"}, "layernorm": {}, "groupnorm": {"G": num_groups}}.get(normalization)
         self.bn_params = [] if options is None else [dict(options) for _ in hidden_dims]
 
     def _initial_params(self, sizes: list[int], scale: float, init: Callable | None, rng: object) -> dict:

@@ -1,14 +1,17 @@
 """Plots as pure functions from data to a matplotlib Figure; the journal saves and shows them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 TRAIN, VAL, NEUTRAL = "#0072B2", "#D55E00", "#666666"  # from Okabe and Ito's colour-blind safe palette
+PALETTE = (TRAIN, VAL, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -41,6 +44,51 @@ def image_grid(images: np.ndarray, titles: Sequence[str], columns: int = 8, size
         axes.imshow(image, interpolation="nearest")
         axes.set_title(title, fontsize=8, pad=3)
     return figure
+
+
+@dataclass
+class Panel:
+    """One set of axes: lines by their label, each `(x, y)` or `y` alone; `line` is a level to compare with."""
+
+    ylabel: str
+    lines: Mapping[str, Any]
+    xlabel: str = "epoch"
+    marker: str = "o"
+    line: float | None = None
+    axes: Mapping[str, Any] = field(default_factory=dict)  # what Axes.set takes: scales, limits, title
+
+
+def panels(*content: Panel, columns: int = 3, width: float = 4.0, height: float = 3.2) -> Figure:
+    """Panels side by side; a label has the same colour in all of them, and one legend stands below."""
+    columns = min(columns, len(content))
+    rows = -(-len(content) // columns)
+    labels = list(dict.fromkeys(label for panel in content for label in panel.lines))
+    figure = new_figure(columns * width, rows * height + 0.25 * -(-len(labels) // (2 * columns)))
+    places = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes in places[len(content) :]:
+        axes.axis("off")
+    handles = {}
+    for axes, panel in zip(places, content, strict=False):
+        for label, values in panel.lines.items():
+            x, y = values if isinstance(values, tuple) else (range(len(values)), values)
+            colour = PALETTE[labels.index(label) % len(PALETTE)]
+            style = "-" if labels.index(label) < len(PALETTE) else "--"
+            handles[label] = axes.plot(x, y, style if len(y) > 1 else "", color=colour, marker=panel.marker, ms=3)[0]
+        if panel.line is not None:
+            axes.axhline(panel.line, color=NEUTRAL, linestyle="--", linewidth=1)
+        tidy(axes, panel.xlabel, panel.ylabel)
+        axes.set(**panel.axes)
+    if len(labels) > 1:
+        figure.legend(handles.values(), handles, loc="outside lower center", ncols=2 * columns, frameon=False)
+    return figure
+
+
+def smooth(values: Sequence[float], width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and means over windows of so many values, for a curve of many steps."""
+    values = np.asarray(values, float)
+    whole = len(values) // width * width if len(values) >= width else len(values)
+    width = min(width, whole)
+    return np.arange(width, whole + 1, width), values[:whole].reshape(-1, width).mean(1)
 
 
 def read_curves(record: Path) -> dict[str, tuple[list[int], list[float]]]:

@@ -52,12 +52,10 @@ class Journal:
         figure.savefig(path)
         self.writer.add_figure(f"figures/{name}", figure, step)
 
-    def histograms(self, net: nn.Module, step: int) -> None:
-        """Distributions of every weight and of its last gradient."""
-        for name, weight in net.named_parameters():
-            self.writer.add_histogram(f"weights/{name}", weight.detach(), step)
-            if weight.grad is not None:
-                self.writer.add_histogram(f"gradients/{name}", weight.grad, step)
+    def histograms(self, arrays: Mapping[str, torch.Tensor | np.ndarray], step: int) -> None:
+        """The distribution of each array's values, under its tag."""
+        for tag, values in arrays.items():
+            self.writer.add_histogram(tag, values, step)
 
     def graph(self, net: nn.Module, example: torch.Tensor) -> None:
         """The net's graph, traced on one example."""
@@ -140,3 +138,11 @@ def say(text: str, error: bool = False) -> None:
     stream = sys.stderr if error else sys.stdout
     tqdm.write(text, file=stream)
     stream.flush()
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows of text under their heads, columns aligned."""
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+             for row in (head, ["-" * width for width in widths], *rows)]  # fmt: skip
+    say("\n" + "\n".join(lines))

@@ -153,7 +153,11 @@ class Run(Session):
     def histograms(self) -> None:
         """Show the distributions of the tracked net's weights and last gradients."""
         if self.journal:
-            self.journal.histograms(unwrap(self.tracked["net"]), self.step)
+            weights = dict(unwrap(self.tracked["net"]).named_parameters())
+            gradients = {f"gradients/{name}": w.grad for name, w in weights.items() if w.grad is not None}
+            self.journal.histograms(
+                {f"weights/{name}": w.detach() for name, w in weights.items()} | gradients, self.step
+            )
 
     def figure(self, name: str, figure: Figure) -> None:
         """Save a figure and show it on the dashboard."""
@@ -164,7 +168,8 @@ class Run(Session):
         """Write `summary.json`, last and at once, and say how the run compares."""
         if self.journal:
             self.journal.hparams(deciding(self.options), metrics, self.step)
-            summary.write(self, metrics, published, chance)
+            parameters = sum(p.numel() for p in self.tracked["net"].parameters())
+            summary.write(self, metrics, published, chance, parameters=parameters)
 
     def flush(self) -> None:
         """Write the means of the training values since the last point, with rate, learning rate and gradient norm."""

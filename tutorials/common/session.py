@@ -73,7 +73,7 @@ class Session:
             if self.is_main:
                 self.lock.acquire()
             if self.options.resume:
-                self.resumed = checkpoint.find(self.folder, self.identity(), self.say)
+                self.resumed = self.find_checkpoint()
                 self.last_is_good = self.resumed is None or self.resumed["file"] == checkpoint.NAMES[0]
             elif self.is_main:
                 move_aside(self.folder, self.say)
@@ -99,6 +99,10 @@ class Session:
             self.leave(f"{what}. Make room, or choose another folder with --run-dir. {self.how_to_continue()}", 1)
         if error is None:
             self.place.close()
+
+    def find_checkpoint(self) -> dict[str, Any] | None:
+        """What `--resume` continues from, or None to begin at the beginning."""
+        return checkpoint.find(self.folder, self.identity(), self.say)
 
     def leave(self, message: str, code: int) -> None:
         """End the program with one message."""

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tutorials.common.journal import print_table
 from tutorials.common.session import FolderLock
 from tutorials.common.stopping import one_line_errors
 
@@ -59,13 +60,6 @@ def read(folder: Path) -> dict:
     """A run's summary, or nothing when it did not come to its end."""
     path = folder / "summary.json"
     return json.loads(path.read_text()) if path.exists() else {}
-
-
-def print_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
-    print()
-    for row in (head, tuple("-" * width for width in widths), *rows):
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 if __name__ == "__main__":

@@ -11,15 +11,19 @@ from tutorials.common.checkpoint import write_atomic
 from tutorials.common.options import deciding
 
 if TYPE_CHECKING:
-    from tutorials.common.run import Run
+    from tutorials.common.session import Session
 
 PACKAGES = ("torch", "torchvision", "numpy", "tensorboard")
 
 
 def write(
-    run: "Run", metrics: Mapping[str, float], published: Mapping[str, float], chance: Mapping[str, float]
+    run: "Session",
+    metrics: Mapping[str, float],
+    published: Mapping[str, float],
+    chance: Mapping[str, float],
+    **more: Any,
 ) -> None:
-    """Write `summary.json` and print our figures beside the published ones and beside chance."""
+    """Write `summary.json`, with `more` in it, and print our figures beside the published ones and beside chance."""
     options = run.options
     content: dict[str, Any] = {
         "name": run.name,
@@ -28,7 +32,6 @@ def write(
         "seed": options.seed,
         **run.place.describe(),
         "epochs": options.epochs,
-        "parameters": sum(p.numel() for p in run.tracked["net"].parameters()),
         "seconds": {"train": round(run.seconds, 2), "total": round(time.monotonic() - run.started, 2)},
         "metrics": dict(metrics),
         "published": dict(published),
@@ -36,6 +39,7 @@ def write(
         "versions": {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}},
         "options": deciding(options),
         "changed": options.changed,
+        **more,
     }
     write_atomic(run.folder / "summary.json", json.dumps(content, indent=2).encode() + b"\n")
     print(f"\n{'metric':<24} {'this run':>10} {'published':>10} {'chance':>10}")

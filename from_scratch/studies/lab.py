@@ -1,0 +1,217 @@
+"""The frame of a study: `with Lab(...)` trains many small nets, each with its own curve on the dashboard."""
+
+import json
+import time
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from matplotlib.figure import Figure
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+import data
+from data import StudyError
+from from_scratch.data_utils import get_CIFAR10_data
+from from_scratch.solver import Solver
+from tutorials.common import summary
+from tutorials.common.checkpoint import check_identity, write_atomic
+from tutorials.common.device import launch_command
+from tutorials.common.journal import Journal, print_table
+from tutorials.common.options import Options, deciding
+from tutorials.common.session import Session
+
+
+@dataclass
+class LabOptions(Options):
+    """What every study takes."""
+
+    recipe: Literal["study"] = "study"
+    """A study has one recipe: the notebook's experiments, and what goes beyond them."""
+    epochs: int = 0
+    """At most so many epochs of each training, for a quick look; 0: as many as the experiment asks for."""
+    log_every: int = 10
+    """Steps over which the training loss is averaged for each point of a curve."""
+    device: Literal["cpu"] = "cpu"
+    """NumPy computes on the CPU."""
+    threads: int = 1
+    """Threads of NumPy's matrix products; more help large nets, and slow a busy machine down."""
+
+    limits = Options.limits | {"epochs": (0, inf), "threads": (1, inf)}
+
+
+class Lab(Session):
+    """One run of one study: `train` nets, show `figure` and `table`, `finish` with the summary.
+
+    A study that is interrupted, killed or unplugged goes on with `--resume`: nets that were trained come back from
+    their checkpoints, the one that was being trained continues.
+    """
+
+    def __init__(self, name: str, options: LabOptions) -> None:
+        super().__init__(name, options)
+        self.seconds = 0.0  # spent in training, accuracy checks included
+        self.tables: dict[str, dict[str, Any]] = {}
+
+    def __enter__(self) -> Self:
+        threadpool_limits(self.options.threads, "blas")
+        super().__enter__()
+        write_atomic(self.folder / "identity.json", json.dumps(self.identity()).encode())
+        return self
+
+    def find_checkpoint(self) -> None:
+        """Refuse what cannot be continued; each training finds its own checkpoint."""
+        path = self.folder / "identity.json"
+        if (self.folder / "summary.json").exists():
+            raise StudyError(f"{self.folder}: this run is finished. Leave out --resume to run it anew.")
+        if path.exists():
+            check_identity(path, json.loads(path.read_text()), self.identity())
+        else:
+            self.say(f"{self.folder}: no checkpoint yet; starting from the beginning")
+
+    def how_to_continue(self) -> str:
+        trained = any(self.folder.rglob("checkpoint.npz"))
+        return f"To continue: {launch_command()} --resume".replace(" --resume --resume", " --resume") if trained else ""
+
+    def load_data(self, name: str) -> Any:
+        """The data set that `--data` chose."""
+        return data.load(name, self.options.data, self.options.data_root)
+
+    def load_pictures(self, num_training: int = 49000, subtract_mean: bool = True) -> dict[str, np.ndarray]:
+        """CIFAR-10 as the course's dict, with all test pictures; at most `num_training` pictures to train on."""
+        pictures = self.load_data("cifar10")
+        total = len(pictures.train_labels)
+        num_validation = min(1000, total // 8)
+        sizes = (total - num_validation, num_validation, len(pictures.test_labels))
+        arrays = get_CIFAR10_data(*sizes, subtract_mean, pictures)
+        return arrays | {f"{kind}_train": arrays[f"{kind}_train"][:num_training] for kind in "Xy"}
+
+    def rng(self, name: str) -> np.random.Generator:
+        """A generator for one purpose: it does not depend on what was drawn for another."""
+        return np.random.default_rng([self.options.seed, zlib.crc32(name.encode())])
+
+    def train(
+        self, name: str, model: object, data: dict, kind: type[Solver] = Solver, watch: bool = True, **options: Any
+    ) -> Solver:
+        """Train a model under the Solver's options and return the solver; the model has its best parameters then.
+
+        With `watch` it has a curve and checkpoints in the folder of its name; without, it leaves nothing there.
+        """
+        options["num_epochs"] = min(options.get("num_epochs", 10), self.options.epochs or inf)
+        solver = kind(model, data, verbose=False, rng=self.rng(f"batches of {name}"), **options)
+        training = Training(self, name, solver, watch)
+        self.stopping.wait_for_step = True
+        try:
+            solver.train()
+        finally:
+            self.stopping.wait_for_step = False
+            self.seconds += training.close()
+        if watch:
+            self.say(f"{name}: {training.told} ({training.seconds:.1f} s)")
+        return solver
+
+    def figure(self, name: str, figure: Figure) -> None:
+        """Save a figure and show it on the dashboard."""
+        self.journal.figure(name, figure, 0)
+
+    def table(self, name: str, head: Sequence[str], rows: Sequence[Sequence[str | float | int]]) -> None:
+        """Print a table and keep it for the summary."""
+        self.tables[name] = {"head": list(head), "rows": [list(row) for row in rows]}
+        shown = [[f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+        self.say(f"\n{name}")
+        print_table(head, shown)
+
+    def finish(self, metrics: Mapping[str, float], published: Mapping[str, float], chance: Mapping[str, float]) -> None:
+        """Write `summary.json`, last and at once; the trainings' checkpoints have served."""
+        metrics = {name: float(value) for name, value in metrics.items()}
+        self.journal.hparams(deciding(self.options), metrics, 0)
+        published = published if self.options.data == "official" else {}
+        summary.write(self, metrics, published, chance, tables=self.tables)
+        for path in self.folder.rglob("checkpoint.npz"):
+            path.unlink()
+
+
+NAMES = {"train_acc": "accuracy/train", "val_acc": "accuracy/val", "val_loss": "loss/val"}
+
+
+def tell(values: Mapping[str, float]) -> str:
+    """The values of one line of the record in words, if it holds a measurement."""
+    told = [f"{name} {values[name]:.4f}" for name in ("loss/train", *NAMES.values()) if name in values]
+    return "  ".join(told) if len(told) > 1 else ""
+
+
+class Training:
+    """What a solver calls after each step: the curve, the checkpoint, the progress bar, and whether to stop."""
+
+    def __init__(self, lab: Lab, name: str, solver: Solver, watch: bool) -> None:
+        self.lab, self.name, self.solver = lab, name, solver
+        self.folder: Path = lab.folder / name
+        self.checkpoint = self.folder / "checkpoint.npz"
+        self.total = solver.num_epochs * max(solver.num_train // solver.batch_size, 1)
+        self.before = 0.0  # seconds before this process began
+        self.losses: list[float] = []
+        self.told = ""
+        self.journal: Journal | None = None
+        if watch:
+            self.open()
+        self.started = self.saved_at = time.monotonic()
+        self.bar = tqdm(total=self.total, initial=solver.steps, desc=name, unit="step", leave=False, disable=None)
+        solver.record = self
+
+    def open(self) -> None:
+        """Begin the record, or go on where the checkpoint stands."""
+        kept = 0
+        if self.lab.options.resume and self.checkpoint.exists():
+            self.solver.resume(self.checkpoint)
+            for line in (self.folder / "metrics.jsonl").read_bytes().splitlines(keepends=True):
+                about = json.loads(line)
+                if about["step"] > self.solver.steps:
+                    break
+                kept, self.before = kept + len(line), about["seconds"]
+                self.told = tell(about) or self.told
+        self.journal = Journal(self.folder, self.solver.steps, kept)
+
+    @property
+    def seconds(self) -> float:
+        return self.before + time.monotonic() - self.started
+
+    def __call__(self, step: int, loss: float, **measured: float) -> None:
+        self.bar.update()
+        if self.journal:
+            self.losses.append(float(loss))
+            if measured or (step + 1) % self.lab.options.log_every == 0:
+                self.write(step + 1, measured)
+            if step + 1 == self.total or self.due():
+                self.save()
+        if self.lab.stopping.asked:
+            raise KeyboardInterrupt(f"stopped at step {step + 1:,} of {self.name}")
+
+    def write(self, step: int, measured: Mapping[str, float]) -> None:
+        if not np.isfinite(self.losses).all():
+            raise StudyError(f"{self.lab.name}: the training loss of {self.name} is not finite at step {step:,}.")
+        values = {"loss/train": float(np.mean(self.losses))}
+        values |= {NAMES[name]: float(value) for name, value in measured.items()}
+        self.told = tell(values) or self.told
+        values["lr"] = next(iter(self.solver.optim_configs.values()))["learning_rate"]
+        self.journal.scalars(values, step, self.solver.epoch, self.seconds)
+        self.losses.clear()
+
+    def due(self) -> bool:
+        return self.lab.stopping.asked or time.monotonic() - self.saved_at >= self.lab.options.save_every
+
+    def save(self) -> None:
+        self.journal.size()  # the record is on the disk before the checkpoint that counts on it
+        self.solver.save(self.checkpoint)
+        self.saved_at = time.monotonic()
+
+    def close(self) -> float:
+        """Show the weights' histograms and end the record; the seconds that the training took."""
+        self.bar.close()
+        if self.journal:
+            weights = {f"weights/{name}": w for name, w in self.solver.model.params.items()}
+            self.journal.histograms(weights, self.total)
+            self.journal.close()
+        return self.seconds
