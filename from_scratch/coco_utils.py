@@ -7,32 +7,38 @@ from types import ModuleType
 
 import numpy as np
 
-from data import default_root
+from data import StudyError, default_root
 
 BASE_DIR = Path(__file__).parent / "datasets" / "coco_captioning"  # where the course's script puts it
 
 
-def _h5_arrays(path: Path) -> dict[str, np.ndarray]:
-    """All arrays of an HDF5 file; only this needs h5py, which is no dependency and therefore looked for only here."""
-    try:
-        h5py = importlib.import_module("h5py")
-    except ImportError as error:
-        raise ImportError(f"reading {path} needs h5py: pip install h5py") from error
-    with h5py.File(_there(path), "r") as file:
-        return {name: np.asarray(array) for name, array in file.items()}
+def _default_dir() -> Path:
+    return BASE_DIR if BASE_DIR.exists() else default_root() / "coco_captioning"
 
 
 def _there(path: Path) -> Path:
     if not path.exists():
-        raise FileNotFoundError(
-            f"{path} is missing. Download the course's COCO files with: make data-coco-captions. "
+        raise StudyError(
+            f"coco: {path} is missing. Download the course's files with: make data-coco-captions. "
             "Or pass the folder that holds them."
         )
     return path
 
 
-def _default_dir() -> Path:
-    return BASE_DIR if BASE_DIR.exists() else default_root() / "coco_captioning"
+def _h5_arrays(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of an HDF5 file; only this needs h5py, which is an extra and therefore looked for only here."""
+    _there(path)
+    try:
+        h5py = importlib.import_module("h5py")
+    except ImportError as error:
+        raise StudyError(f"coco: reading {path} needs h5py: pip install h5py") from error
+    try:
+        with h5py.File(path, "r") as file:
+            return {name: np.asarray(array) for name, array in file.items()}
+    except OSError as error:
+        raise StudyError(
+            f"coco: {path} cannot be read ({error}). Remove {path.parent}, then: make data-coco-captions"
+        ) from error
 
 
 def load_coco_data(
@@ -43,7 +49,7 @@ def load_coco_data(
     Without it, from `datasets/coco_captioning` beside this file where it exists, else from below the data root.
     {train,val}_captions (M, 17), _image_idxs (M,), _features (images, 512, or 4096 without PCA), _urls;
     idx_to_word, word_to_idx. `max_train` draws so many training captions, with replacement.
-    Raises FileNotFoundError where a file is missing, ImportError where h5py is. Source: CS231n, assignment 3.
+    Raises StudyError where a file or h5py is missing. Source: CS231n, assignment 3.
     """
     base_dir = Path(base_dir or _default_dir())
     data = _h5_arrays(base_dir / "coco2014_captions.h5")

@@ -1,11 +1,29 @@
-"""Pictures for the style and captioning notebooks. Reading files and URLs takes Pillow: see `data.pictures`."""
+"""Pictures for the style and captioning notebooks: read, blur, prepare for SqueezeNet and back."""
+
+import http.client
+import io
+import time
+from pathlib import Path
+from urllib.request import (
+    HTTPDefaultErrorHandler,
+    HTTPErrorProcessor,
+    HTTPRedirectHandler,
+    HTTPSHandler,
+    OpenerDirector,
+    ProxyHandler,
+    UnknownHandler,
+)
 
 import numpy as np
 
+from data import StudyError
+from data.pictures import open_picture
 from from_scratch.checks import floats
 
 SQUEEZENET_MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
 SQUEEZENET_STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
+# What a picture from the web may take: bytes, seconds without one, and seconds in all.
+LARGEST, TIMEOUT, PATIENCE = 20_000_000, 10, 60
 
 
 def blur_image(X: np.ndarray) -> np.ndarray:
@@ -34,3 +52,55 @@ def deprocess_image(img: np.ndarray, rescale: bool = False) -> np.ndarray:
     if rescale and np.ptp(img) > 0:
         img = (img - img.min()) / np.ptp(img)
     return np.clip(255 * img, 0, 255).astype(np.uint8)
+
+
+def load_image(filename: str | Path, size: int | None = None) -> np.ndarray:
+    """A picture file as (H, W, 3) uint8; with `size`, its shorter side becomes so long, in the same proportions.
+
+    Raises StudyError for what is no picture, ValueError for a size below 1. Source: CS231n, assignment 3.
+    """
+    image = open_picture(Path(filename))
+    if size is not None:
+        if size < 1:
+            raise ValueError(f"size must be at least 1, not {size}")
+        scale = size / min(image.size)
+        image = image.resize([round(side * scale) for side in image.size])
+    return np.asarray(image)
+
+
+def image_from_url(url: str) -> np.ndarray:
+    """A picture from the web as (H, W, 3) uint8.
+
+    Only by https, to which redirections are held as well, and no more than LARGEST bytes.
+    Raises StudyError where there is none to be had. Source: CS231n, assignment 3.
+    """
+    try:
+        content = _download(url)
+    except (OSError, ValueError, http.client.HTTPException) as error:  # urllib's own errors are OSErrors
+        raise StudyError(f"{url}: could not be downloaded ({error}). Try again, or give another address.") from error
+    try:
+        return np.asarray(open_picture(io.BytesIO(content)))
+    except StudyError as error:
+        raise StudyError(f"{url}: what came is no picture that can be read. Give a JPEG or PNG file's.") from error
+
+
+def _download(url: str) -> bytes:
+    """The bytes of an address; raises OSError or ValueError when they are not there, too many or too slow."""
+    if not url.startswith("https://"):
+        raise ValueError("only https will do")
+    opener = OpenerDirector()  # urllib's usual one would follow a redirection to http or ftp
+    for handler in (ProxyHandler, HTTPSHandler, HTTPRedirectHandler, HTTPDefaultErrorHandler, HTTPErrorProcessor):
+        opener.add_handler(handler())
+    opener.add_handler(UnknownHandler())
+    opener.addheaders = [("User-Agent", "pytorch-study")]
+    content, begun = bytearray(), time.monotonic()
+    with opener.open(url, timeout=TIMEOUT) as answer:
+        while part := answer.read1(1 << 16):
+            content += part
+            if len(content) > LARGEST:
+                raise ValueError(f"more than {LARGEST / 1e6:.0f} MB")
+            if time.monotonic() - begun > PATIENCE:
+                raise ValueError(f"not finished after {PATIENCE} s")
+        if answer.length:
+            raise ValueError("the connection was cut before the end")
+    return bytes(content)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from from_scratch import checks
+from from_scratch.classifiers.net import Net
 from from_scratch.convolution import output_size, pair
 from from_scratch.fast_layers import (
     conv_backward_fast,
@@ -32,16 +33,7 @@ def images(X: np.ndarray, input_dim: tuple[int, int, int], dtype: type) -> np.nd
     return X.astype(dtype, copy=False)
 
 
-def add_weight_decay(loss: float, grads: dict, params: dict, reg: float) -> float:
-    """Add 0.5 reg sum of W^2 to the loss and reg W to the gradients, for weights W alone: no bias, no gamma or beta."""
-    for name, value in params.items():
-        if name.startswith("W"):
-            loss += 0.5 * reg * float(np.sum(value * value))
-            grads[name] += reg * value
-    return loss
-
-
-class ThreeLayerConvNet:
+class ThreeLayerConvNet(Net):
     """conv - ReLU - 2x2 max pool - affine - ReLU - affine - softmax, on images (N, C, H, W).
 
     The convolution has stride 1 and pads (filter_size - 1) // 2, so an odd filter keeps the image's size. `params`:
@@ -99,10 +91,10 @@ class ThreeLayerConvNet:
         # Not conv_relu_pool_backward: nothing needs the gradient of the images.
         dconv = relu_backward(max_pool_backward_fast(dpooled, pool_cache), relu_cache)
         _, grads["W1"], grads["b1"] = conv_backward_fast(dconv, conv_cache, with_dx=False)
-        return add_weight_decay(loss, grads, p, self.reg), grads
+        return self.add_weight_decay(loss, grads), grads
 
 
-class DeepConvNet:
+class DeepConvNet(Net):
     """{conv - spatial batch norm - ReLU, as often as the block says - 2x2 max pool} per block - affine - softmax.
 
     `blocks` names the filters of each convolution, block by block: ((32, 32), (64, 64)) is two blocks of two. All
@@ -176,7 +168,7 @@ class DeepConvNet:
             if pool_cache is not None:
                 dout = max_pool_backward_fast(dout, pool_cache)
             dout = self.conv_backward(dout, conv_cache, grads, layer)
-        return add_weight_decay(loss, grads, p, self.reg), grads
+        return self.add_weight_decay(loss, grads), grads
 
     def conv_forward(self, x: np.ndarray, layer: int) -> tuple[np.ndarray, tuple]:
         """conv - spatial batch norm - ReLU with the parameters of this layer."""
