@@ -3,16 +3,11 @@
 import http.client
 import io
 import time
+from email.message import Message
 from pathlib import Path
-from urllib.request import (
-    HTTPDefaultErrorHandler,
-    HTTPErrorProcessor,
-    HTTPRedirectHandler,
-    HTTPSHandler,
-    OpenerDirector,
-    ProxyHandler,
-    UnknownHandler,
-)
+from typing import IO
+from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import numpy as np
 
@@ -65,7 +60,7 @@ def load_image(filename: str | Path, size: int | None = None) -> np.ndarray:
             raise ValueError(f"size must be at least 1, not {size}")
         scale = size / min(image.size)
         image = image.resize([round(side * scale) for side in image.size])
-    return np.asarray(image)
+    return np.array(image)
 
 
 def image_from_url(url: str) -> np.ndarray:
@@ -79,28 +74,38 @@ def image_from_url(url: str) -> np.ndarray:
     except (OSError, ValueError, http.client.HTTPException) as error:  # urllib's own errors are OSErrors
         raise StudyError(f"{url}: could not be downloaded ({error}). Try again, or give another address.") from error
     try:
-        return np.asarray(open_picture(io.BytesIO(content)))
+        return np.array(open_picture(io.BytesIO(content)))
     except StudyError as error:
         raise StudyError(f"{url}: what came is no picture that can be read. Give a JPEG or PNG file's.") from error
 
 
+def _check_https(url: str) -> None:
+    if urlsplit(url).scheme != "https":
+        raise ValueError(f"only https will do, not {url}")
+
+
+class _HttpsRedirects(HTTPRedirectHandler):
+    """Follows redirections, but not to http or ftp."""
+
+    def redirect_request(
+        self, request: Request, file: IO[bytes], code: int, message: str, headers: Message, url: str
+    ) -> Request | None:
+        _check_https(url)
+        return super().redirect_request(request, file, code, message, headers, url)
+
+
 def _download(url: str) -> bytes:
-    """The bytes of an address; raises OSError or ValueError when they are not there, too many or too slow."""
-    if not url.startswith("https://"):
-        raise ValueError("only https will do")
-    opener = OpenerDirector()  # urllib's usual one would follow a redirection to http or ftp
-    for handler in (ProxyHandler, HTTPSHandler, HTTPRedirectHandler, HTTPDefaultErrorHandler, HTTPErrorProcessor):
-        opener.add_handler(handler())
-    opener.add_handler(UnknownHandler())
-    opener.addheaders = [("User-Agent", "pytorch-study")]
+    """The bytes at an address; raises OSError or ValueError when they are not there, too many or too slow."""
+    _check_https(url)
     content, begun = bytearray(), time.monotonic()
-    with opener.open(url, timeout=TIMEOUT) as answer:
+    request = Request(url, headers={"User-Agent": "pytorch-study"})
+    with build_opener(_HttpsRedirects).open(request, timeout=TIMEOUT) as answer:
         while part := answer.read1(1 << 16):
             content += part
             if len(content) > LARGEST:
                 raise ValueError(f"more than {LARGEST / 1e6:.0f} MB")
             if time.monotonic() - begun > PATIENCE:
                 raise ValueError(f"not finished after {PATIENCE} s")
-        if answer.length:
+        if len(content) < int(answer.headers.get("Content-Length", 0)):
             raise ValueError("the connection was cut before the end")
     return bytes(content)

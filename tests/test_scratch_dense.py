@@ -559,6 +559,30 @@ def test_a_resumed_training_has_the_same_bits(tmp_path, rng):
         again.resume(tmp_path / "torn.npz")
 
 
+def test_schedule_and_augmentation():
+    rates, seen = [], []
+
+    def rule_of(share):
+        rates.append(share)
+        return 1 - share
+
+    def augment(X, rng):
+        seen.append((X.shape, rng.random()))
+        return 0 * X
+
+    options = dict(optim_config={"learning_rate": 0.5}, batch_size=10, num_epochs=2, lr_decay=0.9, verbose=False)
+    solver = Solver(net(), problem(), schedule=rule_of, augment=augment, rng=3, **options)
+    solver.train()
+    total = len(solver.loss_history)
+    np.testing.assert_allclose(rates, np.arange(total) / total)
+    assert {shape for shape, _ in seen} == {(10, *problem()["X_train"].shape[1:])} and len(seen) == total
+    assert solver.loss_history[0] == pytest.approx(np.log(net().loss(problem()["X_train"]).shape[1]), abs=1e-6)
+    rate = 0.5 * 0.9 * (1 - (total - 1) / total) * 0.9  # of the last step, then decayed as the epoch ends
+    assert solver.optim_configs["W1"]["learning_rate"] == pytest.approx(rate)
+    with pytest.raises(ValueError, match="a schedule needs optim_config"):
+        Solver(net(), problem(), schedule=rule_of)
+
+
 @pytest.mark.parametrize(
     ("options", "error"),
     [

@@ -441,6 +441,32 @@ def test_captioning_solver(kind, rng, capsys):
             CaptioningSolver(captioner(kind), data, update_rule=rule)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_captioning_solver_keeps_the_best_and_resumes(kind, rng, tmp_path):
+    data = coco(rng, 6)
+    data["val_captions"] = data["val_captions"][::-1]  # other captions than in training: the loss rises in the end
+    options = dict(update_rule="adam", optim_config={"learning_rate": 3e-2}, batch_size=2, num_epochs=6, verbose=False)
+
+    def solver(**more):
+        model = captioner(kind)
+        return CaptioningSolver(model, data, num_val_samples=5, rng=np.random.default_rng(3), **options | more)
+
+    whole = solver(checkpoint_name=tmp_path / "run")
+    first = {name: w.copy() for name, w in whole.model.params.items()}
+    whole.train()
+    assert len(whole.val_loss_history) == 7 and not whole.train_acc_history
+    assert whole.check_loss("val", 5) == pytest.approx(min(whole.val_loss_history))
+    again = solver()
+    again.model.params = first
+    again.resume(tmp_path / "run_epoch_2.npz")
+    again.train()
+    assert again.loss_history == whole.loss_history and again.val_loss_history == whole.val_loss_history
+    for name, w in whole.model.params.items():
+        np.testing.assert_array_equal(again.model.params[name], w)
+    with pytest.raises(ValueError, match="data must have train_captions"):
+        CaptioningSolver(captioner(kind), {})
+
+
 def test_decode_captions():
     words = ["<NULL>", "<START>", "<END>", "a", "cat"]
     assert coco_utils.decode_captions(np.array([1, 3, 4, 2, 0, 3]), words) == "<START> a cat <END>"

@@ -37,18 +37,20 @@ PREPARE = v2.Compose(
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
     parser.add_argument("--data-root", type=Path, default=default_root(), help="default: STUDY_DATA, else data/cache")
-    parser.add_argument("--batch-size", type=int, default=32, help="pictures that go through the net at once")
     parser.add_argument("--force", action="store_true", help="replace features that are there already")
     options = parser.parse_args()
     try:
-        compute(options.data_root, options.batch_size, options.force)
+        compute(options.data_root, options.force)
     except StudyError as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted: nothing half-computed is kept; run the same command again", file=sys.stderr)
+        return 130
     return 0
 
 
-def compute(root: Path, batch_size: int, force: bool = False) -> None:
+def compute(root: Path, force: bool = False) -> None:
     """Write the features of all photographs below `root`; raises StudyError where there are some already."""
     path = root / FEATURES
     if path.exists() and not force:
@@ -56,7 +58,7 @@ def compute(root: Path, batch_size: int, force: bool = False) -> None:
     fetch("flickr8k", root)
     files = find_photographs(root)
     net = load_net(fetch("weights", root, only=[WEIGHTS]) / "weights" / WEIGHTS)
-    save(path, root, files, extract(net, files, batch_size))
+    save(path, root, files, extract(net, files))
     print(f"features: {path} holds {len(files):,} photographs' features")
 
 

@@ -152,7 +152,7 @@ class Training:
         self.checkpoint = self.folder / "checkpoint.npz"
         self.total = solver.num_epochs * max(solver.num_train // solver.batch_size, 1)
         self.before = 0.0  # seconds before this process began
-        self.losses: list[float] = []
+        self.written = 0  # steps that the curve has told of
         self.told = ""
         self.journal: Journal | None = None
         if watch:
@@ -166,13 +166,19 @@ class Training:
         kept = 0
         if self.lab.options.resume and self.checkpoint.exists():
             self.solver.resume(self.checkpoint)
-            for line in (self.folder / "metrics.jsonl").read_bytes().splitlines(keepends=True):
-                about = json.loads(line)
-                if about["step"] > self.solver.steps:
-                    break
-                kept, self.before = kept + len(line), about["seconds"]
-                self.told = tell(about) or self.told
+            kept = self.read_record(self.folder / "metrics.jsonl")
         self.journal = Journal(self.folder, self.solver.steps, kept)
+
+    def read_record(self, path: Path) -> int:
+        """How many bytes of the record the checkpoint knows of; its last time and measurement are taken over."""
+        kept = 0
+        for line in path.read_bytes().splitlines(keepends=True) if path.exists() else []:
+            about = json.loads(line) if line.endswith(b"\n") else {"step": inf}  # the last one may be cut short
+            if about["step"] > self.solver.steps:
+                break
+            kept, self.before, self.written = kept + len(line), about["seconds"], about["step"]
+            self.told = tell(about) or self.told
+        return kept
 
     @property
     def seconds(self) -> float:
@@ -181,7 +187,6 @@ class Training:
     def __call__(self, step: int, loss: float, **measured: float) -> None:
         self.bar.update()
         if self.journal:
-            self.losses.append(float(loss))
             if measured or (step + 1) % self.lab.options.log_every == 0:
                 self.write(step + 1, measured)
             if step + 1 == self.total or self.due():
@@ -190,14 +195,15 @@ class Training:
             raise KeyboardInterrupt(f"stopped at step {step + 1:,} of {self.name}")
 
     def write(self, step: int, measured: Mapping[str, float]) -> None:
-        if not np.isfinite(self.losses).all():
+        losses = self.solver.loss_history[self.written : step]
+        if not np.isfinite(losses).all():
             raise StudyError(f"{self.lab.name}: the training loss of {self.name} is not finite at step {step:,}.")
-        values = {"loss/train": float(np.mean(self.losses))}
+        values = {"loss/train": float(np.mean(losses, dtype=np.float64))}
         values |= {NAMES[name]: float(value) for name, value in measured.items()}
         self.told = tell(values) or self.told
         values["lr"] = next(iter(self.solver.optim_configs.values()))["learning_rate"]
         self.journal.scalars(values, step, self.solver.epoch, self.seconds)
-        self.losses.clear()
+        self.written = step
 
     def due(self) -> bool:
         return self.lab.stopping.asked or time.monotonic() - self.saved_at >= self.lab.options.save_every
