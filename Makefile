@@ -12,6 +12,8 @@ OPTIONS = $(if $(DATA),--data $(DATA)) $(if $(RECIPE),--recipe $(RECIPE)) $(if $
 # $(call RUN,module): in one process, or in NPROC of them.
 RUN = $(PY) -m $(if $(filter-out 1,$(NPROC)),tutorials.common.torchrun $(NPROC) )$(1)
 
+STUDIES = fully-connected initialization batchnorm dropout convnet captioning
+
 ##@ Start here
 study: setup ## run every tutorial on its tiny twin, offline, and show a table: the main job
 	@$(PY) -m tutorials.common.study
@@ -35,6 +37,29 @@ need-image:
 	@: $(or $(IMAGE),$(error give the picture: IMAGE=photo.jpg))
 
 ##@ By hand, in NumPy
+from-scratch: $(STUDIES) ## run all six studies of the CS231n assignment, one after another
+
+fully-connected: setup ## nets of any depth, all update rules, the best fully connected net
+	@$(PY) -m from_scratch.studies.fully_connected $(OPTIONS)
+
+initialization: setup ## what the first weights do to activations, gradients and training
+	@$(PY) -m from_scratch.studies.initialization $(OPTIONS)
+
+batchnorm: setup ## batch and layer normalisation: depth, weight scale, batch size
+	@$(PY) -m from_scratch.studies.batchnorm $(OPTIONS)
+
+dropout: setup ## dropout against overfitting
+	@$(PY) -m from_scratch.studies.dropout $(OPTIONS)
+
+convnet: setup ## convolutional nets: three layers in one epoch, and a deep one
+	@$(PY) -m from_scratch.studies.convnet $(OPTIONS)
+
+captioning: setup ## captions by an RNN, an LSTM and a transformer; words against characters
+	@$(PY) -m from_scratch.studies.captioning $(OPTIONS)
+
+caption-features: setup ## compute the features of Flickr8k's photographs (once; downloads 1.1 GB)
+	@$(PY) -m from_scratch.studies.features $(ARGS)
+
 bench-from-scratch: setup ## time the hand-written layers against naive loops and torch, on one thread
 	@$(PY) -m from_scratch.studies.bench $(ARGS)
 
@@ -109,4 +134,4 @@ $(LATEST)/.ready: pyproject.toml
 	@$(call INSTALL,$(LATEST)) --upgrade ".[test]" && rm -rf build pytorch_study.egg-info
 	@touch $@
 
-.PHONY: study test tensorboard bench-from-scratch cifar10 predict-cifar10 data-list scorecard setup test-latest lint lock clean help need-image
+.PHONY: study test tensorboard from-scratch $(STUDIES) caption-features bench-from-scratch cifar10 predict-cifar10 data-list scorecard setup test-latest lint lock clean help need-image

@@ -74,6 +74,7 @@ densenet121-a639ec97.pth    32342954 a639ec97d7c33b07ae66f0b5fb7d0192f95a3b11b75
 densenet161-8d451a50.pth   115730790 8d451a50bad6b9a83f477126c443716882a17af26e94d338154b058fb2dfd359
 densenet169-b2777c0a.pth    57365526
 densenet201-c1103571.pth    81131730
+squeezenet1_0-b66bff10.pth ~5010096
 """
 
 # What archives unpack to: CIFAR-10's official MD5, and SHA-256 computed from the files.
@@ -275,6 +276,6 @@ SOURCES: dict[str, Source] = {
         tuple(weight_file(*row) for row in rows(WEIGHTS)),
         "BSD-3-Clause, as torchvision, which warns that the terms of ImageNet may apply as well",
         "TorchVision maintainers and contributors, TorchVision: PyTorch's Computer Vision Library, 2016",
-        ("pretrained", "transfer"),
+        ("pretrained", "transfer", "captioning"),
     ),
 }

@@ -103,7 +103,7 @@ FIT = {"features": np.zeros((6, 4), np.float16), "files": np.array(list("abcdef"
 )
 def test_features_of_another_kind_are_refused(flickr, change):
     np.savez(flickr / captions.FEATURES, **{name: array for name, array in (FIT | change).items() if array is not None})
-    with pytest.raises(StudyError, match=r"squeezenet1_0\.npz .*Remove it.*studies\.features"):
+    with pytest.raises(StudyError, match=r"squeezenet1_0\.npz .*Remove it.*make caption-features"):
         data.load("captions", "official", flickr)
 
 
@@ -127,7 +127,7 @@ def test_a_picture_without_features_is_named(flickr):
 def test_missing_features_bring_no_archive_but_a_command(flickr, monkeypatch):
     monkeypatch.setattr("data.fetch.download", lambda *file: pytest.fail(f"downloads {file}"))
     (flickr / captions.FEATURES).unlink()
-    with pytest.raises(StudyError, match=r"python -m from_scratch\.studies\.features --data-root") as error:
+    with pytest.raises(StudyError, match=r"make caption-features STUDY_DATA=") as error:
         data.load("captions", "official", flickr)
     assert str(flickr) in str(error.value)
 

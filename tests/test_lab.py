@@ -65,9 +65,9 @@ def test_an_interrupted_study_goes_on_to_the_same_bits(whole, tmp_path, number):
     assert summary(folder)["metrics"] == summary(whole)["metrics"]
 
 
-def test_what_cannot_be_continued_is_refused(whole, tmp_path):
+def test_what_is_finished_is_left_alone_and_what_cannot_be_continued_refused(whole, tmp_path):
     code, printed = run_to_end(study, whole, "--resume")
-    assert code == 1 and "this run is finished" in printed and "Traceback" not in printed
+    assert code == 0 and printed.count("\n") == 1 and "finished already" in printed
     folder = tmp_path / "other"
     process = start(slow_study, "--run-dir", str(folder), output=tmp_path / "out.txt")
     while not (folder / NETS[0] / "metrics.jsonl").exists():

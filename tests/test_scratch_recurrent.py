@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from data import StudyError
 from from_scratch import coco_utils, image_utils, rnn_layers
 from from_scratch import transformer_layers as tl
 from from_scratch.captioning_solver import CaptioningSolver
@@ -491,12 +492,12 @@ def test_coco_files(tmp_path, rng, monkeypatch):
         files[f"{split}2014_vgg16_fc7_pca.h5"] = {"features": data[f"{split}_features"]}
         (tmp_path / f"{split}2014_urls.txt").write_text("\n".join("abcde") + "\n")
     (tmp_path / "coco2014_vocab.json").write_text(json.dumps({"idx_to_word": list(WORDS), "word_to_idx": WORDS}))
-    with pytest.raises(FileNotFoundError, match=r"coco2014_captions\.h5"):
+    with pytest.raises(StudyError, match=r"coco2014_captions\.h5"):
         coco_utils.load_coco_data(tmp_path)
     for name in files:
         (tmp_path / name).touch()
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(ImportError, match="pip install h5py"):
+    with pytest.raises(StudyError, match="pip install h5py"):
         coco_utils.load_coco_data(tmp_path)
 
     class File(dict):

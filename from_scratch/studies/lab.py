@@ -63,10 +63,11 @@ class Lab(Session):
         return self
 
     def find_checkpoint(self) -> None:
-        """Refuse what cannot be continued; each training finds its own checkpoint."""
+        """Refuse what cannot be continued, and leave alone what is finished; each training finds its own checkpoint."""
         path = self.folder / "identity.json"
         if (self.folder / "summary.json").exists():
-            raise StudyError(f"{self.folder}: this run is finished. Leave out --resume to run it anew.")
+            self.say(f"{self.folder}: finished already (leave out --resume to run it anew)")
+            raise SystemExit(0)
         if path.exists():
             check_identity(path, json.loads(path.read_text()), self.identity())
         else:

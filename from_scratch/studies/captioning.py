@@ -1,0 +1,329 @@
+"""Captions of photographs: overfit fifty, look at samples, then train captioners and hold them against the commonest
+caption; words against characters.
+
+Sources: CS231n assignment 3, RNN_Captioning, LSTM_Captioning and Transformer_Captioning. Flickr8k stands in for COCO.
+"""
+
+import textwrap
+import tracemalloc
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from sacrebleu.metrics import BLEU
+
+from data.captions import NULL, Captions, Split, decode, encode
+from data.pictures import open_picture
+from from_scratch.captioning_solver import CaptioningSolver
+from from_scratch.classifiers.rnn import CaptioningRNN
+from from_scratch.classifiers.transformer import CaptioningTransformer
+from from_scratch.gradient_check import eval_numerical_gradient, rel_error
+from from_scratch.rnn_layers import temporal_softmax_loss
+from from_scratch.studies.lab import Lab, LabOptions
+from tutorials.common.figures import NEUTRAL, Panel, new_figure, panels
+from tutorials.common.options import parse
+
+# N pictures, T places of a caption, D features, W word vector, H hidden units, V vocabulary
+
+PUBLISHED = {"overfit/rnn_loss": 0.082, "overfit/lstm_loss": 0.13, "overfit/transformer_loss": 0.020}
+
+
+@dataclass(frozen=True)
+class Captioner:
+    """One captioner of the comparison: its cell and level, sizes, and how it is trained."""
+
+    kind: str  # rnn, lstm or transformer
+    level: str  # word or char
+    hidden: int
+    wordvec: int
+    lr: float
+    epochs: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind} {'words' if self.level == 'word' else 'characters'}"
+
+
+CAPTIONERS = {
+    "official": (
+        Captioner("rnn", "word", 256, 256, 1e-3, 6),
+        Captioner("lstm", "word", 256, 256, 2e-3, 6),
+        Captioner("transformer", "word", 1024, 256, 1e-3, 6),
+        Captioner("lstm", "char", 256, 64, 3e-3, 6),
+    ),
+    "tiny": (
+        Captioner("rnn", "word", 64, 32, 3e-3, 8),
+        Captioner("lstm", "word", 64, 32, 1e-2, 8),
+        Captioner("transformer", "word", 256, 64, 3e-3, 8),
+        Captioner("lstm", "char", 64, 32, 1e-2, 16),
+    ),
+}
+# The notebooks' overfitting: hidden units, Adam's rate, its decay per epoch, epochs, and the loss to come below.
+OVERFIT = {
+    "rnn": (512, 5e-3, 0.95, 50, 0.1),
+    "lstm": (512, 5e-3, 0.995, 50, 0.5),
+    "transformer": (2048, 1e-3, 1.0, 100, 0.03),
+}
+SHRINK = {"official": 1, "tiny": 4}  # the twin has a vocabulary of 38 words
+
+
+def main() -> None:
+    with Lab("captioning", parse(LabOptions, {})) as lab:
+        captions = lab.load_data("captions")
+        data = {level: encode(captions, level) for level in ("word", "char")}
+        show_pictures(lab, captions)
+        check_temporal_softmax(lab)
+        check_gradients(lab)
+        metrics = overfit(lab, captions, data["word"])
+        nets = {recipe: train(lab, recipe, data[recipe.level]) for recipe in CAPTIONERS[lab.options.data]}
+        metrics |= compare(lab, captions, data, nets)
+        lab.finish(metrics, PUBLISHED, {"test/bleu": metrics["commonest caption/test_bleu"]})
+
+
+def build(kind: str, data: dict, hidden: int, wordvec: int, rng: np.random.Generator, heads: int = 4):
+    """A captioner for the vocabulary of `data`; of a transformer, `hidden` is the width between its linear layers."""
+    features = data["train_features"].shape[1]
+    if kind == "transformer":
+        longest = data["train_captions"].shape[1]
+        return CaptioningTransformer(data["word_to_idx"], features, wordvec, heads, 2, longest, hidden, rng=rng)
+    return CaptioningRNN(data["word_to_idx"], features, wordvec, hidden, kind, rng=rng)
+
+
+# Experiment 25: look at the data
+
+
+def show_pictures(lab: Lab, captions: Captions, count: int = 3) -> None:
+    """Some training pictures with their captions."""
+    chosen = present(captions.train)[:count]
+    texts = ["\n".join(f"– {text}" for text in captions.train.references[i]) for i in chosen]
+    lab.figure("training_captions", captioned([captions.train.files[i] for i in chosen], texts, size=4))
+
+
+def present(split: Split) -> list[int]:
+    """The pictures whose file is here; all of them, if none is."""
+    return [i for i, file in enumerate(split.files) if Path(file).exists()] or list(range(len(split.files)))
+
+
+def captioned(files: Sequence[str], texts: Sequence[str], columns: int = 4, size: float = 3.0) -> Figure:
+    """Pictures with text below; where a file is not here, a tile shows its name (the twin's scene)."""
+    columns = min(columns, len(files))
+    rows = -(-len(files) // columns)
+    texts = ["\n".join(textwrap.fill(line, int(13 * size)) for line in text.split("\n")) for text in texts]
+    lines = max(text.count("\n") + 1 for text in texts)
+    figure = new_figure(columns * size, rows * (size + 0.17 * lines))
+    for axes, file, text in zip(figure.subplots(rows, columns, squeeze=False).flat, files, texts, strict=False):
+        if Path(file).exists():
+            axes.imshow(open_picture(Path(file)).resize((224, 224)))
+        else:
+            axes.text(0.5, 0.5, textwrap.fill(Path(file).name, 16), ha="center", va="center", color=NEUTRAL)
+            axes.set_aspect(1)
+        axes.set(xticks=[], yticks=[])
+        axes.set_xlabel(text, fontsize=8, loc="left")
+    for axes in figure.axes[len(files) :]:
+        axes.axis("off")
+    return figure
+
+
+# Experiments 26 and 27: losses and gradients
+
+
+def check_temporal_softmax(lab: Lab) -> None:
+    """The loss of scores that say nothing is T log V for each caption, less what is masked."""
+    rng, rows = np.random.default_rng(231), []
+    for N, T, V, kept, wanted in ((100, 1, 10, 1.0, "2.3"), (100, 10, 10, 1.0, "23"), (5000, 10, 10, 0.1, "2.2-2.4")):
+        scores, words = 0.001 * rng.standard_normal((N, T, V)), rng.integers(V, size=(N, T))
+        loss, _ = temporal_softmax_loss(scores, words, rng.random((N, T)) <= kept)
+        rows.append((N, T, V, kept, float(loss), wanted))
+    lab.table("temporal softmax loss", ("N", "T", "V", "kept", "loss", "notebook"), rows)
+
+
+def check_gradients(lab: Lab) -> None:
+    """Captioners of the notebooks' evenly spaced parameters: the printed loss, and the worst gradient."""
+    words, rows = {"<NULL>": 0, "cat": 2, "dog": 3}, []
+    N, D, W, H, T = 10, 20, 30, 40, 13
+    for kind, wanted, ends in (("rnn", 9.83235591003, (-1.5, 0.3)), ("lstm", 9.82445935443, (-0.5, 1.7))):
+        net = CaptioningRNN(words, D, W, H, kind, dtype=np.float64)
+        for name, w in net.params.items():
+            net.params[name] = np.linspace(-1.4, 1.3, w.size).reshape(w.shape)
+        features = np.linspace(*ends, N * D).reshape(N, D)
+        captions = np.arange(N * T).reshape(N, T) % 3
+        rows.append((kind, float(net.loss(features, captions)[0]), wanted, worst_error(kind)))
+    lab.table("loss and gradients", ("captioner", "loss", "notebook", "worst relative error of a gradient"), rows)
+
+
+def worst_error(kind: str) -> float:
+    """The largest relative error of a gradient against the numerical one, over all parameters of a small net."""
+    np.random.seed(231)  # the notebook's
+    words = {"<NULL>": 0, "cat": 2, "dog": 3}
+    captions, features = np.random.randint(3, size=(2, 3)), np.random.randn(2, 4)
+    net = CaptioningRNN(words, 4, 5, 6, kind, dtype=np.float64)
+    _, grads = net.loss(features, captions)
+
+    def loss(_w: np.ndarray) -> float:
+        return net.loss(features, captions)[0]
+
+    errors = {
+        name: rel_error(eval_numerical_gradient(loss, w, verbose=False, h=1e-6), grads[name])
+        for name, w in net.params.items()
+    }
+    return float(max(errors.values()))
+
+
+# Experiments 28, 29 and 31: overfit fifty captions, and sample
+
+
+def overfit(lab: Lab, captions: Captions, data: dict, count: int = 50) -> dict[str, float]:
+    """Fifty captions learnt by heart: right for pictures that were seen, nonsense for others."""
+    chosen = lab.rng("fifty captions").choice(len(data["train_captions"]), count, replace=False)
+    small = data | {f"train_{part}": data[f"train_{part}"][chosen] for part in ("captions", "image_idxs")}
+    curves, metrics, nets = [], {}, {}
+    shrink = SHRINK[lab.options.data]
+    for kind, (hidden, lr, decay, epochs, threshold) in OVERFIT.items():
+        nets[kind] = build(kind, data, hidden // shrink, 256 // shrink, lab.rng(f"overfit {kind}"), heads=2)
+        options = dict(update_rule="adam", optim_config={"learning_rate": lr}, lr_decay=decay, batch_size=25)
+        solver = lab.train(f"overfit/{kind}", nets[kind], small, CaptioningSolver, num_epochs=epochs, **options)
+        metrics[f"overfit/{kind}_loss"] = float(solver.loss_history[-1])
+        steps = np.arange(1, len(solver.loss_history) + 1)
+        log = {"yscale": "log", "title": f"{kind}: to come below {threshold:g}"}
+        curves.append(Panel("training loss", {kind: (steps, solver.loss_history)}, "step", "", threshold, log))
+    lab.figure("overfit", panels(*curves))
+    rows = [(kind, metrics[f"overfit/{kind}_loss"], row[-1]) for kind, row in OVERFIT.items()]
+    lab.table("overfitting fifty captions", ("captioner", "last loss", "notebook's threshold"), rows)
+    show_samples(lab, captions, small, nets["lstm"])
+    return metrics
+
+
+def show_samples(lab: Lab, captions: Captions, small: dict, net: CaptioningRNN) -> None:
+    """Two pictures whose captions were learnt, two that were not: sampled and true captions."""
+    files, texts = [], []
+    learnt = small["train_image_idxs"]
+    here = set(present(captions.train))
+    rows = sorted(range(len(learnt)), key=lambda row: learnt[row] not in here)[:2]
+    val = present(captions.val)[:2]
+    shown = [("train", learnt[row], small["train_captions"][row]) for row in rows]
+    shown += [("val", i, small["val_captions"][5 * i]) for i in val]
+    for split, i, caption in shown:
+        sampled = net.sample(small[f"{split}_features"][i : i + 1])
+        said, true = decode(np.stack([sampled[0], np.resize(caption, sampled.shape[1])]), small["idx_to_word"])
+        files.append(getattr(captions, split).files[i])
+        texts.append(f"{split}\nsampled: {said}\ntrue: {true}")
+    lab.figure("overfit_samples", captioned(files, texts))
+
+
+# Experiment 30: captioners that are to describe pictures they have not seen
+
+
+def train(lab: Lab, recipe: Captioner, data: dict) -> tuple:
+    """The trained net, its solver and the seconds that the training took."""
+    net = build(recipe.kind, data, recipe.hidden, recipe.wordvec, lab.rng(f"weights of {recipe.name}"))
+    before = lab.seconds
+    solver = lab.train(
+        f"captioners/{recipe.name}",
+        net,
+        data,
+        CaptioningSolver,
+        update_rule="adam",
+        optim_config={"learning_rate": recipe.lr},
+        schedule=warm_and_down,
+        batch_size=100 if len(data["train_captions"]) > 10_000 else 25,
+        num_epochs=recipe.epochs,
+        num_val_samples=1000,
+    )
+    return net, solver, lab.seconds - before
+
+
+def warm_and_down(share: float) -> float:
+    """Up in a straight line over the first twentieth, then down to nothing."""
+    return min((share + 0.001) / 0.05, (1 - share) / 0.95)
+
+
+def caption(net: object, data: dict, split: str, level: str) -> list[str]:
+    """A caption for every picture of the split."""
+    sampled = net.sample(data[f"{split}_features"], data["train_captions"].shape[1] - 1)
+    return decode(sampled, data["idx_to_word"], level)
+
+
+def bleu(texts: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """Corpus BLEU-4 in 0..100, by sacrebleu, against all captions of each picture; words are what blanks part."""
+    streams = [list(stream) for stream in zip(*references, strict=True)]
+    return BLEU(tokenize="none", force=True).corpus_score(list(texts), streams).score
+
+
+def bits_per_character(net: object, data: dict, split: Split, name: str, level: str) -> float:
+    """What the captioner needs to tell a caption, in bits for each character of it, the end counted as one."""
+    per_place = data["train_captions"].shape[1] - 1 if isinstance(net, CaptioningTransformer) else 1
+    solver = CaptioningSolver(net, data)
+    nats = per_place * solver.check_loss(name)
+    cut = data["train_captions"].shape[1] - 1
+    between = level == "word"
+    tokens = [text.split() if between else text for text in chain(*split.references)]
+    lengths = [len((" " if between else "").join(text[:cut])) + (len(text) < cut) for text in tokens]
+    return nats / np.log(2) / np.mean(lengths)
+
+
+def peak(net: object, data: dict, batch: int = 100) -> float:
+    """MiB of arrays that one loss with its gradients needs beyond the net and the batch."""
+    features = data["train_features"][data["train_image_idxs"][:batch]]
+    tracemalloc.start()
+    net.loss(features, data["train_captions"][:batch])
+    size = tracemalloc.get_traced_memory()[1] / 2**20
+    tracemalloc.stop()
+    return size
+
+
+def compare(lab: Lab, captions: Captions, data: dict, nets: dict) -> dict[str, float]:
+    """BLEU of every captioner and of the commonest caption; words against characters; what they say."""
+    commonest, _ = Counter(chain(*captions.train.references)).most_common(1)[0]
+    baseline = [bleu([commonest] * len(split.files), split.references) for split in (captions.val, captions.test)]
+    rows, said, levels = [("commonest caption", 0, 0.0, *baseline, commonest)], {}, []
+    for recipe, (net, solver, seconds) in nets.items():
+        coded = data[recipe.level]
+        val, test = (caption(net, coded, split, recipe.level) for split in ("val", "test"))
+        scores = bleu(val, captions.val.references), bleu(test, captions.test.references)
+        size = sum(w.size for w in net.params.values())
+        rows.append((recipe.name, size, seconds, *scores, Counter(test).most_common(1)[0][0]))
+        said[recipe] = (scores, test)
+        bits = bits_per_character(net, coded, captions.val, "val", recipe.level)
+        tokens = float((coded["train_captions"][:, 1:] != NULL).sum(1).mean())
+        vocabulary, embedding = len(coded["idx_to_word"]), net.params["W_embed"].size + net.params["W_vocab"].size
+        epoch = seconds / max(solver.epoch, 1)
+        levels.append((recipe.name, vocabulary, embedding, tokens, peak(net, coded), epoch, bits, scores[0]))
+    head = ("captioner", "parameters", "seconds", "val BLEU-4", "test BLEU-4", "what it says most often")
+    lab.table("captioners", head, rows)
+    head = ("captioner", "vocabulary", "embedding and output weights", "tokens a caption", "step's peak, MiB",
+            "seconds an epoch", "bits a character (val)", "val BLEU-4")  # fmt: skip
+    lab.table("words against characters", head, levels)
+    best = max(said, key=lambda recipe: said[recipe][0][0])  # by validation
+    draw(lab, captions.test, nets, said[best][1], best)
+    own = {f"{recipe.name}/test_bleu": scores[1] for recipe, (scores, _) in said.items()}
+    return {"test/bleu": said[best][0][1], "commonest caption/test_bleu": baseline[1], **own}
+
+
+def draw(lab: Lab, test: Split, nets: dict, texts: list[str], best: Captioner) -> None:
+    """The trainings' curves, and the best captioner's captions of test pictures, from its best to its worst."""
+    word = {recipe.name: solver for recipe, (_, solver, _) in nets.items() if recipe.level == "word"}
+    scale = {name: len(s.data["train_captions"][0]) - 1 if "transformer" in name else 1 for name, s in word.items()}
+    nats = {name: [scale[name] * loss for loss in s.val_loss_history] for name, s in word.items()}
+    lab.figure("validation_loss", panels(Panel("validation loss (nats a caption)", nats), width=6))
+    sentence = partial(BLEU(tokenize="none", effective_order=True, force=True).sentence_score)
+    here = present(test)
+    scores = np.array([sentence(texts[i], test.references[i]).score for i in here])
+    order = np.array(here)[np.argsort(-scores, kind="stable")]
+    chosen = np.r_[order[:4], order[len(order) // 2 - 2 : len(order) // 2 + 2], order[-4:]]
+    marks = np.sort(scores)[::-1]
+    marks = np.r_[marks[:4], marks[len(order) // 2 - 2 : len(order) // 2 + 2], marks[-4:]]
+    lines = [
+        f"BLEU {mark:.0f}: {texts[i]}\ntrue: {test.references[i][0]}" for i, mark in zip(chosen, marks, strict=True)
+    ]
+    lab.figure("test_captions", captioned([test.files[i] for i in chosen], lines))
+    for i, line in zip(chosen[[0, 5, 11]], (lines[0], lines[5], lines[11]), strict=True):
+        lab.say(f"{best.name}, {Path(test.files[i]).name}: {line}")
+
+
+if __name__ == "__main__":
+    main()

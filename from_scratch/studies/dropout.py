@@ -1,0 +1,139 @@
+"""Dropout: what it does to a layer's statistics, to a net that learns by heart, and to nets of every width.
+
+Source: CS231n assignment 2, Dropout; its questions are answered in `from_scratch/ANSWERS.md`.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from from_scratch.classifiers.fc_net import FullyConnectedNet
+from from_scratch.dropout import dropout_forward
+from from_scratch.losses import softmax_loss
+from from_scratch.solver import Solver
+from from_scratch.studies.fully_connected import check_gradients, heat_maps, progress, small
+from from_scratch.studies.lab import Lab, LabOptions
+from tutorials.common.figures import Panel, panels
+from tutorials.common.options import parse
+
+KEEPS = {"tiny": (0.25, 0.5, 1.0), "official": (0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 1.0)}
+WIDTHS = {"tiny": (20, 500), "official": (10, 25, 50, 100, 250, 500)}  # hidden units
+REPEATS = {"tiny": 1, "official": 3}
+UNSEEN = 5000  # training pictures that no net here trains on: they tell accuracies apart that 1000 cannot
+PUBLISHED = {  # the middle of what seven students' notebooks show after 25 epochs
+    "keep_1/train_accuracy": 0.99,
+    "keep_0.25/train_accuracy": 0.92,
+    "keep_1/val_accuracy": 0.31,
+    "keep_0.25/val_accuracy": 0.325,
+}
+
+
+def main() -> None:
+    with Lab("dropout", parse(LabOptions, {})) as lab:
+        everything = lab.load_pictures(500 + UNSEEN)
+        data = small(everything, 500)
+        unseen = {kind: everything[f"{kind}_train"][500:] for kind in "Xy"}
+        show_statistics(lab)
+        nets = {f"keep {keep:g}": {"dropout_keep_ratio": keep, "seed": 123} for keep in (1, 0.75, 0.5)}
+        check_gradients(lab, nets, {"keep 1": 2.3005, "keep 0.75": 2.3024, "keep 0.5": 2.3043})
+        metrics = regularise(lab, data)
+        leave_out_division(lab, data)
+        vary_width(lab, data, unseen)
+        lab.finish(metrics, PUBLISHED, dict.fromkeys(metrics, 0.1))
+
+
+def fit(lab: Lab, name: str, data: dict, hidden: list[int], keep: float, watch: bool = False) -> Solver:
+    """The notebook's training: 25 epochs of Adam."""
+    net = FullyConnectedNet(hidden, dropout_keep_ratio=keep, rng=lab.rng(f"weights of {name}"))
+    return lab.train(name, net, data, watch=watch, num_epochs=25, batch_size=100, update_rule="adam",
+                     optim_config={"learning_rate": 5e-4})  # fmt: skip
+
+
+# Experiment 15: statistics of a layer
+
+
+def show_statistics(lab: Lab) -> None:
+    """Means of a 500 x 500 matrix around 10; the legacy generator draws what the notebook drew."""
+    np.random.seed(231)
+    x, rows = np.random.randn(500, 500) + 10, []
+    for keep in (0.25, 0.4, 0.7):
+        train, _ = dropout_forward(x, {"mode": "train", "p": keep})
+        test, _ = dropout_forward(x, {"mode": "test", "p": keep})
+        undivided = train * keep
+        rows.append([keep, float(x.mean()), float(train.mean()), float(test.mean()), float(np.mean(train == 0)),
+                     float(undivided.mean()), float(test.mean() / undivided.mean())])  # fmt: skip
+    head = [
+        "p",
+        "mean of input",
+        "training",
+        "testing",
+        "zeros in training",
+        "training, not divided by p",
+        "testing / that",
+    ]
+    lab.table("statistics", head, rows)
+
+
+# Experiment 17: dropout as a regulariser
+
+
+def regularise(lab: Lab, data: dict) -> dict[str, float]:
+    solvers = {f"keep_{keep:g}": fit(lab, f"keep_{keep:g}", data, [500], keep, True) for keep in (1, 0.25)}
+    lab.figure("regularisation", progress(solvers, 1, "log"))
+    rows = [[name, s.train_acc_history[-1], s.val_acc_history[-1], s.best_val_acc] for name, s in solvers.items()]
+    lab.table("regularisation", ["net", "train", "val", "best val"], rows)
+    return {f"{name}/{split}_accuracy": getattr(solver, f"{split}_acc_history")[-1]
+            for split in ("train", "val") for name, solver in solvers.items()}  # fmt: skip
+
+
+# Question: what if the kept units are not divided by p?
+
+
+def leave_out_division(lab: Lab, data: dict, keep: float = 0.25) -> None:
+    """Test nets as if they had been trained without the division, with one hidden layer and with three.
+
+    Such a net learns weights W / p where ours learns W, for then both compute the same in training. In testing, where
+    nothing is dropped, each of its layers gets inputs that are 1 / p too large.
+    """
+    rows = []
+    for layers in (1, 3):
+        net = fit(lab, f"division {layers}", data, [500] * layers, keep).model
+        undivided = {name: w / keep if name.startswith("W") and name != "W1" else w for name, w in net.params.items()}
+        for label, params in (("divided", net.params), ("not divided", undivided)):
+            net.params = params
+            scores = net.loss(data["X_val"])
+            rows.append([layers, label, float(np.std(scores)), float(softmax_loss(scores, data["y_val"])[0]),
+                         float(np.mean(scores.argmax(axis=1) == data["y_val"]))])  # fmt: skip
+    lab.table("division", ["hidden layers", "kept units", "deviation of val scores", "val loss", "val accuracy"], rows)
+
+
+# Question: should p change with the width? Accuracy over keep ratios and widths
+
+
+def vary_width(lab: Lab, data: dict, unseen: Mapping[str, np.ndarray]) -> None:
+    """Nets of each width and keep ratio, their epoch chosen on validation pictures, measured on many others."""
+    keeps, widths, repeats = KEEPS[lab.options.data], WIDTHS[lab.options.data], REPEATS[lab.options.data]
+    data = small(data, 500, 500)
+    found = {split: np.zeros((len(widths), len(keeps), repeats)) for split in ("training", "unseen")}
+    for row, column, repeat in np.ndindex(found["unseen"].shape):
+        name = f"{widths[row]} units, keep {keeps[column]:g}, {repeat}"
+        solver = fit(lab, name, data, [widths[row]], keeps[column])
+        found["training"][row, column, repeat] = solver.check_accuracy(data["X_train"], data["y_train"])
+        found["unseen"][row, column, repeat] = solver.check_accuracy(unseen["X"], unseen["y"])
+    means = {f"{split} pictures": values.mean(axis=2) for split, values in found.items()}
+    content = []
+    for title, values in means.items():
+        lines = {f"{width} units": (keeps, line) for width, line in zip(widths, values, strict=True)}
+        content.append(Panel(f"accuracy, {title}", lines, "probability of keeping a unit"))
+    lab.figure("keep_ratios", panels(*content, width=5))
+    ticks = ("hidden units", widths), ("probability of keeping a unit", [f"{keep:g}" for keep in keeps])
+    lab.figure("widths", heat_maps({"unseen pictures": means["unseen pictures"]}, *ticks, "accuracy"))
+    deviation = found["unseen"].std(axis=2, ddof=int(repeats > 1)).mean()
+    rows = [[width, keeps[int(line.argmax())], float(line.max()), float(line[-1]), *map(float, line)]
+            for width, line in zip(widths, means["unseen pictures"], strict=True)]  # fmt: skip
+    lab.table("widths", ["hidden units", "best keep", "accuracy there", "without dropout", *ticks[1][1]], rows)
+    lab.say(f"deviation of one net's accuracy, mean over all: {deviation:.4f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,352 @@
+"""Fully connected nets: gradients checked, fifty pictures learnt by heart, seven update rules, and the best net.
+
+Source: CS231n assignment 2, FullyConnectedNets; its questions are answered in `from_scratch/ANSWERS.md`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from from_scratch.activations import (
+    leaky_relu_backward,
+    leaky_relu_forward,
+    relu_backward,
+    relu_forward,
+    sigmoid_backward,
+    sigmoid_forward,
+)
+from from_scratch.classifiers.fc_net import FullyConnectedNet, TwoLayerNet
+from from_scratch.gradient_check import eval_numerical_gradient, rel_error
+from from_scratch.initialization import he
+from from_scratch.solver import Solver
+from from_scratch.studies.lab import Lab, LabOptions
+from tutorials.common.figures import Panel, confusion, filters, new_figure, panels, smooth
+from tutorials.common.options import parse
+
+# N pictures, D = 3 x 32 x 32 numbers of a picture, C = 10 classes
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the best net is built and trained."""
+
+    hidden: tuple[int, ...]
+    epochs: int
+    keep: float = 1.0  # probability of keeping a unit
+    normalization: str | None = "batchnorm"
+    reg: float = 0.0
+    rule: str = "adam"
+    lr: float = 1e-3
+    batch_size: int = 256
+    warmup: float = 0.0  # share of the steps over which the learning rate rises, before it falls to zero
+    mirror: bool = True
+    shift: int = 0  # pixels, up to
+    whiten: float | None = None  # what is added to the variances, in (white = 1)^2; None: no whitening
+
+
+RECIPES = {
+    "tiny": Recipe(hidden=(256, 256), epochs=8, keep=0.8, batch_size=100),
+    "official": Recipe(hidden=(1024, 1024, 1024), epochs=3, keep=0.8),
+}
+RULES = {  # the notebook's learning rates, and for the others that of their nearest relative
+    "sgd": 5e-3,
+    "sgd_momentum": 5e-3,
+    "nesterov": 5e-3,
+    "adagrad": 1e-3,
+    "rmsprop": 1e-4,
+    "adam": 1e-3,
+    "adamw": 1e-3,
+}
+OVERFIT = {3: (4e-3, 2e-2), 5: (3e-3, 6e-2)}  # layers: learning rate, weight scale
+GRID = {"tiny": (3, 4, 1), "official": (9, 13, 3)}  # learning rates, weight scales, repeats
+STEPS = {"tiny": 8, "official": 25}  # epochs over which the sizes of steps are measured
+PUBLISHED = {  # the middle of what seven students' notebooks show
+    "two_layer/val_accuracy": 0.52,
+    "3_layers/train_accuracy": 1.0,
+    "5_layers/train_accuracy": 1.0,
+    "sgd_momentum/train_accuracy": 0.53,
+    "sgd_momentum/val_accuracy": 0.36,
+    "adam/train_accuracy": 0.555,
+    "adam/val_accuracy": 0.37,
+    "best/val_accuracy": 0.54,
+    "best/test_accuracy": 0.53,
+}
+
+
+def main() -> None:
+    with Lab("fully-connected", parse(LabOptions, {})) as lab:
+        data = lab.load_pictures()
+        show_slopes(lab)
+        check_gradients(lab, {"reg 0": {"reg": 0.0}, "reg 3.14": {"reg": 3.14}}, {"reg 0": 2.300, "reg 3.14": 7.052})
+        metrics = two_layers(lab, data)
+        metrics |= overfit(lab, data)
+        find_sensitivity(lab, data)
+        metrics |= compare_rules(lab, data)
+        measure_steps(lab, data)
+        metrics |= best_net(lab, data, RECIPES[lab.options.data])
+        lab.finish(metrics, PUBLISHED, dict.fromkeys(metrics, 0.1))
+
+
+# What the dense studies share
+
+
+def small(data: Mapping[str, np.ndarray], num_training: int, num_validation: int | None = None) -> dict:
+    """The first pictures of the training and the validation split."""
+    return {name: array[: num_training if "train" in name else num_validation] for name, array in data.items()}
+
+
+def progress(solvers: Mapping[str, Solver], width: int = 10, scale: str = "linear") -> Figure:
+    """Training loss (mean of `width` steps), training accuracy and validation accuracy of trainings, side by side."""
+    losses = {name: smooth(solver.loss_history, width) for name, solver in solvers.items()}
+    return panels(
+        Panel("training loss (nats)", losses, "step", "", axes={"yscale": scale}),
+        Panel("training accuracy", {n: s.train_acc_history for n, s in solvers.items()}),
+        Panel("validation accuracy", {n: s.val_acc_history for n, s in solvers.items()}),
+    )
+
+
+def check_gradients(lab: Lab, nets: Mapping[str, dict], notebook: Mapping[str, float]) -> None:
+    """The notebook's check: initial losses, and each gradient's relative error against the numerical one.
+
+    The legacy generator draws what the notebook drew, net after net.
+    """
+    np.random.seed(231)
+    X, y = np.random.randn(2, 15), np.random.randint(10, size=(2,))
+    columns = {}
+    for label, options in nets.items():
+        net = FullyConnectedNet([20, 30], input_dim=15, weight_scale=5e-2, dtype=np.float64, **options)
+        loss, grads = net.loss(X, y)
+        columns[label] = {"initial loss": float(loss), "initial loss, notebook": notebook.get(label, "")}
+        for name in sorted(grads):
+            numerical = eval_numerical_gradient(lambda _, net=net: net.loss(X, y)[0], net.params[name], verbose=False)
+            columns[label][f"error of {name}"] = float(rel_error(numerical, grads[name]))
+    names = list(next(iter(columns.values())))
+    lab.table(
+        "gradient_check", ["", *columns], [[name, *(column[name] for column in columns.values())] for name in names]
+    )
+
+
+def heat_maps(
+    maps: Mapping[str, np.ndarray], rows: tuple[str, Sequence], columns: tuple[str, Sequence], label: str
+) -> Figure:
+    """Values in 0..1 as colours, a map for each title; `rows` and `columns` are the axis' name and its ticks."""
+    figure = new_figure(1.6 + (0.42 * len(columns[1]) + 1) * len(maps), 0.36 * len(rows[1]) + 1.6)
+    places = figure.subplots(1, len(maps), squeeze=False, sharey=True)[0]
+    high = max(1e-9, *(values.max() for values in maps.values()))
+    for axes, (title, values) in zip(places, maps.items(), strict=True):
+        picture = axes.imshow(values, cmap="cividis", vmin=0, vmax=high, aspect="auto")
+        for (row, column), value in np.ndenumerate(values):
+            colour = "white" if value < 0.6 * high else "black"
+            axes.text(column, row, f"{100 * value:.0f}%", ha="center", va="center", fontsize=7, color=colour)
+        axes.set_xticks(range(len(columns[1])), columns[1], rotation=60)
+        axes.set_yticks(range(len(rows[1])), rows[1])
+        axes.set(xlabel=columns[0], title=title)
+    places[0].set_ylabel(rows[0])
+    bar = figure.colorbar(picture, ax=places)
+    bar.ax.set_title(label, fontsize=9, loc="left", pad=8)
+    return figure
+
+
+# Question 1: which activation has a gradient of zero?
+
+
+def show_slopes(lab: Lab) -> None:
+    """The slope of each activation far from zero and near to it, in float32 as the nets compute."""
+    x = np.array([-200, -20, -2, 2, 20, 200], np.float32)
+    layers = {
+        "sigmoid": (sigmoid_forward, sigmoid_backward),
+        "ReLU": (relu_forward, relu_backward),
+        "leaky ReLU": (leaky_relu_forward, leaky_relu_backward),
+    }
+    slopes = {name: backward(np.ones_like(x), forward(x)[1]) for name, (forward, backward) in layers.items()}
+    lab.table("slopes", ["activation", *(f"at {value:g}" for value in x)],
+              [[name, *map(float, values)] for name, values in slopes.items()])  # fmt: skip
+
+
+# Experiment 2: a two-layer net
+
+
+def two_layers(lab: Lab, data: dict) -> dict[str, float]:
+    net = TwoLayerNet(hidden_dim=100, weight_scale=1e-3, reg=0.25, rng=lab.rng("two layers"))
+    solver = lab.train("two_layers", net, data, num_epochs=10, batch_size=200, update_rule="sgd_momentum",
+                       optim_config={"learning_rate": 2e-4}, lr_decay=0.9)  # fmt: skip
+    accuracy = {"training": solver.train_acc_history, "validation": solver.val_acc_history}
+    loss = Panel("training loss (nats)", {"training": smooth(solver.loss_history, 20)}, "step", "")
+    lab.figure("two_layers", panels(loss, Panel("accuracy (dashed: 0.5)", accuracy, line=0.5)))
+    return {"two_layer/val_accuracy": solver.best_val_acc}
+
+
+# Experiments 3 and 4: fifty pictures, learnt by heart, with three and with five layers
+
+
+def overfit(lab: Lab, data: dict) -> dict[str, float]:
+    solvers = {}
+    for layers, (lr, scale) in OVERFIT.items():
+        name = f"{layers}_layers"
+        net = FullyConnectedNet([100] * (layers - 1), weight_scale=scale, rng=lab.rng(name))
+        solvers[name] = lab.train(f"overfit/{name}", net, small(data, 50), num_epochs=20, batch_size=25,
+                                  optim_config={"learning_rate": lr})  # fmt: skip
+    lab.figure("overfit", progress(solvers, 1, "log"))
+    return {f"{name}/train_accuracy": solver.train_acc_history[-1] for name, solver in solvers.items()}
+
+
+def find_sensitivity(lab: Lab, data: dict) -> None:
+    """Question 2: which depth is more sensitive to the weight scale? Training accuracy over a grid of both."""
+    rates, scales, repeats = GRID[lab.options.data]
+    rates, scales = np.logspace(-5, -1, rates), np.logspace(-3, 0, scales)
+    few, maps, rows = small(data, 50, 50), {}, []
+    for layers in OVERFIT:
+        maps[f"{layers} layers"] = reached = np.zeros((len(rates), len(scales)))
+        for (row, column), _ in np.ndenumerate(reached):
+            reached[row, column] = np.mean(
+                [memorise(lab, few, layers, rates[row], scales[column], repeat) for repeat in range(repeats)]
+            )
+        whole = reached > 0.99
+        rows.append([layers, float(whole.mean()), int(whole.any(axis=0).sum()), int(whole.sum(axis=1).max()),
+                     float(reached.max(axis=0).mean())])  # fmt: skip
+    head = ["layers", "share of the grid at 100 %", "weight scales at 100 % with some learning rate",
+            "with the best single one", "best accuracy, mean over scales"]  # fmt: skip
+    lab.table("sensitivity", head, rows)
+    ticks = [f"{value:.1g}" for value in rates], [f"{value:.2g}" for value in scales]
+    lab.figure(
+        "sensitivity", heat_maps(maps, ("learning rate", ticks[0]), ("weight scale", ticks[1]), "training accuracy")
+    )
+
+
+def memorise(lab: Lab, few: dict, layers: int, lr: float, scale: float, repeat: int) -> float:
+    """The training accuracy after 20 epochs of 50 pictures; a training that explodes is no error here."""
+    net = FullyConnectedNet([100] * (layers - 1), weight_scale=scale, rng=lab.rng(f"grid {layers} {repeat}"))
+    with np.errstate(all="ignore"):
+        solver = lab.train(f"sensitivity {repeat}", net, few, watch=False, num_epochs=20, batch_size=25,
+                           optim_config={"learning_rate": lr})  # fmt: skip
+    return solver.train_acc_history[-1]
+
+
+# Experiments 5 and 6: update rules
+
+
+def compare_rules(lab: Lab, data: dict) -> dict[str, float]:
+    few, solvers = small(data, 4000), {}
+    for rule, lr in RULES.items():
+        net = FullyConnectedNet([100] * 5, weight_scale=5e-2, rng=lab.rng("rules"))
+        solvers[rule] = lab.train(f"rules/{rule}", net, few, num_epochs=5, update_rule=rule,
+                                  optim_config={"learning_rate": lr})  # fmt: skip
+    lab.figure("rules", progress(solvers))
+    last = {rule: (s.train_acc_history[-1], s.val_acc_history[-1]) for rule, s in solvers.items()}
+    peers = {"sgd_momentum": ("0.52-0.54", "0.35-0.37"), "adam": ("0.53-0.58", "0.36-0.38")}
+    peers = peers if lab.options.data == "official" else {}
+    rows = [[rule, RULES[rule], *values, *peers.get(rule, ("", ""))] for rule, values in last.items()]
+    lab.table("rules", ["rule", "learning rate", "train", "val", "train, peers", "val, peers"], rows)
+    return {f"{rule}/{split}_accuracy": value for rule, values in last.items()
+            for split, value in zip(("train", "val"), values, strict=True)}  # fmt: skip
+
+
+class StepSizes(Solver):
+    """A solver that measures how far each step moves the weights, in learning rates."""
+
+    def _step(self) -> None:
+        before = self.model.params
+        self.model.params = dict(before)
+        super()._step()
+        moved = np.concatenate([(self.model.params[name] - w).ravel() for name, w in before.items()])
+        lr = self.optim_configs["W1"]["learning_rate"]
+        self.sizes = [*getattr(self, "sizes", []), float(np.sqrt(np.mean(moved**2))) / lr]
+
+
+def measure_steps(lab: Lab, data: dict) -> None:
+    """Question 3: AdaGrad's steps shrink for ever, those of RMSProp and Adam do not."""
+    few, sizes = small(data, 4000, 100), {}
+    for rule in ("adagrad", "rmsprop", "adam"):
+        net = FullyConnectedNet([100] * 5, weight_scale=5e-2, rng=lab.rng("rules"))
+        solver = lab.train("steps", net, few, StepSizes, watch=False, num_epochs=STEPS[lab.options.data],
+                           num_train_samples=100, update_rule=rule,
+                           optim_config={"learning_rate": RULES[rule]})  # fmt: skip
+        sizes[rule] = np.array(solver.sizes)
+    steps = np.arange(1, len(sizes["adam"]) + 1)
+    shown = [int(step) for step in 10.0 ** np.arange(5) if step <= len(steps)]
+    lab.table("step_sizes", ["step", *sizes], [[step, *(float(s[step - 1]) for s in sizes.values())] for step in shown])
+    lines = {rule: (steps, values) for rule, values in sizes.items()}
+    lines["1 / square root of the step"] = (steps, steps**-0.5)
+    scales = {"xscale": "log", "yscale": "log"}
+    lab.figure(
+        "step_sizes", panels(Panel("RMS of a step / learning rate", lines, "step", "", axes=scales), width=6, height=4)
+    )
+
+
+# Experiment 7: the best net
+
+
+def best_net(lab: Lab, data: dict, recipe: Recipe) -> dict[str, float]:
+    """Train by the recipe, choose the epoch on validation pictures, and look at the test pictures once."""
+    data = prepare(data, recipe.whiten)
+    net = FullyConnectedNet(list(recipe.hidden), dropout_keep_ratio=recipe.keep, normalization=recipe.normalization,
+                            reg=recipe.reg, init=he, rng=lab.rng("best"))  # fmt: skip
+    start = net.params["W1"].copy()
+    solver = lab.train("best", net, data, num_epochs=recipe.epochs, batch_size=recipe.batch_size,
+                       update_rule=recipe.rule, optim_config={"learning_rate": recipe.lr},
+                       augment=mirror_and_shift(recipe.mirror, recipe.shift),
+                       schedule=rise_and_fall(recipe.warmup))  # fmt: skip
+    accuracy = {"training": solver.train_acc_history, "validation": solver.val_acc_history}
+    loss = Panel("training loss (nats)", {"training": smooth(solver.loss_history, 20)}, "step", "")
+    lab.figure("best", panels(loss, Panel("accuracy (dashed: 0.58)", accuracy, line=0.58)))
+    learnt = net.params["W1"] - start  # the noise of the start would hide it
+    most = np.argsort(-np.linalg.norm(learnt, axis=0))[:32]
+    lab.figure("best_filters", filters(learnt.T[most].reshape(-1, 3, 32, 32)))
+    X, y = data["X_test"], data["y_test"]
+    predicted = np.concatenate([net.loss(X[start : start + 500]).argmax(axis=1) for start in range(0, len(X), 500)])
+    counts = np.zeros((10, 10), int)
+    np.add.at(counts, (y, predicted), 1)
+    lab.figure("best_confusion", confusion(counts, lab.load_data("cifar10").classes))
+    lab.table("best_recipe", ["option", "value"], [[name, str(value)] for name, value in asdict(recipe).items()])
+    return {"best/val_accuracy": solver.best_val_acc, "best/test_accuracy": np.mean(predicted == y)}
+
+
+def prepare(data: Mapping[str, np.ndarray], whiten: float | None) -> dict[str, np.ndarray]:
+    """Pictures in a scale where the training ones have the mean square 1, whitened before if wanted."""
+    matrix = None if whiten is None else zca(data["X_train"] / np.float32(255), whiten)
+    ready, deviation = dict(data), None
+    for name in ("X_train", "X_val", "X_test"):
+        X = data[name] / np.float32(255)
+        X = X if matrix is None else (X.reshape(len(X), -1) @ matrix).reshape(X.shape)
+        deviation = deviation or X.std()
+        ready[name] = X / deviation
+    return ready
+
+
+def zca(X: np.ndarray, eps: float) -> np.ndarray:
+    """The symmetric matrix that makes the numbers of centred pictures (N, ...) independent and of variance 1.
+
+    V diag(1 / sqrt(v + eps)) V^T, (D, D), with v and V of the covariance X^T X / N. Source: Bell and Sejnowski, 1997;
+    CS231n notes, Neural Networks 2.
+    """
+    flat = X.reshape(len(X), -1)
+    variances, directions = np.linalg.eigh(flat.T @ flat / flat.dtype.type(len(flat)))
+    return (directions / np.sqrt(np.maximum(variances, 0) + flat.dtype.type(eps))) @ directions.T
+
+
+def rise_and_fall(warmup: float) -> Callable[[float], float]:
+    """A factor on the learning rate: up in a straight line over the share `warmup`, then down to zero."""
+    return lambda share: share / warmup if share < warmup else (1 - share) / (1 - warmup)
+
+
+def mirror_and_shift(mirror: bool, shift: int) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
+    """For every picture of a batch (N, C, H, W) anew: mirror it or not, and shift it by up to `shift` pixels."""
+
+    def augment(X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        N, _, H, W = X.shape
+        if mirror:
+            X = np.where(rng.random((N, 1, 1, 1)) < 0.5, X[..., ::-1], X)
+        if shift:
+            padded = np.pad(X, ((0, 0), (0, 0), (shift, shift), (shift, shift)))
+            windows = np.lib.stride_tricks.sliding_window_view(padded, (H, W), axis=(2, 3))
+            row, column = rng.integers(2 * shift + 1, size=(2, N))
+            X = windows[np.arange(N), :, row, column]
+        return X
+
+    return augment
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""Weight initialisation: what ten layers do to a signal and to its gradient, and what that does to training.
+
+Zeros, a small Gaussian, Xavier and He, each with tanh, sigmoid and ReLU. Source: CS231n notes, Neural Networks 2;
+Glorot and Bengio, 2010; He et al., 2015.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from from_scratch import activations
+from from_scratch.affine import affine_backward, affine_forward
+from from_scratch.classifiers.fc_net import FullyConnectedNet
+from from_scratch.initialization import gaussian, he, xavier
+from from_scratch.studies.fully_connected import progress, small
+from from_scratch.studies.lab import Lab, LabOptions
+from tutorials.common.figures import TRAIN, Panel, new_figure, panels
+from tutorials.common.options import parse
+
+# N examples, H units of a layer, L layers
+
+
+def zeros(shape: tuple[int, int], rng: object = None) -> np.ndarray:
+    """Every unit of a layer the same."""
+    return np.zeros(shape)
+
+
+INITS: dict[str, Callable] = {"zeros": zeros, "Gaussian 0.01": gaussian, "Xavier": xavier, "He": he}
+ACTIVATIONS = {
+    name: (getattr(activations, f"{name.lower()}_forward"), getattr(activations, f"{name.lower()}_backward"))
+    for name in ("tanh", "sigmoid", "ReLU")
+}
+LAYERS, UNITS, EXAMPLES = 10, 500, 500
+RATES = (1e-4, 1e-3, 1e-2, 1e-1)
+TRAINING = {"tiny": (2000, 6), "official": (4000, 8)}  # pictures, epochs
+
+
+def main() -> None:
+    with Lab("initialization", parse(LabOptions, {})) as lab:
+        signals = measure_signals(lab)
+        for activation in ACTIVATIONS:
+            lab.figure(f"histograms_{activation}", histograms({name: signals[activation, name] for name in INITS}))
+        lab.figure("depth", depth(signals))
+        tabulate(lab, signals)
+        metrics = compare_trainings(lab)
+        chance = {name: 0.1 for name in metrics if name.endswith("accuracy")}
+        lab.finish(metrics | relu_signals(signals), {}, chance)
+
+
+# What ten layers do to a signal
+
+
+@dataclass
+class Signal:
+    """Activations (N, H) of every layer, the input first, and the gradients that came back to them."""
+
+    forward: list[np.ndarray]
+    backward: list[np.ndarray]
+
+    def rms(self) -> list[float]:
+        """The root mean square of each layer's activations."""
+        return [float(np.sqrt(np.mean(h**2))) for h in self.forward]
+
+    def spread(self) -> list[float]:
+        """How far the examples differ: the deviation over examples, as the root mean square over units."""
+        return [float(np.sqrt(np.mean(h.var(axis=0)))) for h in self.forward]
+
+    def gradient_rms(self) -> list[float]:
+        """The root mean square of each layer's gradient, in that of the last layer."""
+        return [float(np.sqrt(np.mean(dh**2))) for dh in self.backward]
+
+
+def propagate(x: np.ndarray, weights: Sequence[np.ndarray], activation: tuple, dout: np.ndarray) -> Signal:
+    """Send x (N, H) forward through affine layers without biases and dout (N, H) back through them."""
+    forward, backward = activation
+    outs, caches, grads = [x], [], [dout]
+    for w in weights:
+        a, cache = affine_forward(outs[-1], w, np.zeros(w.shape[1]))
+        out, slope = forward(a)
+        outs.append(out)
+        caches.append((cache, slope))
+    for cache, slope in reversed(caches):
+        grads.append(affine_backward(backward(grads[-1], slope), cache)[0])
+    return Signal(outs, grads[::-1])
+
+
+def measure_signals(lab: Lab) -> dict[tuple[str, str], Signal]:
+    """Normal numbers of deviation 1 through every net, and as many back."""
+    rng = lab.rng("signals")
+    x, dout = rng.standard_normal((2, EXAMPLES, UNITS))
+    signals = {}
+    for activation, layer in ACTIVATIONS.items():
+        for name, init in INITS.items():
+            weights = [init((UNITS, UNITS), rng=lab.rng(f"layer {number}")) for number in range(LAYERS)]
+            signals[activation, name] = propagate(x, weights, layer, dout)
+    return signals
+
+
+def histograms(signals: Mapping[str, Signal]) -> Figure:
+    """The activations of each layer (columns) under each initialisation (rows), without those that are exactly zero."""
+    figure = new_figure(15, 1.75 * len(signals) + 0.4)
+    places = figure.subplots(len(signals), LAYERS, sharex=True)
+    span = limits(signals["He"])
+    for row, (name, signal) in zip(places, signals.items(), strict=True):
+        for axes, h in zip(row, signal.forward[1:], strict=True):
+            axes.hist(h[h != 0], bins=40, range=span, color=TRAIN)
+            axes.set_title(f"mean {h.mean():.2g}\ndeviation {h.std():.2g}\nzeros {np.mean(h == 0):.0%}", fontsize=8)
+            axes.set_yticks([])
+            axes.spines[["top", "right", "left"]].set_visible(False)
+            axes.tick_params(labelsize=8)
+        row[0].set_ylabel(name)
+    for layer, axes in enumerate(places[-1], 1):
+        axes.set_xlabel(f"layer {layer}")
+    return figure
+
+
+def limits(signal: Signal) -> tuple[float, float]:
+    """Where to draw activations: -1..1, 0..1, or 0..3 for those without an upper bound."""
+    outs = np.stack(signal.forward[1:])
+    return (-1 if outs.min() < 0 else 0), (1 if outs.max() <= 1 else 3)
+
+
+def depth(signals: Mapping[tuple[str, str], Signal]) -> Figure:
+    """Activations, the differences between examples, and gradients, against depth; zeros lie below every log scale."""
+    content = []
+    for ylabel, measure in (
+        ("RMS of activations", Signal.rms),
+        ("deviation over the examples", Signal.spread),
+        ("RMS of gradients", Signal.gradient_rms),
+    ):
+        for activation in ACTIVATIONS:
+            lines = {name: positive(measure(signals[activation, name])) for name in INITS if name != "zeros"}
+            content.append(
+                Panel(ylabel, lines, "layer", axes={"yscale": "log", "ylim": (1e-13, 5), "title": activation})
+            )
+    return panels(*content, height=2.9)
+
+
+def positive(values: Sequence[float]) -> np.ndarray:
+    """The values, and gaps where a log scale has no place for them."""
+    values = np.array(values)
+    return np.where(values > 0, values, np.nan)
+
+
+def tabulate(lab: Lab, signals: Mapping[tuple[str, str], Signal]) -> None:
+    head = ["activation", "initialisation", "RMS, layer 1", "RMS, layer 10", "deviation over examples, layer 10",
+            "share of zeros, layer 10", "gradient's RMS at the input"]  # fmt: skip
+    rows = []
+    for (activation, name), signal in signals.items():
+        rms, zero = signal.rms(), float(np.mean(signal.forward[-1] == 0))
+        rows.append([activation, name, rms[1], rms[-1], signal.spread()[-1], zero, signal.gradient_rms()[0]])
+    lab.table("signals", head, rows)
+
+
+def relu_signals(signals: Mapping[tuple[str, str], Signal]) -> dict[str, float]:
+    """What is left of a signal after ten layers of ReLU, in that after the first."""
+    rms = {name: signals["ReLU", name].rms() for name in ("Xavier", "He")}
+    return {f"{name.lower()}_relu/rms_ratio": values[-1] / values[1] for name, values in rms.items()}
+
+
+# What that does to training
+
+
+def compare_trainings(lab: Lab) -> dict[str, float]:
+    """Ten layers with ReLU, from each initialisation at the best of four learning rates (lowest training loss)."""
+    count, epochs = TRAINING[lab.options.data]
+    data = small(lab.load_pictures(), count)
+    scale = data["X_train"].std()
+    data |= {name: data[name] / scale for name in ("X_train", "X_val")}  # so that the input's deviation is 1
+    solvers, rows = {}, []
+    for name, init in INITS.items():
+        tries = {lr: train(lab, data, f"{name}, learning rate {lr:g}", init, lr, 2, False) for lr in RATES}
+        losses = {lr: float(np.mean(solver.loss_history[-10:])) for lr, solver in tries.items()}
+        lr = min((lr for lr in RATES if np.isfinite(losses[lr])), key=losses.get)
+        solvers[name] = solver = train(lab, data, name, init, lr, epochs, True)
+        rows.append([name, lr, float(np.mean(solver.loss_history[-10:])), solver.train_acc_history[-1],
+                     solver.val_acc_history[-1]])  # fmt: skip
+    lab.figure("training", progress(solvers))
+    lab.table("training", ["initialisation", "learning rate", "last loss", "train", "val"], rows)
+    return {f"{name.split()[0].lower()}/train_accuracy": accuracy for name, _, _, accuracy, _ in rows}
+
+
+def train(lab: Lab, data: dict, name: str, init: Callable, lr: float, epochs: int, watch: bool) -> object:
+    """The solver of one training; one that explodes in the search for a learning rate is no error."""
+    net = FullyConnectedNet([100] * (LAYERS - 1), init=init, rng=lab.rng("net"))
+    with np.errstate(all="ignore"):
+        return lab.train(name.replace(" ", "_"), net, data, watch=watch, num_epochs=epochs, batch_size=50,
+                         update_rule="sgd_momentum", optim_config={"learning_rate": lr})  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
