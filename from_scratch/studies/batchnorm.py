@@ -145,9 +145,16 @@ def clock(method: Callable, *arguments: object) -> float:
 
 
 def deep_nets(lab: Lab, data: dict) -> dict[str, float]:
-    names = {norm: f"deep/{key(norm)}" for norm in NORMS}
+    names = {norm: f"deep/{key(norm)}" for norm in NORMS}  # one on the dashboard, several for the table
     solvers = {norm: fit(lab, names[norm], data, norm, [100] * 5, watch=True, weight_scale=2e-2) for norm in NORMS}
     lab.figure("deep", progress(solvers))
+    repeats, rows = range(2 * REPEATS[lab.options.data]), []
+    for norm in NORMS:  # one net says little: how fast the plain one starts is a matter of luck
+        more = [fit(lab, f"deep {n}", data, norm, [100] * 5, repeat=n, weight_scale=2e-2) for n in repeats]
+        last = np.array([(solver.train_acc_history[-1], solver.val_acc_history[-1]) for solver in more])
+        rows.append([norm, *map(float, (*last.mean(axis=0), *last.std(axis=0)))])
+    heads = ["train, mean", "val, mean", "deviation of train", "of val"]
+    lab.table("deep_repeated", [f"{len(repeats)} nets each", *heads], rows)
     return record(lab, "deep", {names[norm]: solver for norm, solver in solvers.items()})
 
 
@@ -176,11 +183,11 @@ def sweep_weight_scales(lab: Lab, data: dict) -> None:
     heads = [f"{what}, {norm}" for norm in NORMS for what in ("val", "train", "last loss")]
     lab.table("weight_scale", ["weight scale", *heads], rows)
     head = ["", "scales with training accuracy above 0.3", "last hidden layer at the start, least RMS", "most",
-            "gradient of W1, least RMS", "most"]  # fmt: skip
+            "gradient of W1, least RMS", "most", "likeness of pictures, median"]  # fmt: skip
     rows = []
     for norm, values in found.items():
         extremes = [float(extreme(values[:, column])) for column in (3, 4) for extreme in (np.min, np.max)]
-        rows.append([norm, int((values[:, 1] > 0.3).sum()), *extremes])
+        rows.append([norm, int((values[:, 1] > 0.3).sum()), *extremes, float(np.median(values[:, 5]))])
     lab.table("weight_scale_range", head, rows)
 
 
@@ -194,7 +201,15 @@ def measure_scale(lab: Lab, data: dict, norm: str, scale: float) -> tuple[float,
     gradient = rms(start.loss(X, y)[1]["W1"])
     start.params |= {"W8": np.eye(50, dtype=start.dtype), "b8": np.zeros(50, start.dtype)}  # scores: the layer before
     last = np.mean(solver.loss_history[-100:])
-    return solver.best_val_acc, max(solver.train_acc_history), last, rms(start.loss(X)), gradient
+    hidden = start.loss(X)
+    return solver.best_val_acc, max(solver.train_acc_history), last, rms(hidden), gradient, likeness(hidden)
+
+
+def likeness(h: np.ndarray) -> float:
+    """The mean cosine between two examples of (N, H); 1: to the next layer all are the same but for their length."""
+    directions = h / np.maximum(np.linalg.norm(h.astype(float), axis=1, keepdims=True), 1e-300)
+    N = len(h)
+    return float((np.sum(directions.sum(axis=0) ** 2) - N) / (N * (N - 1)))
 
 
 def rms(values: np.ndarray) -> float:
@@ -202,7 +217,7 @@ def rms(values: np.ndarray) -> float:
 
 
 def scale_panels(scales: np.ndarray, found: Mapping[str, np.ndarray]) -> Figure:
-    """The notebook's three panels, and two of the nets before training."""
+    """The notebook's three panels, and three of the nets' last hidden and first layer before training."""
     last = {"xscale": "log", "ylim": (1.0, 3.5)}
     both = {"xscale": "log", "yscale": "log"}
     kinds = (
@@ -211,6 +226,7 @@ def scale_panels(scales: np.ndarray, found: Mapping[str, np.ndarray]) -> Figure:
         ("last training loss (nats)", last),
         ("last hidden layer at the start (RMS)", both),
         ("gradient of W1 at the start (RMS)", both),
+        ("likeness of pictures at the start (cosine)", {"xscale": "log"}),
     )
     content = []
     for column, (ylabel, axes) in enumerate(kinds):
@@ -257,7 +273,7 @@ def measure_noise(lab: Lab, data: dict, rounds: int = 200) -> None:
 
 def compare_preprocessing(lab: Lab) -> None:
     """What four ways of preparing pictures, and the two norms, make equal: features, examples, or rows of pixels."""
-    x = lab.load_data("cifar10").train_images[:1000].astype(float)  # (N, 3, 32, 32)
+    x = lab.load_data("cifar10").train_images[:1000] + 1.0  # (N, 3, 32, 32); no row of pixels is all black
     D = x[0].size
     norms = {
         "batch norm": batchnorm_forward(x.reshape(-1, D), np.ones(D), np.zeros(D), {"mode": "train"})[0],

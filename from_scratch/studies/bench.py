@@ -1,7 +1,7 @@
-"""Time the convolution and pooling layers beside torch, in one process: `python -m from_scratch.studies.bench`.
+"""Time convolution, pooling and recurrent layers beside torch, in one process: `python -m from_scratch.studies.bench`.
 
-Then one step of the three-layer ConvNet with its peak memory, and with `--figure cost.png` the cost of a convolution
-against batch size, channels and image size.
+Then one step of the three-layer ConvNet with its peak memory, and a figure: the cost of a convolution against batch
+size, channels and image size.
 
 Times are in milliseconds for a forward and a backward pass, medians over `--repeats` rounds, in each of which every
 method runs once, so that a busy machine slows all of them alike. BLAS and torch run on one thread.
@@ -12,18 +12,21 @@ import os
 
 # Read when NumPy and torch load their libraries, hence before the imports.
 os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
+os.environ.pop("OPENBLAS_CORETYPE", None)  # kernels for another processor than this one would be measured
 
 import platform
 import time
 import tracemalloc
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from threadpoolctl import threadpool_info
 
-from from_scratch import convolution, fast_layers
+from from_scratch import convolution, fast_layers, recurrent
 
 # name: shape of x, shape of w, stride, pad. The notebook's and the three-layer ConvNet's at batch 50.
 CONVOLUTIONS = {
@@ -34,6 +37,8 @@ POOLINGS = {
     "max pool 2x2, 100x3x32x32": ((100, 3, 32, 32), 2, 2),
     "max pool 3x3/2, 100x3x32x32": ((100, 3, 32, 32), 3, 2),
 }
+# N, T, D, H of a captioner's sequences: the notebook's overfitting, and the captioning study.
+SEQUENCES = {"25x16x256 -> 512": (25, 16, 256, 512), "100x16x256 -> 256": (100, 16, 256, 256)}
 # One size varies, the others stay: batch, channels and filters, image side. The filters are 3x3 and keep the size.
 COSTS = {"batch": (8, 16, 32, 64, 128), "channels": (4, 8, 16, 32, 64), "image": (8, 16, 32, 48, 64)}
 COMMON = {"batch": 32, "channels": 16, "image": 32}
@@ -69,6 +74,21 @@ def pool_methods(dtype: type, x_shape: tuple, size: int, stride: int) -> dict[st
         "fast": (lambda: fast_layers.max_pool_forward_fast(x, param), fast_layers.max_pool_backward_fast),
         "naive": (lambda: convolution.max_pool_forward_naive(x[:1], param), convolution.max_pool_backward_naive),
         "torch": torch_pass(lambda: torch.nn.functional.max_pool2d(leaf, size, stride), [leaf]),
+    }
+
+
+def sequence_methods(dtype: type, kind: str, N: int, T: int, D: int, H: int) -> dict[str, Pass]:
+    """Forward and backward of `rnn_*` or `lstm_*` over whole sequences, and of torch's module; no naive one."""
+    rng, blocks = np.random.default_rng(231), 4 if kind == "lstm" else 1
+    shapes = ((N, T, D), (N, H), (D, blocks * H), (H, blocks * H), (blocks * H,))
+    x, h0, Wx, Wh, b = (0.1 * rng.standard_normal(shape).astype(dtype) for shape in shapes)
+    net = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM}[kind](D, H, batch_first=True).to(torch.from_numpy(x).dtype)
+    inputs, state = (torch.tensor(v, requires_grad=True) for v in (x, h0[None]))
+    start = (state, torch.zeros_like(state)) if kind == "lstm" else state
+    forward, backward = (getattr(recurrent, f"{kind}_{way}") for way in ("forward", "backward"))
+    return {
+        "fast": (lambda: forward(x, h0, Wx, Wh, b), backward),
+        "torch": torch_pass(lambda: net(inputs, start)[0], [inputs, state, *net.parameters()]),
     }
 
 
@@ -110,6 +130,8 @@ def table(repeats: int) -> str:
     lines = []
     cases = [(name, conv_methods, args) for name, args in CONVOLUTIONS.items()]
     cases += [(name, pool_methods, args) for name, args in POOLINGS.items()]
+    cases += [(f"{kind}, {name}", sequence_methods, (kind, *sizes))
+              for kind in ("rnn", "lstm") for name, sizes in SEQUENCES.items()]  # fmt: skip
     for name, methods, args in cases:
         for dtype in (np.float64, np.float32):
             times = measure(methods(dtype, *args), repeats)
@@ -125,7 +147,8 @@ def table(repeats: int) -> str:
                     low, high = np.percentile(times[method].sum(axis=1), (25, 75))
                     forward, backward = np.median(times[method], axis=0)
                     spread = f"{low:.2f} - {high:.2f}" if method != "naive" else "1 image x N"
-                    ratios = f"{total[method] / total['naive']:11.5f}{total[method] / total['torch']:9.2f}"
+                    naive = f"{total[method] / total['naive']:11.5f}" if "naive" in total else f"{'-':>11}"
+                    ratios = f"{naive}{total[method] / total['torch']:9.2f}"
                     lines.append(f"{method:8}{forward:9.2f}{backward:10.2f}{total[method]:9.2f}{spread:>18}{ratios}")
     return "\n".join(lines)
 
@@ -175,20 +198,22 @@ def cost_figure(repeats: int) -> Figure:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=25, help="rounds per case")
-    parser.add_argument("--figure", help="draw the cost against batch size, channels and image size into this file")
+    parser.add_argument(
+        "--figure", type=Path, default=Path("runs/bench-from-scratch/cost.png"), help="where to draw the cost"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     print(
         f"NumPy {np.__version__}, torch {torch.__version__}, Python {platform.python_version()}, {platform.machine()}"
     )
-    if kernels := os.environ.get("OPENBLAS_CORETYPE"):
-        print(f"OpenBLAS with the kernels for {kernels}, by OPENBLAS_CORETYPE")
+    for library in threadpool_info():
+        print(f"{library['prefix']} {library['version']} {library.get('architecture', '')}".rstrip())
     print(f"one thread, {options.repeats} rounds, milliseconds, medians; ratios of forward + backward")
     print(table(options.repeats))
     print(f"\n{convnet_step(options.repeats)}")
-    if options.figure:
-        cost_figure(options.repeats).savefig(options.figure)
-        print(f"wrote {options.figure}")
+    options.figure.parent.mkdir(parents=True, exist_ok=True)
+    cost_figure(options.repeats).savefig(options.figure, dpi=120)
+    print(f"wrote {options.figure}")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import tracemalloc
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -69,7 +68,7 @@ OVERFIT = {
     "lstm": (512, 5e-3, 0.995, 50, 0.5),
     "transformer": (2048, 1e-3, 1.0, 100, 0.03),
 }
-SHRINK = {"official": 1, "tiny": 4}  # the twin has a vocabulary of 38 words
+SHRINK = {"official": 1, "tiny": 2}  # the twin has a vocabulary of 38 words
 
 
 def main() -> None:
@@ -254,16 +253,18 @@ def bleu(texts: Sequence[str], references: Sequence[Sequence[str]]) -> float:
     return BLEU(tokenize="none", force=True).corpus_score(list(texts), streams).score
 
 
-def bits_per_character(net: object, data: dict, split: Split, name: str, level: str) -> float:
-    """What the captioner needs to tell a caption, in bits for each character of it, the end counted as one."""
-    per_place = data["train_captions"].shape[1] - 1 if isinstance(net, CaptioningTransformer) else 1
-    solver = CaptioningSolver(net, data)
-    nats = per_place * solver.check_loss(name)
-    cut = data["train_captions"].shape[1] - 1
-    between = level == "word"
-    tokens = [text.split() if between else text for text in chain(*split.references)]
-    lengths = [len((" " if between else "").join(text[:cut])) + (len(text) < cut) for text in tokens]
-    return nats / np.log(2) / np.mean(lengths)
+def per_caption(net: object, data: dict) -> int:
+    """What makes a model's loss that of a caption: a transformer's is a mean over places, the others' a sum."""
+    return data["train_captions"].shape[1] - 1 if isinstance(net, CaptioningTransformer) else 1
+
+
+def bits_per_character(net: object, data: dict, split: Split, level: str) -> float:
+    """What a captioner needs for a validation caption, in bits for each of its characters and its end."""
+    nats = per_caption(net, data) * CaptioningSolver(net, data).check_loss("val")
+    told = data["train_captions"].shape[1] - 1  # places: a longer caption is cut there
+    between, tokens = (" ", str.split) if level == "word" else ("", list)
+    texts = [tokens(text) for text in chain(*split.references)]
+    return nats / np.log(2) / np.mean([len(between.join(text[:told])) + (len(text) < told) for text in texts])
 
 
 def peak(net: object, data: dict, batch: int = 100) -> float:
@@ -288,7 +289,7 @@ def compare(lab: Lab, captions: Captions, data: dict, nets: dict) -> dict[str, f
         size = sum(w.size for w in net.params.values())
         rows.append((recipe.name, size, seconds, *scores, Counter(test).most_common(1)[0][0]))
         said[recipe] = (scores, test)
-        bits = bits_per_character(net, coded, captions.val, "val", recipe.level)
+        bits = bits_per_character(net, coded, captions.val, recipe.level)
         tokens = float((coded["train_captions"][:, 1:] != NULL).sum(1).mean())
         vocabulary, embedding = len(coded["idx_to_word"]), net.params["W_embed"].size + net.params["W_vocab"].size
         epoch = seconds / max(solver.epoch, 1)
@@ -299,30 +300,26 @@ def compare(lab: Lab, captions: Captions, data: dict, nets: dict) -> dict[str, f
             "seconds an epoch", "bits a character (val)", "val BLEU-4")  # fmt: skip
     lab.table("words against characters", head, levels)
     best = max(said, key=lambda recipe: said[recipe][0][0])  # by validation
-    draw(lab, captions.test, nets, said[best][1], best)
+    lab.say(f"\n{best.name} has the best BLEU on the validation pictures; of test pictures it says, for example:")
+    show_test_captions(lab, captions.test, said[best][1])
+    nats = {r.name: np.multiply(per_caption(net, data[r.level]), s.val_loss_history) for r, (net, s, _) in nets.items()}
+    words = {recipe.name: nats[recipe.name] for recipe in nets if recipe.level == "word"}
+    lab.figure("validation_loss", panels(Panel("validation loss (nats a caption)", words), width=6))
     own = {f"{recipe.name}/test_bleu": scores[1] for recipe, (scores, _) in said.items()}
     return {"test/bleu": said[best][0][1], "commonest caption/test_bleu": baseline[1], **own}
 
 
-def draw(lab: Lab, test: Split, nets: dict, texts: list[str], best: Captioner) -> None:
-    """The trainings' curves, and the best captioner's captions of test pictures, from its best to its worst."""
-    word = {recipe.name: solver for recipe, (_, solver, _) in nets.items() if recipe.level == "word"}
-    scale = {name: len(s.data["train_captions"][0]) - 1 if "transformer" in name else 1 for name, s in word.items()}
-    nats = {name: [scale[name] * loss for loss in s.val_loss_history] for name, s in word.items()}
-    lab.figure("validation_loss", panels(Panel("validation loss (nats a caption)", nats), width=6))
-    sentence = partial(BLEU(tokenize="none", effective_order=True, force=True).sentence_score)
-    here = present(test)
-    scores = np.array([sentence(texts[i], test.references[i]).score for i in here])
-    order = np.array(here)[np.argsort(-scores, kind="stable")]
-    chosen = np.r_[order[:4], order[len(order) // 2 - 2 : len(order) // 2 + 2], order[-4:]]
-    marks = np.sort(scores)[::-1]
-    marks = np.r_[marks[:4], marks[len(order) // 2 - 2 : len(order) // 2 + 2], marks[-4:]]
-    lines = [
-        f"BLEU {mark:.0f}: {texts[i]}\ntrue: {test.references[i][0]}" for i, mark in zip(chosen, marks, strict=True)
-    ]
+def show_test_captions(lab: Lab, test: Split, texts: Sequence[str]) -> None:
+    """Captions of test pictures: the four of highest BLEU, four from the middle, the four of lowest."""
+    sentence = BLEU(tokenize="none", effective_order=True, force=True).sentence_score
+    score = {i: sentence(texts[i], test.references[i]).score for i in present(test)}
+    order = sorted(score, key=score.get, reverse=True)
+    middle = len(order) // 2
+    chosen = order[:4] + order[middle - 2 : middle + 2] + order[-4:]
+    lines = [f"BLEU {score[i]:.0f}: {texts[i]}\ntrue: {test.references[i][0]}" for i in chosen]
     lab.figure("test_captions", captioned([test.files[i] for i in chosen], lines))
-    for i, line in zip(chosen[[0, 5, 11]], (lines[0], lines[5], lines[11]), strict=True):
-        lab.say(f"{best.name}, {Path(test.files[i]).name}: {line}")
+    for place in (0, 5, 11):
+        lab.say(f"{Path(test.files[chosen[place]]).name}: {lines[place]}")
 
 
 if __name__ == "__main__":

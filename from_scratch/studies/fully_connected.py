@@ -60,7 +60,7 @@ RULES = {  # the notebook's learning rates, and for the others that of their nea
     "adamw": 1e-3,
 }
 OVERFIT = {3: (4e-3, 2e-2), 5: (3e-3, 6e-2)}  # layers: learning rate, weight scale
-GRID = {"tiny": (3, 4, 1), "official": (9, 13, 3)}  # learning rates, weight scales, repeats
+GRID = {"tiny": (3, 4, 1), "official": (9, 13, 2)}  # learning rates, weight scales, repeats
 STEPS = {"tiny": 8, "official": 25}  # epochs over which the sizes of steps are measured
 PUBLISHED = {  # the middle of what seven students' notebooks show
     "two_layer/val_accuracy": 0.52,
@@ -134,18 +134,17 @@ def heat_maps(
     """Values in 0..1 as colours, a map for each title; `rows` and `columns` are the axis' name and its ticks."""
     figure = new_figure(1.6 + (0.42 * len(columns[1]) + 1) * len(maps), 0.36 * len(rows[1]) + 1.6)
     places = figure.subplots(1, len(maps), squeeze=False, sharey=True)[0]
-    high = max(1e-9, *(values.max() for values in maps.values()))
+    low, high = (float(extreme([extreme(values) for values in maps.values()])) for extreme in (np.min, np.max))
     for axes, (title, values) in zip(places, maps.items(), strict=True):
-        picture = axes.imshow(values, cmap="cividis", vmin=0, vmax=high, aspect="auto")
+        picture = axes.imshow(values, cmap="cividis", vmin=low, vmax=high, aspect="auto")
         for (row, column), value in np.ndenumerate(values):
-            colour = "white" if value < 0.6 * high else "black"
+            colour = "white" if value < 0.4 * low + 0.6 * high else "black"
             axes.text(column, row, f"{100 * value:.0f}%", ha="center", va="center", fontsize=7, color=colour)
         axes.set_xticks(range(len(columns[1])), columns[1], rotation=60)
         axes.set_yticks(range(len(rows[1])), rows[1])
         axes.set(xlabel=columns[0], title=title)
     places[0].set_ylabel(rows[0])
-    bar = figure.colorbar(picture, ax=places)
-    bar.ax.set_title(label, fontsize=9, loc="left", pad=8)
+    figure.colorbar(picture, ax=places, label=label)
     return figure
 
 
@@ -203,10 +202,10 @@ def find_sensitivity(lab: Lab, data: dict) -> None:
             reached[row, column] = np.mean(
                 [memorise(lab, few, layers, rates[row], scales[column], repeat) for repeat in range(repeats)]
             )
-        whole = reached > 0.99
+        whole = reached >= 0.98
         rows.append([layers, float(whole.mean()), int(whole.any(axis=0).sum()), int(whole.sum(axis=1).max()),
                      float(reached.max(axis=0).mean())])  # fmt: skip
-    head = ["layers", "share of the grid at 100 %", "weight scales at 100 % with some learning rate",
+    head = ["layers", "share of the grid at 98 % or more", "weight scales there with some learning rate",
             "with the best single one", "best accuracy, mean over scales"]  # fmt: skip
     lab.table("sensitivity", head, rows)
     ticks = [f"{value:.1g}" for value in rates], [f"{value:.2g}" for value in scales]

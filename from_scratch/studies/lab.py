@@ -139,9 +139,8 @@ NAMES = {"train_acc": "accuracy/train", "val_acc": "accuracy/val", "val_loss": "
 
 
 def tell(values: Mapping[str, float]) -> str:
-    """The values of one line of the record in words, if it holds a measurement."""
-    told = [f"{name} {values[name]:.4f}" for name in ("loss/train", *NAMES.values()) if name in values]
-    return "  ".join(told) if len(told) > 1 else ""
+    """One line of the record in words."""
+    return "  ".join(f"{name} {values[name]:.4f}" for name in ("loss/train", *NAMES.values()) if name in values)
 
 
 class Training:
@@ -178,7 +177,7 @@ class Training:
             if about["step"] > self.solver.steps:
                 break
             kept, self.before, self.written = kept + len(line), about["seconds"], about["step"]
-            self.told = tell(about) or self.told
+            self.told = tell(about)
         return kept
 
     @property
@@ -201,7 +200,7 @@ class Training:
             raise StudyError(f"{self.lab.name}: the training loss of {self.name} is not finite at step {step:,}.")
         values = {"loss/train": float(np.mean(losses, dtype=np.float64))}
         values |= {NAMES[name]: float(value) for name, value in measured.items()}
-        self.told = tell(values) or self.told
+        self.told = tell(values)
         values["lr"] = next(iter(self.solver.optim_configs.values()))["learning_rate"]
         self.journal.scalars(values, step, self.solver.epoch, self.seconds)
         self.written = step
