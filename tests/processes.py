@@ -16,7 +16,9 @@ import torch
 from tutorials.common import checkpoint
 
 context = multiprocessing.get_context("forkserver")
-context.set_forkserver_preload(["tests.trainings", "tests.studies", "tutorials.cifar10"])
+context.set_forkserver_preload(
+    ["tests.trainings", "tests.studies", "tutorials.cifar10", "from_scratch.studies.captioning"]
+)
 
 
 def start(

@@ -112,15 +112,16 @@ def captioned(files: Sequence[str], texts: Sequence[str], columns: int = 4, size
     """Pictures with text below; where a file is not here, a tile shows its name (the twin's scene)."""
     columns = min(columns, len(files))
     rows = -(-len(files) // columns)
-    texts = ["\n".join(textwrap.fill(line, int(13 * size)) for line in text.split("\n")) for text in texts]
+    texts = ["\n".join(textwrap.fill(line, int(15 * size)) for line in text.split("\n")) for text in texts]
     lines = max(text.count("\n") + 1 for text in texts)
-    figure = new_figure(columns * size, rows * (size + 0.17 * lines))
+    height = 1.0 if any(Path(file).exists() for file in files) else 0.3
+    figure = new_figure(columns * size, rows * (size * height + 0.17 * lines + 0.25))
     for axes, file, text in zip(figure.subplots(rows, columns, squeeze=False).flat, files, texts, strict=False):
         if Path(file).exists():
             axes.imshow(open_picture(Path(file)).resize((224, 224)))
         else:
-            axes.text(0.5, 0.5, textwrap.fill(Path(file).name, 16), ha="center", va="center", color=NEUTRAL)
-            axes.set_aspect(1)
+            axes.text(0.5, 0.5, textwrap.fill(Path(file).name, 24), ha="center", va="center", color=NEUTRAL)
+            axes.set_box_aspect(height)
         axes.set(xticks=[], yticks=[])
         axes.set_xlabel(text, fontsize=8, loc="left")
     for axes in figure.axes[len(files) :]:
