@@ -28,7 +28,7 @@ from tutorials.common.options import parse
 
 NORMS = {"no norm": None, "batch norm": "batchnorm", "layer norm": "layernorm"}
 BATCHES = (5, 10, 50)
-PICTURES = {"tiny": 300, "official": 1000}  # to train on
+PICTURES = {"tiny": 200, "official": 1000}  # to train on
 SCALES = {"tiny": 4, "official": 20}  # weight scales between 1e-4 and 1
 # Where the norms are compared: hidden layers' width, number and weight decay; and how many nets of each.
 WIDTHS = {"tiny": (2, 8), "official": (1, 2, 3, 4, 6, 8, 16, 32, 64)}
@@ -54,7 +54,7 @@ def main() -> None:
         show_statistics(lab)
         time_backward(lab)
         nets = {f"{norm}, reg {reg:g}": {"reg": reg, "normalization": NORMS[norm]}
-                for norm in ("batch norm", "layer norm") for reg in (0.0, 3.14)}  # fmt: skip
+                for norm, reg in (("batch norm", 0), ("batch norm", 3.14), ("layer norm", 3.14))}  # fmt: skip
         check_gradients(lab, nets, {"batch norm, reg 0": 2.261, "batch norm, reg 3.14": 6.997})
         metrics = deep_nets(lab, data)
         sweep_weight_scales(lab, data)
@@ -183,7 +183,7 @@ def sweep_weight_scales(lab: Lab, data: dict) -> None:
     heads = [f"{what}, {norm}" for norm in NORMS for what in ("val", "train", "last loss")]
     lab.table("weight_scale", ["weight scale", *heads], rows)
     head = ["", "scales with training accuracy above 0.3", "last hidden layer at the start, least RMS", "most",
-            "gradient of W1, least RMS", "most", "likeness of pictures, median"]  # fmt: skip
+            "gradient of W1, least RMS", "most", "cosine of two pictures, median"]  # fmt: skip
     rows = []
     for norm, values in found.items():
         extremes = [float(extreme(values[:, column])) for column in (3, 4) for extreme in (np.min, np.max)]
@@ -226,7 +226,7 @@ def scale_panels(scales: np.ndarray, found: Mapping[str, np.ndarray]) -> Figure:
         ("last training loss (nats)", last),
         ("last hidden layer at the start (RMS)", both),
         ("gradient of W1 at the start (RMS)", both),
-        ("likeness of pictures at the start (cosine)", {"xscale": "log"}),
+        ("cosine of two pictures at the start", {"xscale": "log"}),
     )
     content = []
     for column, (ylabel, axes) in enumerate(kinds):
@@ -330,8 +330,12 @@ def limit_panels(cases: Mapping[str, Mapping], found: Mapping[tuple, tuple[float
     for split, ylabel in enumerate(("last training accuracy", "best validation accuracy")):
         for case, nets in cases.items():
             lines = {norm: (list(nets), [found[case, value, norm][split] for value in nets]) for norm in NORMS}
-            content.append(Panel(ylabel, lines, case, axes={"xscale": "log"}, line=0.1))
-    return panels(*content)
+            axes = {"xscale": "log", "xticks": list(nets), "xticklabels": [f"{value:g}" for value in nets]}
+            content.append(Panel(ylabel, lines, case, axes=axes, line=0.1))
+    figure = panels(*content)
+    for axes in figure.axes:
+        axes.minorticks_off()
+    return figure
 
 
 if __name__ == "__main__":

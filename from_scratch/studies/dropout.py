@@ -16,6 +16,7 @@ from from_scratch.studies.lab import Lab, LabOptions
 from tutorials.common.figures import Panel, panels
 from tutorials.common.options import parse
 
+UNITS = {"tiny": 100, "official": 500}  # hidden units of the notebook's nets
 KEEPS = {"tiny": (0.25, 0.5, 1.0), "official": (0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 1.0)}
 WIDTHS = {"tiny": (20, 100), "official": (10, 25, 100, 500)}  # hidden units
 REPEATS = {"tiny": 1, "official": 4}  # nets of each kind
@@ -78,7 +79,8 @@ def show_statistics(lab: Lab) -> None:
 
 
 def regularise(lab: Lab, data: dict) -> dict[str, float]:
-    solvers = {f"keep_{keep:g}": fit(lab, f"keep_{keep:g}", data, [500], keep, True) for keep in (1, 0.25)}
+    names, hidden = {1: "keep_1", 0.25: "keep_0.25"}, [UNITS[lab.options.data]]
+    solvers = {name: fit(lab, name, data, hidden, keep, True) for keep, name in names.items()}
     lab.figure("regularisation", progress(solvers, 1, "log"))
     rows = [[name, s.train_acc_history[-1], s.val_acc_history[-1], s.best_val_acc] for name, s in solvers.items()]
     lab.table("regularisation", ["net", "train", "val", "best val"], rows)
@@ -91,7 +93,7 @@ def repeat_regularisation(lab: Lab, data: dict) -> None:
     """Several nets of each kind, and the mean of their last ten epochs: one curve's noise is as large as the effect."""
     repeats, rows = range(REPEATS[lab.options.data] + 1), []
     for keep in (1, 0.25):
-        solvers = [fit(lab, f"keep {keep:g}, {repeat}", data, [500], keep) for repeat in repeats]
+        solvers = [fit(lab, f"keep {keep:g}, {repeat}", data, [UNITS[lab.options.data]], keep) for repeat in repeats]
         train, val = (np.array([np.mean(getattr(s, f"{split}_acc_history")[-10:]) for s in solvers])
                       for split in ("train", "val"))  # fmt: skip
         rows.append([keep, *map(float, (train.mean(), train.std(ddof=1), val.mean(), val.std(ddof=1)))])
@@ -110,7 +112,7 @@ def leave_out_division(lab: Lab, data: dict, keep: float = 0.25) -> None:
     """
     rows = []
     for layers in (1, 3):
-        net = fit(lab, f"division {layers}", data, [500] * layers, keep).model
+        net = fit(lab, f"division {layers}", data, [UNITS[lab.options.data]] * layers, keep).model
         undivided = {name: w / keep if name.startswith("W") and name != "W1" else w for name, w in net.params.items()}
         for label, params in (("divided", net.params), ("not divided", undivided)):
             net.params = params

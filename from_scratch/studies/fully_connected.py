@@ -289,7 +289,7 @@ def best_net(lab: Lab, data: dict, recipe: Recipe) -> dict[str, float]:
                        schedule=rise_and_fall(recipe.warmup))  # fmt: skip
     accuracy = {"training": solver.train_acc_history, "validation": solver.val_acc_history}
     loss = Panel("training loss (nats)", {"training": smooth(solver.loss_history, 20)}, "step", "")
-    lab.figure("best", panels(loss, Panel("accuracy (dashed: 0.58)", accuracy, line=0.58)))
+    lab.figure("best", panels(loss, Panel("accuracy", accuracy)))
     learnt = net.params["W1"] - start  # the noise of the start would hide it
     most = np.argsort(-np.linalg.norm(learnt, axis=0))[:32]
     lab.figure("best_filters", filters(learnt.T[most].reshape(-1, 3, 32, 32)))

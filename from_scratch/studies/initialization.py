@@ -17,7 +17,7 @@ from from_scratch.initialization import gaussian, he, xavier
 from from_scratch.solver import Solver
 from from_scratch.studies.fully_connected import progress, small
 from from_scratch.studies.lab import Lab, LabOptions
-from tutorials.common.figures import TRAIN, Panel, new_figure, panels
+from tutorials.common.figures import TRAIN, Panel, panels
 from tutorials.common.options import parse
 
 # N examples, H units of a layer, L layers
@@ -35,7 +35,7 @@ ACTIVATIONS = {
 }
 LAYERS, UNITS, EXAMPLES = 10, 500, 500
 RATES = (1e-3, 1e-2, 1e-1)
-TRAINING = {"tiny": (1000, 6), "official": (4000, 8)}  # pictures, epochs
+TRAINING = {"tiny": (500, 4), "official": (4000, 8)}  # pictures, epochs
 
 
 def main() -> None:
@@ -101,12 +101,13 @@ def measure_signals(lab: Lab) -> dict[tuple[str, str], Signal]:
 
 def histograms(signals: Mapping[str, Signal]) -> Figure:
     """The activations of each layer (columns) under each initialisation (rows), without those that are exactly zero."""
-    figure = new_figure(15, 1.75 * len(signals) + 0.4)
+    figure = Figure(figsize=(15, 1.75 * len(signals) + 0.4), dpi=120)  # a layout engine is slow with so many axes
     places = figure.subplots(len(signals), LAYERS, sharex=True)
+    figure.subplots_adjust(left=0.03, right=0.99, bottom=0.08, top=0.92, wspace=0.15, hspace=0.7)
     span = limits(signals["He"])
     for row, (name, signal) in zip(places, signals.items(), strict=True):
         for axes, h in zip(row, signal.forward[1:], strict=True):
-            axes.hist(h[h != 0], bins=40, range=span, color=TRAIN)
+            axes.stairs(*np.histogram(h[h != 0], 40, span), fill=True, color=TRAIN)
             axes.set_title(f"mean {h.mean():.2g}\ndeviation {h.std():.2g}\nzeros {np.mean(h == 0):.0%}", fontsize=8)
             axes.set_yticks([])
             axes.spines[["top", "right", "left"]].set_visible(False)

@@ -26,7 +26,15 @@ class Study:
 
 
 # Later tutorials and studies add their row here.
-STUDIES = (Study("cifar10", "tutorials.cifar10", "test/accuracy", 0.5),)
+STUDIES = (
+    Study("cifar10", "tutorials.cifar10", "test/accuracy", 0.5),
+    Study("fully-connected", "from_scratch.studies.fully_connected", "3_layers/train_accuracy", 0.9),
+    Study("initialization", "from_scratch.studies.initialization", "he/10_layers/train_accuracy", 0.17),
+    Study("batchnorm", "from_scratch.studies.batchnorm", "deep/batch_norm/train_accuracy", 0.35),
+    Study("dropout", "from_scratch.studies.dropout", "keep_1/train_accuracy", 0.8),
+    Study("convnet", "from_scratch.studies.convnet", "deep/test_accuracy", 0.5),
+    Study("captioning", "from_scratch.studies.captioning", "test/bleu", 50),
+)
 
 
 def main() -> int:
