@@ -68,8 +68,3 @@ def test_captions_stand_below_their_pictures(tmp_path):
     split = Split([str(tmp_path / "red.png"), "gone.png"], np.zeros((2, 1)), [["a"], ["b"]])
     assert captioning.present(split) == [0]
     assert captioning.present(Split(["x", "y"], np.zeros((2, 1)), [["a"], ["b"]])) == [0, 1]
-
-
-def test_the_rate_rises_then_falls_to_nothing():
-    rates = [captioning.warm_and_down(share) for share in np.linspace(0, 1, 101)]
-    assert 0 < rates[0] < 0.1 and max(rates) <= 1 and rates[-1] == 0 and np.argmax(rates) in (4, 5, 6)

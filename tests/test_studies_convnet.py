@@ -12,7 +12,7 @@ from from_scratch.studies.augment import mirror_and_shift
 from tests.processes import run_to_end
 
 FIGURES = {"image_processing", "overfit", "one_epoch", "filters"}
-FIGURES |= {f"deep{name}" for name in ("", "_filters", "_confusion", "_classes", "_mistakes")}
+FIGURES |= {f"deep{name}" for name in ("", "_confusion", "_classes", "_mistakes")}
 TRAININGS = {"overfit": 2, "one_epoch/as_written": 70, "one_epoch/better": 70, "deep": 35}  # steps of one epoch
 
 

@@ -14,7 +14,7 @@ from from_scratch.activations import relu_backward, relu_forward, tanh_backward,
 from from_scratch.classifiers.fc_net import FullyConnectedNet
 from from_scratch.gradient_check import eval_numerical_gradient_array
 from from_scratch.initialization import gaussian, he, xavier
-from from_scratch.studies import batchnorm, fully_connected, initialization
+from from_scratch.studies import batchnorm, fully_connected, initialization, shared
 from tests.processes import finish, run_to_end, start
 
 FIGURES = {
@@ -167,24 +167,9 @@ def test_pictures_are_prepared_by_training_pictures_alone(whiten):
 
 
 def test_the_learning_rate_rises_and_falls():
-    factor = fully_connected.rise_and_fall(0.2)
+    factor = shared.rise_and_fall(0.2)
     assert [factor(share) for share in (0, 0.1, 0.2, 0.6, 1)] == pytest.approx([0, 0.5, 1, 0.5, 0])
-    assert [fully_connected.rise_and_fall(0.0)(share) for share in (0, 0.25, 1)] == [1, 0.75, 0]
-
-
-def test_pictures_are_mirrored_and_shifted_and_nothing_else():
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((60, 3, 5, 6))
-    before = X.copy()
-    out = fully_connected.mirror_and_shift(True, 1)(X, rng)
-    np.testing.assert_array_equal(X, before)
-    places = []
-    for picture, source in zip(out, X, strict=True):
-        padded = [np.pad(turned, ((0, 0), (1, 1), (1, 1))) for turned in (source, source[..., ::-1])]
-        places += [(mirrored, row, column) for mirrored in (0, 1) for row in range(3) for column in range(3)
-                   if np.array_equal(picture, padded[mirrored][:, row : row + 5, column : column + 6])]  # fmt: skip
-    assert len(places) == 60 and len(set(places)) == 18
-    assert fully_connected.mirror_and_shift(False, 0)(X, rng) is X
+    assert [shared.rise_and_fall(0.0)(share) for share in (0, 0.25, 1)] == [1, 0.75, 0]
 
 
 def test_sizes_of_steps_are_measured_in_learning_rates():

@@ -19,8 +19,8 @@ from from_scratch.normalization import (
     layernorm_forward,
 )
 from from_scratch.solver import Solver
-from from_scratch.studies.fully_connected import check_gradients, progress
 from from_scratch.studies.lab import Lab, LabOptions
+from from_scratch.studies.shared import check_gradients, progress
 from tutorials.common.figures import Panel, panels
 from tutorials.common.options import parse
 

@@ -25,6 +25,7 @@ from from_scratch.gradient_check import eval_numerical_gradient, rel_error
 from from_scratch.rnn_layers import temporal_softmax_loss
 from from_scratch.studies import sequence_questions
 from from_scratch.studies.lab import Lab, LabOptions
+from from_scratch.studies.shared import rise_and_fall
 from tutorials.common.figures import NEUTRAL, Panel, new_figure, panels
 from tutorials.common.options import parse
 
@@ -234,17 +235,12 @@ def train(lab: Lab, recipe: Captioner, data: dict) -> tuple:
         CaptioningSolver,
         update_rule="adam",
         optim_config={"learning_rate": recipe.lr},
-        schedule=warm_and_down,
+        schedule=rise_and_fall(0.05),
         batch_size=100 if len(data["train_captions"]) > 10_000 else 25,
         num_epochs=recipe.epochs,
         num_val_samples=1000,
     )
     return net, solver, lab.seconds - before
-
-
-def warm_and_down(share: float) -> float:
-    """Up in a straight line over the first twentieth, then down to nothing."""
-    return min((share + 0.001) / 0.05, (1 - share) / 0.95)
 
 
 def caption(net: object, data: dict, split: str, level: str) -> list[str]:

@@ -11,8 +11,8 @@ from from_scratch.classifiers.fc_net import FullyConnectedNet
 from from_scratch.dropout import dropout_forward
 from from_scratch.losses import softmax_loss
 from from_scratch.solver import Solver
-from from_scratch.studies.fully_connected import check_gradients, heat_maps, progress, small
 from from_scratch.studies.lab import Lab, LabOptions
+from from_scratch.studies.shared import check_gradients, heat_maps, progress, small
 from tutorials.common.figures import Panel, panels
 from tutorials.common.options import parse
 

@@ -3,11 +3,11 @@
 Source: CS231n assignment 2, FullyConnectedNets; its questions are answered in `from_scratch/ANSWERS.md`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from from_scratch.activations import (
     leaky_relu_backward,
@@ -18,11 +18,11 @@ from from_scratch.activations import (
     sigmoid_forward,
 )
 from from_scratch.classifiers.fc_net import FullyConnectedNet, TwoLayerNet
-from from_scratch.gradient_check import eval_numerical_gradient, rel_error
 from from_scratch.initialization import he
 from from_scratch.solver import Solver
 from from_scratch.studies.lab import Lab, LabOptions
-from tutorials.common.figures import Panel, confusion, filters, new_figure, panels, smooth
+from from_scratch.studies.shared import check_gradients, heat_maps, mirror_and_shift, progress, rise_and_fall, small
+from tutorials.common.figures import Panel, confusion, filters, panels, smooth
 from tutorials.common.options import parse
 
 # N pictures, D = 3 x 32 x 32 numbers of a picture, C = 10 classes
@@ -41,14 +41,15 @@ class Recipe:
     lr: float = 1e-3
     batch_size: int = 256
     warmup: float = 0.0  # share of the steps over which the learning rate rises, before it falls to zero
-    mirror: bool = True
     shift: int = 0  # pixels, up to
     whiten: float | None = None  # what is added to the variances, in (white = 1)^2; None: no whitening
 
 
 RECIPES = {
-    "tiny": Recipe(hidden=(256, 256), epochs=8, keep=0.8, batch_size=100),
-    "official": Recipe(hidden=(1024, 1024, 1024), epochs=3, keep=0.8),
+    "tiny": Recipe(hidden=(256, 256), epochs=8, batch_size=50),
+    "official": Recipe(
+        hidden=(1024, 512, 256), epochs=18, reg=5e-4, rule="nesterov", lr=0.08, warmup=0.15, shift=3, whiten=1.0
+    ),
 }
 RULES = {  # the notebook's learning rates, and for the others that of their nearest relative
     "sgd": 5e-3,
@@ -87,65 +88,6 @@ def main() -> None:
         measure_steps(lab, data)
         metrics |= best_net(lab, data, RECIPES[lab.options.data])
         lab.finish(metrics, PUBLISHED, dict.fromkeys(metrics, 0.1))
-
-
-# What the dense studies share
-
-
-def small(data: Mapping[str, np.ndarray], num_training: int, num_validation: int | None = None) -> dict:
-    """The first pictures of the training and the validation split."""
-    return {name: array[: num_training if "train" in name else num_validation] for name, array in data.items()}
-
-
-def progress(solvers: Mapping[str, Solver], width: int = 10, scale: str = "linear") -> Figure:
-    """Training loss (mean of `width` steps), training accuracy and validation accuracy of trainings, side by side."""
-    losses = {name: smooth(solver.loss_history, width) for name, solver in solvers.items()}
-    return panels(
-        Panel("training loss (nats)", losses, "step", "", axes={"yscale": scale}),
-        Panel("training accuracy", {n: s.train_acc_history for n, s in solvers.items()}),
-        Panel("validation accuracy", {n: s.val_acc_history for n, s in solvers.items()}),
-    )
-
-
-def check_gradients(lab: Lab, nets: Mapping[str, dict], notebook: Mapping[str, float]) -> None:
-    """The notebook's check: initial losses, and each gradient's relative error against the numerical one.
-
-    The legacy generator draws what the notebook drew, net after net.
-    """
-    np.random.seed(231)
-    X, y = np.random.randn(2, 15), np.random.randint(10, size=(2,))
-    columns = {}
-    for label, options in nets.items():
-        net = FullyConnectedNet([20, 30], input_dim=15, weight_scale=5e-2, dtype=np.float64, **options)
-        loss, grads = net.loss(X, y)
-        columns[label] = {"initial loss": float(loss), "initial loss, notebook": notebook.get(label, "")}
-        for name in sorted(grads):
-            numerical = eval_numerical_gradient(lambda _, net=net: net.loss(X, y)[0], net.params[name], verbose=False)
-            columns[label][f"error of {name}"] = float(rel_error(numerical, grads[name]))
-    names = list(next(iter(columns.values())))
-    lab.table(
-        "gradient_check", ["", *columns], [[name, *(column[name] for column in columns.values())] for name in names]
-    )
-
-
-def heat_maps(
-    maps: Mapping[str, np.ndarray], rows: tuple[str, Sequence], columns: tuple[str, Sequence], label: str
-) -> Figure:
-    """Values in 0..1 as colours, a map for each title; `rows` and `columns` are the axis' name and its ticks."""
-    figure = new_figure(1.6 + (0.42 * len(columns[1]) + 1) * len(maps), 0.36 * len(rows[1]) + 1.6)
-    places = figure.subplots(1, len(maps), squeeze=False, sharey=True)[0]
-    low, high = (float(extreme([extreme(values) for values in maps.values()])) for extreme in (np.min, np.max))
-    for axes, (title, values) in zip(places, maps.items(), strict=True):
-        picture = axes.imshow(values, cmap="cividis", vmin=low, vmax=high, aspect="auto")
-        for (row, column), value in np.ndenumerate(values):
-            colour = "white" if value < 0.4 * low + 0.6 * high else "black"
-            axes.text(column, row, f"{100 * value:.0f}%", ha="center", va="center", fontsize=7, color=colour)
-        axes.set_xticks(range(len(columns[1])), columns[1], rotation=60)
-        axes.set_yticks(range(len(rows[1])), rows[1])
-        axes.set(xlabel=columns[0], title=title)
-    places[0].set_ylabel(rows[0])
-    figure.colorbar(picture, ax=places, label=label)
-    return figure
 
 
 # Question 1: which activation has a gradient of zero?
@@ -285,7 +227,7 @@ def best_net(lab: Lab, data: dict, recipe: Recipe) -> dict[str, float]:
     start = net.params["W1"].copy()
     solver = lab.train("best", net, data, num_epochs=recipe.epochs, batch_size=recipe.batch_size,
                        update_rule=recipe.rule, optim_config={"learning_rate": recipe.lr},
-                       augment=mirror_and_shift(recipe.mirror, recipe.shift),
+                       augment=partial(mirror_and_shift, pixels=recipe.shift),
                        schedule=rise_and_fall(recipe.warmup))  # fmt: skip
     accuracy = {"training": solver.train_acc_history, "validation": solver.val_acc_history}
     loss = Panel("training loss (nats)", {"training": smooth(solver.loss_history, 20)}, "step", "")
@@ -323,28 +265,6 @@ def zca(X: np.ndarray, eps: float) -> np.ndarray:
     flat = X.reshape(len(X), -1)
     variances, directions = np.linalg.eigh(flat.T @ flat / flat.dtype.type(len(flat)))
     return (directions / np.sqrt(np.maximum(variances, 0) + flat.dtype.type(eps))) @ directions.T
-
-
-def rise_and_fall(warmup: float) -> Callable[[float], float]:
-    """A factor on the learning rate: up in a straight line over the share `warmup`, then down to zero."""
-    return lambda share: share / warmup if share < warmup else (1 - share) / (1 - warmup)
-
-
-def mirror_and_shift(mirror: bool, shift: int) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
-    """For every picture of a batch (N, C, H, W) anew: mirror it or not, and shift it by up to `shift` pixels."""
-
-    def augment(X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        N, _, H, W = X.shape
-        if mirror:
-            X = np.where(rng.random((N, 1, 1, 1)) < 0.5, X[..., ::-1], X)
-        if shift:
-            padded = np.pad(X, ((0, 0), (0, 0), (shift, shift), (shift, shift)))
-            windows = np.lib.stride_tricks.sliding_window_view(padded, (H, W), axis=(2, 3))
-            row, column = rng.integers(2 * shift + 1, size=(2, N))
-            X = windows[np.arange(N), :, row, column]
-        return X
-
-    return augment
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ from from_scratch.affine import affine_backward, affine_forward
 from from_scratch.classifiers.fc_net import FullyConnectedNet
 from from_scratch.initialization import gaussian, he, xavier
 from from_scratch.solver import Solver
-from from_scratch.studies.fully_connected import progress, small
 from from_scratch.studies.lab import Lab, LabOptions
+from from_scratch.studies.shared import progress, small
 from tutorials.common.figures import TRAIN, Panel, panels
 from tutorials.common.options import parse
 

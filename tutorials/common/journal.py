@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from PIL import Image
+from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
@@ -50,7 +52,11 @@ class Journal:
         path = self.folder / "figures" / f"{name}.png"
         path.parent.mkdir(exist_ok=True)
         figure.savefig(path)
-        self.writer.add_figure(f"figures/{name}", figure, step)
+        with Image.open(path) as picture:
+            width, height = picture.size
+        shown = Summary.Image(height=height, width=width, colorspace=4, encoded_image_string=path.read_bytes())
+        value = Summary.Value(tag=f"figures/{name}", image=shown)
+        self.writer.file_writer.add_summary(Summary(value=[value]), step)  # add_figure would draw it once more
 
     def histograms(self, arrays: Mapping[str, torch.Tensor | np.ndarray], step: int) -> None:
         """The distribution of each array's values, under its tag."""

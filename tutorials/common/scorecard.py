@@ -48,10 +48,11 @@ def table(summaries: list[dict[str, Any]]) -> str:
         train, total = (statistics.mean(run["seconds"][part] for run in runs) for part in ("train", "total"))
         for metric in headlines(runs[0]):
             published = runs[0]["published"].get(metric)
+            original = "-" if published is None else f"{published:.3f}"
             ours = spread([run["metrics"][metric] for run in runs])
             lines.append(
                 f"| `make {name} DATA=official RECIPE={recipe}` | {recipe} | {len(runs)} | {metric} | {ours} "
-                f"| {'-' if published is None else f'{published:.3f}'} | {train:.0f} s of {total:.0f} s | {device}, {threads} threads |"
+                f"| {original} | {train:.0f} s of {total:.0f} s | {device}, {threads} threads |"
             )
     return "\n".join(lines)
 

@@ -1,0 +1,89 @@
+"""What several studies need: parts of the data, augmentation, schedules, the gradient check, and two figures."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from from_scratch.classifiers.fc_net import FullyConnectedNet
+from from_scratch.gradient_check import eval_numerical_gradient, rel_error
+from from_scratch.solver import Solver
+from from_scratch.studies.lab import Lab
+from tutorials.common.figures import Panel, new_figure, panels, smooth
+
+
+def rise_and_fall(warmup: float) -> Callable[[float], float]:
+    """A factor on the learning rate: up in a straight line over the share `warmup`, then down to zero."""
+    return lambda share: share / warmup if share < warmup else (1 - share) / (1 - warmup)
+
+
+def mirror_and_shift(X: np.ndarray, rng: np.random.Generator, pixels: int) -> np.ndarray:
+    """Mirror each picture of a batch with probability 1/2, and shift it by up to so many pixels either way.
+
+    X (N, C, H, W) -> the same shape, a new array; what a shift uncovers is filled with the picture's own reflection.
+    Raises ValueError for other shapes, and for shifts that are negative or not smaller than the picture.
+    """
+    if X.ndim != 4 or not 0 <= pixels < min(X.shape[2:]):
+        raise ValueError(f"X must be pictures (N, C, H, W) larger than the shift, not {X.shape} shifted by {pixels}")
+    N, _, H, W = X.shape
+    X = np.where(rng.random((N, 1, 1, 1)) < 0.5, X[..., ::-1], X)
+    padded = np.pad(X, ((0, 0), (0, 0), (pixels, pixels), (pixels, pixels)), mode="reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (H, W), axis=(2, 3))
+    row, column = rng.integers(2 * pixels + 1, size=(2, N))
+    return windows[np.arange(N), :, row, column]
+
+
+def small(data: Mapping[str, np.ndarray], num_training: int, num_validation: int | None = None) -> dict:
+    """The first pictures of the training and the validation split."""
+    return {name: array[: num_training if "train" in name else num_validation] for name, array in data.items()}
+
+
+def progress(solvers: Mapping[str, Solver], width: int = 10, scale: str = "linear") -> Figure:
+    """Training loss (mean of `width` steps), training accuracy and validation accuracy of trainings, side by side."""
+    losses = {name: smooth(solver.loss_history, width) for name, solver in solvers.items()}
+    return panels(
+        Panel("training loss (nats)", losses, "step", "", axes={"yscale": scale}),
+        Panel("training accuracy", {n: s.train_acc_history for n, s in solvers.items()}),
+        Panel("validation accuracy", {n: s.val_acc_history for n, s in solvers.items()}),
+    )
+
+
+def check_gradients(lab: Lab, nets: Mapping[str, dict], notebook: Mapping[str, float]) -> None:
+    """The notebook's check: initial losses, and each gradient's relative error against the numerical one.
+
+    The legacy generator draws what the notebook drew, net after net.
+    """
+    np.random.seed(231)
+    X, y = np.random.randn(2, 15), np.random.randint(10, size=(2,))
+    columns = {}
+    for label, options in nets.items():
+        net = FullyConnectedNet([20, 30], input_dim=15, weight_scale=5e-2, dtype=np.float64, **options)
+        loss, grads = net.loss(X, y)
+        columns[label] = {"initial loss": float(loss), "initial loss, notebook": notebook.get(label, "")}
+        for name in sorted(grads):
+            numerical = eval_numerical_gradient(lambda _, net=net: net.loss(X, y)[0], net.params[name], verbose=False)
+            columns[label][f"error of {name}"] = float(rel_error(numerical, grads[name]))
+    names = list(next(iter(columns.values())))
+    lab.table(
+        "gradient_check", ["", *columns], [[name, *(column[name] for column in columns.values())] for name in names]
+    )
+
+
+def heat_maps(
+    maps: Mapping[str, np.ndarray], rows: tuple[str, Sequence], columns: tuple[str, Sequence], label: str
+) -> Figure:
+    """Values in 0..1 as colours, a map for each title; `rows` and `columns` are the axis' name and its ticks."""
+    figure = new_figure(1.6 + (0.42 * len(columns[1]) + 1) * len(maps), 0.36 * len(rows[1]) + 1.6)
+    places = figure.subplots(1, len(maps), squeeze=False, sharey=True)[0]
+    low, high = (float(extreme([extreme(values) for values in maps.values()])) for extreme in (np.min, np.max))
+    for axes, (title, values) in zip(places, maps.items(), strict=True):
+        picture = axes.imshow(values, cmap="cividis", vmin=low, vmax=high, aspect="auto")
+        for (row, column), value in np.ndenumerate(values):
+            colour = "white" if value < 0.4 * low + 0.6 * high else "black"
+            axes.text(column, row, f"{100 * value:.0f}%", ha="center", va="center", fontsize=7, color=colour)
+        axes.set_xticks(range(len(columns[1])), columns[1], rotation=60)
+        axes.set_yticks(range(len(rows[1])), rows[1])
+        axes.set(xlabel=columns[0], title=title)
+    places[0].set_ylabel(rows[0])
+    figure.colorbar(picture, ax=places, label=label)
+    return figure
