@@ -19,6 +19,7 @@ def affine_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> tuple[np.ndar
     checks.floats("w", w, 2)
     if x.ndim < 2 or np.prod(x.shape[1:], dtype=int) != len(w):
         raise ValueError(f"x {x.shape} must have as many features per example as w {w.shape} has rows")
+    b = checks.floating(b, w.dtype)
     checks.shape("b", b, w.shape[1:], f"(one per column of w {w.shape})")
     return x.reshape(len(x), len(w)) @ w + b, (x, w, b)
 

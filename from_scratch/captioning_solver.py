@@ -17,9 +17,10 @@ class CaptioningSolver(Solver):
 
     def _read(self, data: dict) -> int:
         self.data = data
-        for name in ("captions", "image_idxs", "features"):
-            if f"train_{name}" not in data:
-                raise ValueError(f"data must have train_{name}, and has {', '.join(map(str, data)) or 'nothing'}")
+        for split in ("train",) if self.num_val_samples is None else ("train", "val"):
+            for name in (f"{split}_captions", f"{split}_image_idxs", f"{split}_features"):
+                if name not in data:
+                    raise ValueError(f"data must have {name}, and has {', '.join(map(str, data)) or 'nothing'}")
         return len(data["train_captions"])
 
     def _minibatch(self) -> tuple[np.ndarray, np.ndarray]:

@@ -1,5 +1,7 @@
 """What every layer asks of its arguments; errors name the argument and the shapes."""
 
+import operator
+
 import numpy as np
 
 
@@ -17,6 +19,23 @@ def shape(name: str, x: np.ndarray, wanted: tuple[int, ...], why: str) -> None:
     floats(name, x)
     if x.shape != wanted:
         raise ValueError(f"{name} must have the shape {wanted} {why}, not {x.shape}")
+
+
+def floating(values: np.ndarray, dtype: type) -> np.ndarray:
+    """An array of whole numbers in `dtype`, any other as it is: the notebooks have biases and gains of integers."""
+    whole = isinstance(values, np.ndarray) and np.issubdtype(values.dtype, np.integer)
+    return values.astype(dtype) if whole else values
+
+
+def size(name: str, value: object, least: int = 1) -> int:
+    """The value as a plain int; raise unless it is a whole number of at least `least`."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a whole number, not {value!r}") from None
+    if number < least:
+        raise ValueError(f"{name} must be at least {least}, not {number}")
+    return number
 
 
 def labels(name: str, y: np.ndarray, wanted: tuple[int, ...], classes: int) -> None:

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import operator
 from pathlib import Path
 from types import ModuleType
 
@@ -76,7 +77,10 @@ def decode_captions(captions: np.ndarray, idx_to_word: list[str] | dict[int, str
         raise ValueError(f"captions must have 1 or 2 axes, not the shape {captions.shape}")
     decoded = []
     for caption in np.atleast_2d(captions).tolist():
-        words = [idx_to_word[i] for i in caption]
+        try:
+            words = [idx_to_word[operator.index(i)] for i in caption]
+        except (TypeError, LookupError):
+            raise ValueError(f"captions hold a number that idx_to_word does not know: {caption}") from None
         if "<END>" in words:
             words = words[: words.index("<END>") + 1]
         decoded.append(" ".join(word for word in words if word != "<NULL>"))
@@ -89,7 +93,7 @@ def sample_coco_minibatch(
     split: str = "train",
     rng: ModuleType | np.random.Generator = np.random,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Captions (B, T), their images' features (B, D) and URLs (B,), drawn with replacement.
+    """Captions (B, T), their images' features (B, D) and URLs (B,) if the data have them, drawn with replacement.
 
     Raises ValueError for a split that the data do not hold. Source: CS231n, assignment 3.
     """
@@ -97,4 +101,6 @@ def sample_coco_minibatch(
         raise ValueError(f"split must be train or val, not {split!r}: data has no {split}_captions")
     chosen = rng.choice(len(data[f"{split}_captions"]), batch_size)
     images = data[f"{split}_image_idxs"][chosen]
-    return data[f"{split}_captions"][chosen], data[f"{split}_features"][images], data[f"{split}_urls"][images]
+    urls = data.get(f"{split}_urls")
+    urls = None if urls is None else np.asarray(urls)[images]
+    return data[f"{split}_captions"][chosen], data[f"{split}_features"][images], urls

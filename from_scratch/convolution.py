@@ -41,6 +41,8 @@ def read_conv(x: np.ndarray, w: np.ndarray, b: np.ndarray, conv_param: dict) -> 
     """Check a convolution's arguments and return stride, pad and output size as pairs."""
     checks.floats("x", x, 4)
     checks.floats("w", w, 4)
+    if 0 in w.shape:
+        raise ValueError(f"w must hold at least one filter of at least one place, and has the shape {w.shape}")
     if w.shape[1] != x.shape[1]:
         raise ValueError(f"w must have x's number of channels: w {w.shape} is (F, C, HH, WW), x {x.shape} (N, C, H, W)")
     checks.shape("b", b, w.shape[:1], f"(one per filter of w {w.shape})")
@@ -81,6 +83,7 @@ def conv_forward_naive(x: np.ndarray, w: np.ndarray, b: np.ndarray, conv_param: 
     each a whole number or a pair (height, width). Raises ValueError or TypeError for what does not fit. Source:
     CS231n assignment 2, ConvolutionalNetworks.
     """
+    b = checks.floating(b, w.dtype)
     (sy, sx), pad, (OH, OW) = read_conv(x, w, b, conv_param)
     padded = pad_image(x, pad)
     F, _, HH, WW = w.shape

@@ -11,8 +11,9 @@ def dropout_forward(x: np.ndarray, dropout_param: dict) -> tuple[np.ndarray, tup
     train: out = x mask, mask = [u < p] / p, u uniform on [0, 1); test: out = x
 
     x and out of any shape; cache (dropout_param, mask). `dropout_param` has `p` (probability of keeping), `mode`
-    ('train' or 'test'), and optionally `seed` (reseeds NumPy's global generator before each draw, as the course's
-    checks need) or `rng` (a generator to draw from instead). Raises ValueError or TypeError for what does not fit.
+    ('train' or 'test'), and optionally `rng` (a generator to draw from, instead of NumPy's global one) and `seed`
+    (to start anew from before each draw, so that all masks are alike, as the course's checks need). Raises ValueError
+    or TypeError for what does not fit.
     Source: Srivastava et al., 2014; CS231n assignment 2, Dropout.
     """
     checks.floats("x", x)
@@ -25,9 +26,12 @@ def dropout_forward(x: np.ndarray, dropout_param: dict) -> tuple[np.ndarray, tup
         raise ValueError(f"dropout_param['p'] is the probability of keeping a unit, in (0, 1], not {p}")
     if mode == "test":
         return x, (dropout_param, None)
-    if dropout_param.get("seed") is not None:
-        np.random.seed(dropout_param["seed"])
-    mask = (dropout_param.get("rng", np.random).random(x.shape) < p).astype(x.dtype) / p
+    seed, rng = dropout_param.get("seed"), dropout_param.get("rng", np.random)
+    if seed is not None and rng is np.random:
+        np.random.seed(seed)
+    elif seed is not None:
+        rng = np.random.default_rng(seed)
+    mask = (rng.random(x.shape) < p).astype(x.dtype) / p
     return x * mask, (dropout_param, mask)
 
 

@@ -21,6 +21,7 @@ def conv_forward_fast(x: np.ndarray, w: np.ndarray, b: np.ndarray, conv_param: d
 
     Shapes, options, errors and the source are those of `conv_forward_naive`.
     """
+    b = checks.floating(b, w.dtype)
     unfolding = Unfolding(x, w, b, conv_param)
     weights = np.concatenate([w.reshape(len(w), -1), b[:, None]], axis=1)
     out = np.empty((len(x), len(w), unfolding.columns.shape[2]), unfolding.columns.dtype)
@@ -58,6 +59,7 @@ def conv_forward_im2col(x: np.ndarray, w: np.ndarray, b: np.ndarray, conv_param:
 
     Shapes, options, errors and the source are those of `conv_forward_naive`.
     """
+    b = checks.floating(b, w.dtype)
     *_, size = read_conv(x, w, b, conv_param)
     cols = im2col_indices(x, *w.shape[2:], conv_param["pad"], conv_param["stride"])  # (K, OH OW N)
     out = (w.reshape(len(w), -1) @ cols + b[:, None]).reshape(len(w), *size, len(x))
@@ -90,6 +92,7 @@ def conv_forward_strides(x: np.ndarray, w: np.ndarray, b: np.ndarray, conv_param
 
     Shapes, options, errors and the source are those of `conv_forward_naive`.
     """
+    b = checks.floating(b, w.dtype)
     stride, pad, size = read_conv(x, w, b, conv_param)
     out = w.reshape(len(w), -1) @ strided_columns(x, w.shape[2:], stride, pad) + b[:, None]
     out = out.reshape(len(w), len(x), *size).transpose(1, 0, 2, 3)
@@ -162,7 +165,7 @@ def max_pool_forward_reshape(x: np.ndarray, pool_param: dict) -> tuple[np.ndarra
         raise ValueError(f"x {x.shape} must be tiled by square windows, not by windows of {window} at stride {stride}")
     # Slices, since reducing the two short axes of a view (N, C, OH, p, OW, p) takes many times longer.
     out = maximum(shifted(x, window, stride, size))
-    return out, (x, out, pool_param)
+    return out, (x, out.copy(), pool_param)  # a copy: the caller may write into the output
 
 
 def max_pool_backward_reshape(dout: np.ndarray, cache: tuple) -> np.ndarray:
@@ -188,7 +191,7 @@ def max_pool_forward_im2col(x: np.ndarray, pool_param: dict) -> tuple[np.ndarray
     it copies no column.
     """
     out = maximum(shifted(x, *read_pool(x, pool_param)))
-    return out, (x, out, pool_param)
+    return out, (x, out.copy(), pool_param)  # a copy: the caller may write into the output
 
 
 def max_pool_backward_im2col(dout: np.ndarray, cache: tuple) -> np.ndarray:

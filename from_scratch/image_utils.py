@@ -2,6 +2,7 @@
 
 import http.client
 import io
+import re
 import time
 from email.message import Message
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 from data import StudyError
 from data.pictures import open_picture
 from from_scratch.checks import floats
+from from_scratch.fast_layers import conv_forward_fast
 
 SQUEEZENET_MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
 SQUEEZENET_STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
@@ -27,8 +29,6 @@ def blur_image(X: np.ndarray) -> np.ndarray:
     Convolution with [[1, 2, 1], [2, 188, 2], [1, 2, 1]] / 200, with zeros around the picture.
     Raises TypeError or ValueError unless X is an array of floats with 4 axes. Source: CS231n, assignment 3.
     """
-    from from_scratch.fast_layers import conv_forward_fast
-
     floats("X", X, 4)
     channels = X.shape[1]
     w = np.zeros((channels, channels, 3, 3), X.dtype)
@@ -70,7 +70,7 @@ def image_from_url(url: str) -> np.ndarray:
     Raises StudyError where there is none to be had. Source: CS231n, assignment 3.
     """
     try:
-        content = _download(url)
+        content = _download(re.sub("^http:", "https:", url))  # the course's lists of addresses are older than https
     except (OSError, ValueError, http.client.HTTPException) as error:  # urllib's own errors are OSErrors
         raise StudyError(f"{url}: could not be downloaded ({error}). Try again, or give another address.") from error
     try:

@@ -9,10 +9,10 @@ import numpy as np
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:
     """How many inputs an output sees and how many outputs an input feeds."""
-    if len(shape) < 2:
-        raise ValueError(f"shape must be (D, M) or (F, C, HH, WW), not {tuple(shape)}")
+    if len(shape) < 2 or min(shape) < 1:
+        raise ValueError(f"shape must be (D, M) or (F, C, HH, WW), all at least 1, not {tuple(shape)}")
     if len(shape) == 2:
-        return shape
+        return tuple(shape)
     field = int(np.prod(shape[2:]))
     return shape[1] * field, shape[0] * field
 

@@ -29,12 +29,16 @@ def standardise_backward(dx_hat: np.ndarray, x_hat: np.ndarray, std: np.ndarray,
     return (dx_hat - dx_hat.mean(axis=axis, keepdims=True) - x_hat * along) / std
 
 
-def read_scale(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, shape: tuple[int, ...]) -> None:
-    """Check gamma and beta, and that x is not empty."""
+def read_scale(
+    x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, shape: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Check gamma and beta, and that x is not empty; return both as floats."""
+    gamma, beta = checks.floating(gamma, x.dtype), checks.floating(beta, x.dtype)
     checks.shape("gamma", gamma, shape, f"for x {x.shape}")
     checks.shape("beta", beta, shape, f"for x {x.shape}")
     if not x.size:
         raise ValueError(f"x must not be empty, and has the shape {x.shape}")
+    return gamma, beta
 
 
 def batchnorm_forward(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, bn_param: dict) -> tuple:
@@ -47,7 +51,7 @@ def batchnorm_forward(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, bn_par
     raises ValueError or TypeError for what does not fit. Source: Ioffe and Szegedy, 2015; CS231n assignment 2.
     """
     checks.floats("x", x, 2)
-    read_scale(x, gamma, beta, x.shape[1:])
+    gamma, beta = read_scale(x, gamma, beta, x.shape[1:])
     mode, eps, momentum = bn_param.get("mode"), float(bn_param.get("eps", 1e-5)), float(bn_param.get("momentum", 0.9))
     checks.choice("bn_param['mode']", mode, ("train", "test"))
     running = [bn_param.get(key, np.zeros(x.shape[1], x.dtype)) for key in ("running_mean", "running_var")]
@@ -118,7 +122,7 @@ def layernorm_forward(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, ln_par
     for what does not fit. Source: Ba, Kiros and Hinton, 2016; CS231n assignment 2.
     """
     checks.floats("x", x, 2)
-    read_scale(x, gamma, beta, x.shape[1:])
+    gamma, beta = read_scale(x, gamma, beta, x.shape[1:])
     x_hat, std, _, _ = standardise(x, 1, ln_param.get("eps", 1e-5))
     return gamma * x_hat + beta, (x_hat, std, gamma)
 
@@ -177,8 +181,8 @@ def spatial_groupnorm_forward(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray
     """
     checks.floats("x", x, 4)
     N, C, _, _ = x.shape
-    read_scale(x, gamma, beta, (1, C, 1, 1))
-    if G < 1 or C % G:
+    gamma, beta = read_scale(x, gamma, beta, (1, C, 1, 1))
+    if C % checks.size("G", G):
         raise ValueError(f"G must divide x's number of channels {C}, and is {G}")
     x_hat, std, _, _ = standardise(x.reshape(N * G, -1), 1, gn_param.get("eps", 1e-5))
     return gamma * x_hat.reshape(x.shape) + beta, (x_hat, std, gamma, x.shape)

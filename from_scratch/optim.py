@@ -14,7 +14,7 @@ def sgd(w: np.ndarray, dw: np.ndarray, config: dict | None = None) -> tuple[np.n
 
     `learning_rate` 1e-2. Source: CS231n assignment 2.
     """
-    config, lr = _read(w, dw, config, "learning_rate", learning_rate=1e-2)
+    config, lr = _read(w, dw, config, "", learning_rate=1e-2)
     return w - lr * dw, config
 
 
@@ -78,21 +78,21 @@ def adamw(w: np.ndarray, dw: np.ndarray, config: dict | None = None) -> tuple[np
     """
     config = {} if config is None else config
     decay = float(config.setdefault("weight_decay", 1e-2))
-    config, lr, step = _adam(w, dw, config)
+    config, lr, step = _adam(w, dw, config, "weight_decay")
     return w - lr * (decay * w + step), config
 
 
-def _adam(w: np.ndarray, dw: np.ndarray, config: dict | None) -> tuple[dict, float, np.ndarray]:
-    """Adam's averages, and the direction that they give."""
+def _adam(w: np.ndarray, dw: np.ndarray, config: dict | None, more: str = "") -> tuple[dict, float, np.ndarray]:
+    """Adam's averages, and the direction that they give; the config may hold `more`."""
     options = dict(learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8)
-    config, lr, beta1, beta2, eps = _read(w, dw, config, "m v", **options)
+    config, lr, beta1, beta2, eps = _read(w, dw, config, "m v", f"t {more}", **options)
     t = config["t"] = config.get("t", 0) + 1
     config["m"] = beta1 * config["m"] + (1 - beta1) * dw
     config["v"] = beta2 * config["v"] + (1 - beta2) * dw * dw
     return config, lr, config["m"] / (1 - beta1**t) / (np.sqrt(config["v"] / (1 - beta2**t)) + eps)
 
 
-def _read(w: np.ndarray, dw: np.ndarray, config: dict | None, state: str, **options: float) -> tuple:
+def _read(w: np.ndarray, dw: np.ndarray, config: dict | None, state: str, more: str = "", **options: float) -> tuple:
     """Check w and dw, fill in options and zeros of state; return the config and the options as plain floats.
 
     Plain, because NumPy 2 lets a float64 scalar turn float32 weights into float64.
@@ -100,9 +100,11 @@ def _read(w: np.ndarray, dw: np.ndarray, config: dict | None, state: str, **opti
     checks.floats("w", w)
     checks.shape("dw", dw, w.shape, "of w")
     config = {} if config is None else config
+    unknown = [key for key in config if key not in (*options, *state.split(), *more.split())]
+    if unknown:
+        raise ValueError(f"config has the unknown option {unknown[0]!r}; known are {', '.join(options)}")
     for key, default in options.items():
         config.setdefault(key, default)
     for key in state.split():
-        if key not in options:
-            checks.shape(f"config['{key}']", config.setdefault(key, np.zeros_like(w)), w.shape, "of w")
+        checks.shape(f"config['{key}']", config.setdefault(key, np.zeros_like(w)), w.shape, "of w")
     return config, *(float(config[key]) for key in options)

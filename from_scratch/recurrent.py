@@ -21,7 +21,7 @@ def _check(x: np.ndarray, h: np.ndarray, Wx: np.ndarray, Wh: np.ndarray, b: np.n
 
 
 def _time_major(x: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(x.transpose(1, 0, 2))
+    return x.transpose(1, 0, 2).copy()  # never a view, not even of one sample
 
 
 def _transposed(w: np.ndarray) -> np.ndarray:
@@ -38,16 +38,16 @@ def _inputs(x: np.ndarray, Wx: np.ndarray, b: np.ndarray) -> np.ndarray:
     a = x.reshape(T * N, D) @ Wx
     a = a.astype(np.result_type(a, b), copy=False)
     a += b
-    return a.reshape(T, N, -1)
+    return a.reshape(T, N, Wx.shape[1])
 
 
 def _sequence_gradients(da: np.ndarray, x: np.ndarray, h: np.ndarray, Wx: np.ndarray) -> tuple[np.ndarray, ...]:
     """dx, dWx, dWh and db from the gradients `da` (T, N, M) of all pre-activations; `h` holds the states before."""
     T, N, D = x.shape
-    rows = da.reshape(T * N, -1)
+    rows = da.reshape(T * N, Wx.shape[1])
     dx = (rows @ Wx.T).reshape(T, N, D)
     dWx = x.reshape(T * N, D).T @ rows
-    dWh = h.reshape(T * N, -1).T @ rows
+    dWh = h.reshape(T * N, h.shape[2]).T @ rows
     return np.ascontiguousarray(dx.transpose(1, 0, 2)), dWx, dWh, rows.sum(axis=0)
 
 
@@ -95,7 +95,7 @@ def rnn_forward(
     h[0] = h0
     for t in range(len(x)):
         np.tanh(a[t] + h[t] @ Wh, out=h[t + 1])
-    return np.ascontiguousarray(h[1:].transpose(1, 0, 2)), (x, h, Wx, Wh)
+    return h[1:].transpose(1, 0, 2).copy(), (x, h, Wx, Wh)
 
 
 def rnn_backward(dh: np.ndarray, cache: tuple) -> tuple[np.ndarray, ...]:
@@ -204,7 +204,7 @@ def lstm_forward(
     for t in range(len(x)):
         a[t] += (WhT @ h[t].T).T
         _cell(a[t], c[t], c[t + 1], tanh_c[t], h[t + 1])
-    return np.ascontiguousarray(h[1:].transpose(1, 0, 2)), (x, h, c, tanh_c, a, Wx, Wh)
+    return h[1:].transpose(1, 0, 2).copy(), (x, h, c, tanh_c, a, Wx, Wh)
 
 
 def lstm_backward(dh: np.ndarray, cache: tuple) -> tuple[np.ndarray, ...]:

@@ -1,7 +1,6 @@
 """Training of classifiers, as the course does it."""
 
 import copy
-import operator
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from from_scratch import checks, optim
 from from_scratch.state import generator_state, load_state, save_state, set_generator_state
 
 HISTORIES = ("loss_history", "train_acc_history", "val_acc_history", "val_loss_history")
+OPTIONS = ("rule_name", "batch_size", "num_epochs", "lr_decay")  # what a training must share to be continued
 PROGRESS = ("epoch", "steps", "optim_configs", "best_val_acc", "best_params", "best_bn_params", *HISTORIES)
 
 
@@ -52,9 +52,8 @@ class Solver:
     ):
         if unknown:
             raise ValueError(f"Unrecognized arguments {', '.join(map(repr, unknown))}")
-        for name in ("batch_size", "num_epochs", "print_every"):
-            if operator.index(locals()[name]) < 1:
-                raise ValueError(f"{name} must be at least 1, not {locals()[name]}")
+        for name, number in (("batch_size", batch_size), ("num_epochs", num_epochs), ("print_every", print_every)):
+            checks.size(name, number)
         rules = tuple(name for name in vars(optim) if not name.startswith("_") and callable(getattr(optim, name)))
         checks.choice("update_rule", update_rule, rules)
         self.model = model
@@ -170,7 +169,7 @@ class Solver:
     def save(self, path: str | Path) -> None:
         """Write a checkpoint, without pickle, that `resume` continues from."""
         state = {name: getattr(self, name) for name in PROGRESS}
-        state |= {"update_rule": self.rule_name, "params": self.model.params}
+        state |= {name: getattr(self, name) for name in OPTIONS} | {"params": self.model.params}
         state["bn_params"] = getattr(self.model, "bn_params", [])
         state["generators"] = [generator_state(rng) for rng in self._generators()]
         save_state(path, state)
@@ -179,20 +178,25 @@ class Solver:
         """Return to a checkpoint, generators included, so that `train()` goes on as if it had never stopped.
 
         The solver must be made with the same model, data and options. Raises ValueError if the file is no checkpoint,
-        or one of another rule or of other parameters.
+        or one of another rule, of other numbers of epochs or examples in a batch, or of other parameters.
         """
         state = load_state(path)
-        shapes, wanted = ({n: w.shape for n, w in params.items()} for params in (state["params"], self.model.params))
-        if shapes != wanted or state["update_rule"] != self.rule_name:
-            raise ValueError(
-                f"{path} is of another training: {state['update_rule']} on {shapes}, not {self.rule_name} on {wanted}"
-            )
+        if "params" not in state:
+            raise ValueError(f"{path} is not a checkpoint of a Solver")
+        theirs, ours = describe(state, state["params"]), describe(vars(self), self.model.params)
+        if theirs != ours:
+            raise ValueError(f"{path} is of another training: {theirs}, not {ours}")
         for name in PROGRESS:
             setattr(self, name, state[name])
         self.model.params = state["params"]
         restore_averages(self.model, state["bn_params"])
         for rng, generator in zip(self._generators(), state["generators"], strict=True):
             set_generator_state(rng, generator)
+
+
+def describe(options: dict, params: dict[str, np.ndarray]) -> str:
+    """What a training must share to be continued, in words."""
+    return f"{[options.get(name) for name in OPTIONS]} on { ({name: w.shape for name, w in params.items()}) }"
 
 
 def restore_averages(model: object, bn_params: list[dict]) -> None:
@@ -203,9 +207,9 @@ def restore_averages(model: object, bn_params: list[dict]) -> None:
 
 def read_split(data: dict, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Examples and labels of one split; raises ValueError if they are missing, empty or of different number."""
-    X, y = (data.get(f"{kind}_{split}") for kind in "Xy")
-    if X is None or y is None:
+    if any(f"{kind}_{split}" not in data for kind in "Xy"):
         raise ValueError(f"data must have X_{split} and y_{split}, and has {', '.join(map(str, data)) or 'nothing'}")
+    X, y = (np.asarray(data[f"{kind}_{split}"]) for kind in "Xy")
     if len(X) != len(y) or not len(X):
         raise ValueError(f"X_{split} and y_{split} must be equally many, not {np.shape(X)} and {np.shape(y)}")
     return X, y

@@ -49,7 +49,7 @@ def last_axis_norm_forward(
     shape("gamma", gamma, x.shape[-1:], f"to fit x of {x.shape}")
     shape("beta", beta, x.shape[-1:], f"to fit x of {x.shape}")
     centred = x - x.mean(axis=-1, keepdims=True)
-    inverse_std = 1 / np.sqrt((centred * centred).mean(axis=-1, keepdims=True) + eps)
+    inverse_std = 1 / np.sqrt((centred * centred).mean(axis=-1, keepdims=True) + float(eps))
     x_hat = centred * inverse_std
     return x_hat * gamma + beta, (x_hat, inverse_std, gamma)
 
@@ -89,6 +89,8 @@ def attention_forward(
     does not see the key. Raises ValueError for a mask of another shape or with a query that sees nothing.
     Source: Vaswani et al. (2017), 3.2.1.
     """
+    for name, value in (("q", q), ("k", k), ("v", v)):
+        floats(name, value, 4)
     scores = q @ k.swapaxes(-1, -2) * q.dtype.type(q.shape[-1] ** -0.5)
     if mask is not None:
         mask = np.asarray(mask) != 0

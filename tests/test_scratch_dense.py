@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 
-from from_scratch import initialization, layer_utils, layers, optim, vis_utils
+from from_scratch import fast_layers, initialization, layer_utils, layers, optim, vis_utils
 from from_scratch.activations import sigmoid
 from from_scratch.classifiers import fc_net
 from from_scratch.classifiers.fc_net import FullyConnectedNet, TwoLayerNet
@@ -552,7 +552,7 @@ def test_a_resumed_training_has_the_same_bits(tmp_path, rng):
         np.testing.assert_array_equal(again.model.params[name], w)
     for mine, other in zip(again.model.bn_params, whole.model.bn_params, strict=True):
         np.testing.assert_array_equal(mine["running_var"], other["running_var"])
-    with pytest.raises(ValueError, match="of another training: adam"):
+    with pytest.raises(ValueError, match=r"of another training: \['adam', 10, 4"):
         Solver(net(), problem()).resume(tmp_path / "run_epoch_2.npz")
     (tmp_path / "torn.npz").write_bytes((tmp_path / "run_epoch_2.npz").read_bytes()[:500])
     with pytest.raises(ValueError, match=r"torn.npz is not a checkpoint"):
@@ -590,7 +590,7 @@ def test_schedule_and_augmentation():
         ({"update_rule": "sdg"}, "update_rule must be one of .*'sgd_momentum'.*not 'sdg'"),
         ({"update_rule": "checks"}, "update_rule"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
-        ({"batch_size": 2.5}, "float"),
+        ({"batch_size": 2.5}, "batch_size must be a whole number"),
     ],
 )
 def test_solver_refuses(options, error):
@@ -640,3 +640,60 @@ def test_grids():
     assert rows.shape == (3 * 4 + 2, 2 * 3 + 1, 3)
     with pytest.raises(ValueError, match="equally long"):
         vis_utils.vis_nn([[Xs[0]], []])
+
+
+def test_biases_and_gains_of_whole_numbers_are_taken_as_floats():
+    """The notebooks write b = np.array([0, 128]) and gamma = np.asarray([3, 4, 5])."""
+    x, w = normal(2, 3, 5, 5).astype(np.float32), normal(2, 3, 3, 3).astype(np.float32)
+    whole, floating = np.array([0, 128]), np.array([0, 128], np.float32)
+    for forward in (layers.conv_forward_naive, fast_layers.conv_forward_fast, fast_layers.conv_forward_strides,
+                    fast_layers.conv_forward_im2col):  # fmt: skip
+        out, cache = forward(x, w, whole, CONV)
+        assert out.dtype == np.float32
+        np.testing.assert_array_equal(out, forward(x, w, floating, CONV)[0])
+        assert layers.conv_backward_naive(out, cache)[2].dtype == np.float32
+    gamma, beta = np.asarray([3, 4, 5]), np.asarray([6, 7, 8])
+    out, _ = layers.spatial_batchnorm_forward(x, gamma, beta, train())
+    np.testing.assert_allclose(out.mean(axis=(0, 2, 3)), beta, rtol=1e-5)
+    np.testing.assert_allclose(out.std(axis=(0, 2, 3)), gamma, rtol=1e-4)
+    assert layers.affine_forward(x, normal(75, 2).astype(np.float32), whole)[0].dtype == np.float32
+
+
+def test_dropout_takes_a_seed_beside_a_generator_and_a_ratio_of_numpy():
+    model = FullyConnectedNet([9], 5, 3, np.linspace(0.25, 1, 2)[0], seed=1, rng=np.random.default_rng(0))
+    X, y = normal(4, 5), np.arange(4) % 3
+    assert model.loss(X, y)[0] == model.loss(X, y)[0]
+
+
+@pytest.mark.parametrize("kind", ["reshape", "im2col"])
+def test_writing_into_a_pooling_s_output_does_not_reach_its_backward(kind):
+    x = normal(2, 3, 4, 4)
+    out, cache = getattr(fast_layers, f"max_pool_forward_{kind}")(x, POOL)
+    dout = normal(*out.shape)
+    wanted = layers.max_pool_backward_naive(dout, layers.max_pool_forward_naive(x, POOL)[1])
+    out *= 0
+    np.testing.assert_array_equal(getattr(fast_layers, f"max_pool_backward_{kind}")(dout, cache), wanted)
+
+
+def test_a_saved_net_takes_its_running_averages_along(tmp_path):
+    options = dict(hidden_dims=[7, 7], input_dim=11, num_classes=3, normalization="batchnorm")
+    saved = FullyConnectedNet(dtype=np.float64, rng=np.random.default_rng(0), **options)
+    loaded = FullyConnectedNet(dtype=np.float32, rng=np.random.default_rng(1), **options)
+    data = problem()
+    for _ in range(3):
+        saved.loss(data["X_train"], data["y_train"])
+    saved.save(tmp_path / "net")
+    loaded.load(tmp_path / "net")
+    np.testing.assert_allclose(loaded.loss(data["X_val"]), saved.loss(data["X_val"]), rtol=1e-4, atol=1e-5)
+    assert loaded.params["W1"].dtype == np.float32
+    (tmp_path / "other").write_text("garbage")
+    with pytest.raises(ValueError, match="other holds no parameters"):
+        loaded.load(tmp_path / "other")
+
+
+def test_an_unknown_option_of_a_rule_is_named():
+    for rule in (optim.sgd, optim.sgd_momentum, optim.nesterov, optim.adagrad, optim.rmsprop, optim.adam, optim.adamw):
+        with pytest.raises(ValueError, match="unknown option 'learnin_rate'"):
+            rule(np.ones(2), np.ones(2), {"learnin_rate": 1})
+        _, config = rule(np.ones(2), np.ones(2))
+        rule(np.ones(2), np.ones(2), config)

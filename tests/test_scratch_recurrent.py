@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from data import StudyError
-from from_scratch import coco_utils, image_utils, rnn_layers
+from from_scratch import coco_utils, image_utils, recurrent, rnn_layers
 from from_scratch import transformer_layers as tl
 from from_scratch.captioning_solver import CaptioningSolver
 from from_scratch.classifiers.rnn import CaptioningRNN
@@ -468,12 +468,32 @@ def test_captioning_solver_keeps_the_best_and_resumes(kind, rng, tmp_path):
         CaptioningSolver(captioner(kind), {})
 
 
+@pytest.mark.parametrize("name", ["rnn", "lstm"])
+@pytest.mark.parametrize(("N", "T"), [(1, 4), (3, 1), (1, 1), (3, 0), (0, 3)])
+def test_sequences_of_any_length_and_number_leave_their_cache_alone(name, N, T, rng):
+    forward, backward = (getattr(recurrent, f"{name}_{way}") for way in ("forward", "backward"))
+    D, H, gates = 3, 4, 4 if name == "lstm" else 1
+    x, h0 = rng.standard_normal((N, T, D)), rng.standard_normal((N, H))
+    Wx, Wh, b = (rng.standard_normal(size) for size in ((D, gates * H), (H, gates * H), gates * H))
+    h, cache = forward(x, h0, Wx, Wh, b)
+    assert h.shape == (N, T, H)
+    dh = rng.standard_normal(h.shape)
+    wanted = backward(dh, cache)
+    h *= 0
+    x *= 0
+    for one, other in zip(backward(dh, cache), wanted, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert [gradient.shape for gradient in wanted] == [v.shape for v in (x, h0, Wx, Wh, b)]
+
+
 def test_decode_captions():
     words = ["<NULL>", "<START>", "<END>", "a", "cat"]
     assert coco_utils.decode_captions(np.array([1, 3, 4, 2, 0, 3]), words) == "<START> a cat <END>"
     assert coco_utils.decode_captions(np.array([[1, 0, 3], [4, 2, 2]]), words) == ["<START> a", "cat <END>"]
     with pytest.raises(ValueError, match="captions"):
         coco_utils.decode_captions(np.zeros((1, 1, 1), int), words)
+    with pytest.raises(ValueError, match="that idx_to_word does not know"):
+        coco_utils.decode_captions(np.array([1, 9]), words)
 
 
 def test_coco_minibatch(rng):

@@ -4,7 +4,7 @@ import numpy as np
 
 from from_scratch import checks
 from from_scratch.classifiers.net import Net
-from from_scratch.convolution import output_size, pair
+from from_scratch.convolution import output_size
 from from_scratch.fast_layers import (
     conv_backward_fast,
     conv_forward_fast,
@@ -55,8 +55,9 @@ class ThreeLayerConvNet(Net):
     ):
         self.input_dim, self.reg, self.dtype = tuple(input_dim), reg, dtype
         C, H, W = self.input_dim
-        for name in ("num_filters", "filter_size", "hidden_dim", "num_classes"):
-            pair(name, locals()[name], 1)
+        sizes = {"num_filters": num_filters, "filter_size": filter_size, "hidden_dim": hidden_dim}
+        for name, value in (sizes | {"num_classes": num_classes}).items():
+            checks.size(name, value)
         self.conv_param = {"stride": 1, "pad": (filter_size - 1) // 2}
         size = output_size((H, W), (filter_size,) * 2, (1, 1), (self.conv_param["pad"],) * 2)
         height, width = output_size(size, (2, 2), (2, 2))
@@ -115,9 +116,12 @@ class DeepConvNet(Net):
         dtype: type = np.float32,
         rng: np.random.Generator | None = None,
     ):
-        if not blocks or not all(blocks):
-            raise ValueError(f"blocks must name at least one convolution each, not {blocks!r}")
-        if filter_size % 2 != 1:
+        if not blocks or not all(isinstance(block, tuple | list) and block for block in blocks):
+            raise ValueError(f"blocks must each be a tuple of at least one convolution's filters, not {blocks!r}")
+        for filters in (filters for block in blocks for filters in block):
+            checks.size("filters of a block", filters)
+        checks.size("num_classes", num_classes)
+        if checks.size("filter_size", filter_size) % 2 != 1:
             raise ValueError(f"filter_size must be odd, so that the image keeps its size, not {filter_size}")
         self.input_dim, self.blocks, self.reg, self.dtype = tuple(input_dim), tuple(blocks), reg, dtype
         self.conv_param = {"stride": 1, "pad": filter_size // 2}

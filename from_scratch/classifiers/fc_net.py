@@ -86,7 +86,7 @@ class FullyConnectedNet(Net):
         rng: object = None,
         **older: object,
     ):
-        dropout_keep_ratio, normalization = newest_names(dropout_keep_ratio, normalization, older)
+        dropout_keep_ratio, normalization = newest_names(float(dropout_keep_ratio), normalization, older)
         checks.choice("normalization", normalization, (None, *NORMALIZATIONS))
         if not 0 < dropout_keep_ratio <= 1:
             raise ValueError(f"dropout_keep_ratio must lie in (0, 1], not {dropout_keep_ratio}")
@@ -118,7 +118,9 @@ class FullyConnectedNet(Net):
         """Scores (N, C) of X (N, d1, ..., dk) in test mode; with labels y (N,) the loss and its gradients."""
         checks.floats("X", X)
         out, mode = X.astype(self.dtype, copy=False), "test" if y is None else "train"
-        for param in [self.dropout_param] * self.use_dropout + self.bn_params * (self.normalization == "batchnorm"):
+        with_mode = [self.dropout_param] if self.use_dropout else []
+        with_mode += self.bn_params if self.normalization == "batchnorm" else []
+        for param in with_mode:
             param["mode"] = mode
         caches, p, last = [], self.params, self.num_layers
         for layer in range(1, last):
@@ -148,21 +150,22 @@ class FullyConnectedNet(Net):
 
 def read_sizes(input_dim: int, hidden_dims: list[int], num_classes: int) -> list[int]:
     """The widths from input to classes; raises ValueError for one below 1."""
-    sizes = [int(np.prod(input_dim)), *hidden_dims, num_classes]
-    if min(sizes) < 1:
-        raise ValueError(f"input_dim, hidden_dims and num_classes must be at least 1, not {sizes}")
-    return sizes
+    if not isinstance(hidden_dims, list | tuple | np.ndarray):
+        raise TypeError(f"hidden_dims must be a list of widths, not {hidden_dims!r}")
+    hidden = [checks.size("hidden_dims", width) for width in hidden_dims]
+    return [checks.size("input_dim", np.prod(input_dim)), *hidden, checks.size("num_classes", num_classes)]
 
 
 def newest_names(keep: float, normalization: str | None, older: dict) -> tuple[float, str | None]:
     """What the older arguments mean: `dropout` until 2020 (in 2017 0 was none), `use_batchnorm` until 2017."""
-    renamed = {"dropout": "dropout_keep_ratio", "use_batchnorm": "normalization='batchnorm'"}
+    renamed = {"dropout": "dropout_keep_ratio, the probability of keeping a unit"}
+    renamed["use_batchnorm"] = "normalization='batchnorm'"
     for name, value in older.items():
         if name not in renamed:
             raise TypeError(f"FullyConnectedNet has no argument {name!r}")
         warnings.warn(f"{name} is now {renamed[name]}", DeprecationWarning, stacklevel=3)
         if name == "dropout":
-            keep = value or 1
+            keep = float(value) or 1.0
         elif value:
             normalization = "batchnorm"
     return keep, normalization

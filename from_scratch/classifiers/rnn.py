@@ -82,8 +82,8 @@ class CaptioningRNN:
         Raises TypeError or ValueError for arrays of the wrong kind or shape and for words outside the vocabulary.
         """
         features, captions = self._features(features), np.asarray(captions)
-        if captions.ndim != 2:
-            raise ValueError(f"captions must have 2 axes, not the shape {captions.shape}")
+        if captions.ndim != 2 or captions.shape[1] < 2:
+            raise ValueError(f"captions must be (N, T+1) with T at least 1, not {captions.shape}")
         labels("captions", captions, (len(features), captions.shape[1]), len(self.params["W_embed"]))
         words, targets = captions[:, :-1], captions[:, 1:]
         forward, backward = {"rnn": (rnn_forward, rnn_backward), "lstm": (lstm_forward, lstm_backward)}[self.cell_type]
