@@ -63,6 +63,25 @@ caption-features: setup ## compute the features of Flickr8k's photographs (once;
 bench-from-scratch: setup ## time the hand-written layers against naive loops and torch, on one thread
 	@$(PY) -m from_scratch.studies.bench $(ARGS)
 
+##@ Parity with torch
+parity: setup ## hold every hand-written gradient against torch, and the tests against planted mistakes
+	@$(PY) -m comparisons $(ARGS)
+
+parity-report: setup ## write the table of parity with its figures as Markdown and as a page, below runs/parity
+	@$(PY) -m comparisons.report $(ARGS)
+
+parity-latest: $(LATEST)/.ready ## make parity with the newest torch, in an environment of its own
+	@$(call PYTHON_IN,$(LATEST)) -m comparisons $(ARGS)
+
+race: setup ## train a NumPy net beside its torch twin, on one dashboard: NET="CaptioningRNN, lstm"
+	@$(PY) -m comparisons.race $(if $(NET),--net "$(NET)") $(if $(DATA),--data $(DATA)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+exercises: setup ## list the layers that you can write yourself, in the course's order
+	@$(PY) -m comparisons.exercise --list
+
+exercise: setup ## write a layer yourself until its case is green: LAYER=batchnorm_backward
+	@$(PY) -m comparisons.exercise $(LAYER) $(ARGS)
+
 ##@ Data
 data-list: setup ## show every data set: present or not, size, licence, used by
 	@$(PY) -m data list $(ARGS)
@@ -134,4 +153,5 @@ $(LATEST)/.ready: pyproject.toml
 	@$(call INSTALL,$(LATEST)) --upgrade ".[test]" && rm -rf build pytorch_study.egg-info
 	@touch $@
 
-.PHONY: study test tensorboard from-scratch $(STUDIES) caption-features bench-from-scratch cifar10 predict-cifar10 data-list scorecard setup test-latest lint lock clean help need-image
+.PHONY: study test tensorboard from-scratch $(STUDIES) caption-features bench-from-scratch \
+  parity parity-report parity-latest race exercises exercise cifar10 predict-cifar10 data-list scorecard setup test-latest lint lock clean help need-image

@@ -1,0 +1,167 @@
+"""Exercises: write a layer yourself, and let its parity case judge it.
+
+    python -m comparisons.exercise --list                          all of them, in the course's order
+    python -m comparisons.exercise batchnorm_backward              a file to fill in, below exercises/
+    python -m comparisons.exercise batchnorm_backward --check      red until it is right, then green
+
+Nothing of the repository is touched: exercises/ is yours, and git does not see it.
+"""
+
+import argparse
+import ast
+import copy
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Callable
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+
+from comparisons.case import Layer
+from comparisons.cases import CASES, NOTEBOOKS
+from comparisons.catalogue import FUNCTIONS, HELPERS
+from comparisons.parity import check
+from data import StudyError
+
+FOLDER = Path("exercises")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("layer", nargs="?", help="the function to write, such as affine_forward")
+    parser.add_argument("--check", action="store_true", help="run its parity case on what you wrote")
+    parser.add_argument("--list", action="store_true", help="name all exercises, in the course's order")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where the files lie (default: exercises)")
+    options = parser.parse_args(argv)
+    try:
+        if options.list or not options.layer:
+            print(listing(options.folder))
+            return 0
+        name = known(options.layer)
+        path = options.folder / f"{name}.py"
+        if not options.check and not path.exists():
+            print(f"wrote {create(name, path)}: fill in {name}.", end=" ")
+        green, report = examine(name, path)
+        print(report)
+        return 0 if green or not options.check else 1
+    except StudyError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def known(name: str) -> str:
+    """The exercise's name; raises StudyError, with the nearest ones, for another."""
+    names = {name for case in CASES for name in case.functions}
+    if name not in names:
+        near = ", ".join(get_close_matches(name, names, cutoff=0.4)) or "none is near"
+        raise StudyError(f"exercise: there is no {name}. Did you mean: {near}? All of them: make exercises.")
+    return name
+
+
+def listing(folder: Path) -> str:
+    """Every exercise under its notebook; those with a file say whether it is there."""
+    lines, seen = [], set()
+    for notebook, cases in NOTEBOOKS.items():
+        new = dict.fromkeys(name for case in cases for name in case.functions if name not in seen)
+        seen |= new.keys()
+        lines += [f"\n{notebook}"] + [f"  {name}{'  (begun)' * (folder / f'{name}.py').exists()}" for name in new]
+    return "\n".join([*lines, "", "Begin one: make exercise LAYER=affine_forward"]).lstrip()
+
+
+def create(name: str, path: Path) -> Path:
+    """Write the scratch file: the layer's imports, signature and docstring, and nothing of its body."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (path.parent / ".gitignore").write_text("*\n")
+    path.write_text(scratch(name))
+    return path
+
+
+def scratch(name: str) -> str:
+    """The text of the file to fill in."""
+    function = FUNCTIONS[name]
+    source = inspect.getsource(function)
+    head = source.splitlines()[: ast.parse(source).body[0].body[0].end_lineno]
+    return (
+        f'"""Exercise {name}: fill in the function below, then run `make exercise LAYER={name}` again.\n\n'
+        f"It stands in for from_scratch's own. Its parts may be imported; whatever else you need, write here.\n"
+        f'"""\n\nfrom __future__ import annotations\n\n{imports(function)}\n\n\n'
+        + "\n".join([*head, "    raise NotImplementedError", *forward_shown(name)])
+        + "\n"
+    )
+
+
+def forward_shown(name: str) -> list[str]:
+    """For a backward: the body of its forward in comments, since that is where the cache comes from."""
+    forwards = [next(iter(case.functions)) for case in CASES if isinstance(case, Layer) and name in case.functions]
+    if not forwards or forwards[0] == name:
+        return []
+    lines = inspect.getsource(FUNCTIONS[forwards[0]]).splitlines()
+    body = lines[ast.parse("\n".join(lines)).body[0].body[0].end_lineno :]
+    return ["", "", f"# How {forwards[0]} makes the cache:", *(f"# {line}".rstrip() for line in body)]
+
+
+def imports(function: Callable) -> str:
+    """What its module imports, and the helpers of the module that the function's own body uses."""
+    module = inspect.getmodule(function)
+    text = inspect.getsource(module)
+    lines = [
+        ast.get_source_segment(text, node)
+        for node in ast.parse(text).body
+        if isinstance(node, ast.Import | ast.ImportFrom) and function.__name__ not in ast.unparse(node)
+    ]
+    used = HELPERS & set(function.__code__.co_names) & vars(module).keys()
+    own = sorted(helper for helper in used if getattr(module, helper).__module__ == module.__name__)
+    return "\n".join(lines + [f"from {module.__name__} import {', '.join(own)}"] * bool(own))
+
+
+def load(name: str, path: Path) -> Callable:
+    """The student's function; raises StudyError if there is none, or if the file does not run."""
+    if not path.exists():
+        raise StudyError(f"exercise: there is no {path}. Begin with: make exercise LAYER={name}")
+    spec = importlib.util.spec_from_file_location(f"exercise_{name}", path)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        return getattr(module, name)
+    except Exception as error:  # a student's file may do anything
+        raise StudyError(
+            f"exercise: {path} does not run: {type(error).__name__}: {error}. Mend it and try again."
+        ) from error
+
+
+def examine(name: str, path: Path) -> tuple[bool, str]:
+    """Whether every case of the function is green, and a line for each tensor that is not (or for all)."""
+    function, lines, green = load(name, path), [], True
+    for case in (case for case in CASES if name in case.functions):
+        forward = isinstance(case, Layer) and name == next(iter(case.functions))
+        try:
+            with np.errstate(all="ignore"):
+                found = check(case, functions={name: with_right_cache(function, name) if forward else function})
+        except NotImplementedError:
+            return False, f"RED: {name} in {path} is still to be written."
+        except Exception as error:
+            where = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+            place = f"{path}, line {where[-1].lineno}" if where else str(path)
+            return False, f"RED: {case.name}: {type(error).__name__} in {place}: {error}"
+        mine = [d for d in found if name in d.function]
+        green &= not any(d.problem for d in mine)
+        lines += [f"  {'RED  ' if d.problem else 'green'} {d}" for d in mine]
+    return green, "\n".join([f"{'GREEN' if green else 'RED'}: {name} in {path}", *lines])
+
+
+def with_right_cache(forward: Callable, name: str) -> Callable:
+    """A student's forward with from_scratch's cache: what it keeps for its own backward is its own affair."""
+
+    def both(*arguments: object) -> tuple:
+        *_, cache = FUNCTIONS[name](*copy.deepcopy(arguments))
+        result = forward(*arguments)
+        return (*result[:-1], cache)
+
+    return both
+
+
+if __name__ == "__main__":
+    sys.exit(main())

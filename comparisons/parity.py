@@ -1,0 +1,144 @@
+"""The engine: run a case on both sides, and say of each tensor whether it is torch's, and if not, how it differs."""
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from comparisons.case import Case
+from comparisons.causes import likely_cause
+
+# The only tolerances: relative differences, and what may be left of a gradient that is zero by the mathematics.
+TOLERANCES = {np.float64: 1e-9, np.float32: 1e-4}
+ZEROS = {np.float64: 1e-12, np.float32: 1e-4}
+# Whole nets, as shares of a loss or of a gradient's largest number: 200 steps may amplify rounding by as much.
+TRAINING, FIRST_STEP = 1e-8, {np.float64: 1e-12, np.float32: 1e-4}
+# Numbers below this share of their tensor's largest are measured against that share: they are differences of larger
+# ones. A tensor of rounding noise is its own measure, so that it cannot pass for a gradient.
+SMALL = 0.1
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far one tensor is from torch's, and what is wrong with it, if anything is."""
+
+    case: str
+    function: str
+    tensor: str
+    dtype: str
+    absolute: float
+    relative: float
+    tolerance: float
+    problem: str = ""
+    seconds: tuple[float, float] = (0.0, 0.0)  # by hand, by torch; forward and backward
+
+    def __str__(self) -> str:
+        where = f"{self.case}, {self.dtype}: {self.tensor} of {self.function}"
+        return f"{where} {self.problem}" if self.problem else f"{where} agrees to {self.relative:.1e}"
+
+
+def check(
+    case: Case,
+    dtype: type = np.float64,
+    sizes: dict[str, int] | None = None,
+    functions: dict[str, Callable] | None = None,
+    seed: int = 0,
+    repeats: int = 1,
+    generic: bool = True,
+) -> list[Difference]:
+    """Run both sides on the same random numbers and compare every result.
+
+    `functions` stand in for the case's own: that is how planted mistakes and exercises are run. Sizes that are not
+    `generic`, a batch of one or a single feature, may leave nothing of a gradient but rounding noise.
+    """
+    sizes, functions = case.all_sizes(**sizes or {}), case.functions | (functions or {})
+    given = case.draw(sizes, dtype, np.random.default_rng(seed))
+
+    def by_torch(arguments: dict) -> tuple:
+        return case.by_torch(arguments, np.random.default_rng(seed + 1))
+
+    (theirs, upstream), _, their_time = fastest(by_torch, (given,), repeats)
+    ours, used, our_time = fastest(partial(case.by_hand, functions), (given, upstream), repeats)
+    named = {size: length for size, length in sizes.items() if size in case.ranges}
+    tensors = [*theirs, *(name for name in ours if name not in theirs)]
+    found = [compare(case, name, ours.get(name), theirs.get(name), dtype, named, generic) for name in tensors]
+    found += changed(case, given | {"upstream": upstream}, used[0] | {"upstream": used[1]}, dtype)
+    return [replace(difference, seconds=(our_time, their_time)) for difference in found]
+
+
+def fastest(run: Callable, arguments: tuple, repeats: int) -> tuple[object, tuple, float]:
+    """What it returns, what it made of a copy of the arguments, and the shortest time of several runs."""
+    seconds = []
+    for _ in range(repeats):
+        used = copy.deepcopy(arguments)
+        start = time.perf_counter()
+        result = run(*used)
+        seconds.append(time.perf_counter() - start)
+    return result, used, min(seconds)
+
+
+def compare(
+    case: Case, name: str, ours: np.ndarray, theirs: np.ndarray, dtype: type, sizes: dict, generic: bool
+) -> Difference:
+    """One tensor against torch's."""
+    noise = theirs is not None and theirs.size and np.abs(theirs).max() <= ZEROS[dtype]
+    vanishing = name in case.vanishing or (noise and not generic)
+    tolerance = (ZEROS if vanishing else TOLERANCES)[dtype]
+    difference = Difference(
+        case.name, case.maker(name), name, np.dtype(dtype).name, np.inf, np.inf, tolerance, problem="is missing"
+    )
+    if ours is None or theirs is None:
+        return difference if ours is None else replace(difference, problem="is not among torch's results")
+    if ours.shape != theirs.shape:
+        cause = "transposed" if ours.shape[::-1] == theirs.shape else "a sum over the wrong axis, or none"
+        return replace(
+            difference, problem=f"has the shape {ours.shape}, torch's {theirs.shape}. Likely cause: {cause}."
+        )
+    if ours.ndim and ours.dtype != theirs.dtype:
+        return replace(difference, problem=f"is of {ours.dtype} where torch's is of {theirs.dtype}")
+    if not ours.size:
+        return replace(difference, absolute=0.0, relative=0.0, problem="")
+    return measured(difference, ours, theirs, vanishing, sizes)
+
+
+def measured(difference: Difference, ours: np.ndarray, theirs: np.ndarray, vanishing: bool, sizes: dict) -> Difference:
+    """The differences of two arrays of one shape, and the problem if they are too large."""
+    ours, theirs = ours.astype(np.float64), theirs.astype(np.float64)
+    absolute = np.abs(ours - theirs)
+    measure = np.ones(()) if vanishing else np.maximum(np.abs(theirs), SMALL * np.abs(theirs).max())
+    with np.errstate(invalid="ignore", divide="ignore"):
+        relative = np.nan_to_num(np.where(absolute == 0, 0, absolute / measure), nan=np.inf)
+    worst = np.unravel_index(relative.argmax(), relative.shape)
+    difference = replace(difference, absolute=float(absolute[worst]), relative=float(relative[worst]), problem="")
+    if difference.relative <= difference.tolerance:
+        return difference
+    where = f"at [{', '.join(map(str, worst))}] " if worst else ""
+    problem = (
+        f"differs {where}by {difference.relative:.1e} (allowed {difference.tolerance:.0e}): "
+        f"{ours[worst]:.12g} by hand, {theirs[worst]:.12g} by torch."
+    )
+    cause = likely_cause(ours, theirs, sizes)
+    return replace(difference, problem=f"{problem} Likely cause: {cause}." if cause else problem)
+
+
+def changed(case: Case, before: dict, after: dict, dtype: type) -> list[Difference]:
+    """Arguments that the functions wrote into; what they keep in options (running averages) is theirs to change."""
+    found = []
+    for name in before:
+        if not same(before[name], after[name]):
+            function = ", ".join(case.functions)
+            problem = "was written into: a layer must leave its arguments as they are"
+            found.append(Difference(case.name, function, name, np.dtype(dtype).name, np.inf, np.inf, 0.0, problem))
+    return found
+
+
+def same(before: object, after: object) -> bool:
+    """Whether two values hold the same arrays, state in options aside."""
+    if isinstance(before, dict):
+        return all(same(value, after.get(key)) for key, value in before.items() if not key.startswith("running_"))
+    if isinstance(before, list | tuple):
+        return len(before) == len(after) and all(map(same, before, after))
+    return not isinstance(before, np.ndarray) or np.array_equal(before, after)

@@ -1,0 +1,58 @@
+"""Mistakes in convolution, pooling and norms of channels."""
+
+from comparisons.mistakes import Mistake
+
+CONVOLUTION = [
+    Mistake("conv_forward_naive", "window * w[f]", "window * w[f, :, ::-1, ::-1]", "filter flipped"),
+    Mistake("conv_forward_naive", "j * sx : j * sx + WW", "j : j + WW", "stride ignored across"),
+    Mistake("conv_backward_naive", "dpadded[window] +=", "dpadded[window] =", "= for +=: windows overwrite each other"),
+    Mistake("conv_backward_naive", "dw[f] += dout[n, f, i, j] * padded", "dw[f] = dout[n, f, i, j] * padded",
+            "= for +=: only the last window counts"),
+    Mistake("conv_backward_naive", "pad[0] : pad[0] + H", ": H", "padding left on at the top, cut at the bottom"),
+    Mistake("conv_backward_naive", "dout.sum(axis=(0, 2, 3))", "dout[0].sum(axis=(1, 2))", "db of one example"),
+    Mistake("conv_forward_im2col", "+ b[:, None]", "", "bias forgotten"),
+    Mistake("conv_forward_im2col", ".reshape(len(w), *size, len(x))\n", ".reshape(len(w), len(x), *size)\n"
+            "    out = out.transpose(0, 2, 3, 1)\n", "columns read with the example first"),
+    Mistake("conv_backward_im2col", "dout.transpose(1, 2, 3, 0)", "dout.transpose(1, 0, 2, 3)",
+            "columns in another order"),
+    Mistake("conv_forward_strides", ":: stride[0], :: stride[1]]", ":: stride[0], :: stride[1]][..., ::-1]",
+            "filter flipped", where="strided_columns"),
+    Mistake("conv_backward_strides", "+= dcols", "= dcols", "= for +=: windows overwrite each other"),
+    Mistake("conv_backward_strides", "py : py + H, px : px + W", ": H, : W", "padding cut at the wrong side"),
+    Mistake("conv_forward_fast", "b[:, None]]", "0 * b[:, None]]", "bias forgotten"),
+    Mistake("conv_backward_fast", "dweights +=", "dweights[...] =", "= for +=: only the last block of images counts"),
+    Mistake("conv_backward_fast", "np.matmul(weights, dout[block]", "np.matmul(weights, dout[:len(dout[block])]",
+            "every block of images gets the gradient of the first"),
+    Mistake("get_im2col_indices", "i + sy * row", "i + row", "stride ignored down"),
+    Mistake("im2col_indices", "windows.transpose(1, 2, 0)", "windows.transpose(1, 0, 2)", "example before position"),
+    Mistake("col2im_indices", "np.add.at(padded, (slice(None), k, i, j), ",
+            "padded.__setitem__((slice(None), k, i, j), ", "= for +=: fancy indices count once"),
+    Mistake("max_pool_forward_naive", ".max()", ".mean()", "average pooling"),
+    Mistake("max_pool_backward_naive", "dx[window][k, m] +=", "dx[window][k, m] =", "= for +=: windows overlap"),
+    Mistake("max_pool_backward_naive", "dx[window][k, m] +=", "dx[window] +=", "gradient to the whole window"),
+    Mistake("max_pool_forward_im2col", "maximum(shifted(x, *read_pool(x, pool_param)))",
+            "np.mean(shifted(x, *read_pool(x, pool_param)), axis=0)", "average pooling"),
+    Mistake("max_pool_backward_im2col", "target += dout * hit", "target[...] = dout * hit",
+            "= for +=: windows overlap"),
+    Mistake("max_pool_forward_reshape", "maximum(shifted(x, window, stride, size))",
+            "shifted(x, window, stride, size)[0].copy()", "the first for the largest"),
+    Mistake("max_pool_backward_reshape", "np.multiply(share, hit, out=target)", "target[...] = share",
+            "to all of the tile"),
+    Mistake("max_pool_forward_fast", "out, (kind, inner)", "out - out.mean(), (kind, inner)", "centred"),
+    Mistake("max_pool_backward_fast", "(dout, inner)", "(dout[::-1], inner)", "examples in the wrong order"),
+]  # fmt: skip
+
+SPATIAL_NORMS = [
+    Mistake("spatial_batchnorm_forward", "x.transpose(0, 2, 3, 1).reshape(-1, x.shape[1])", "x.reshape(-1, x.shape[1])",
+            "reshaped without moving the channels last", where="to_rows"),
+    Mistake("spatial_batchnorm_backward", "to_rows(dout), cache", "to_rows(dout) / len(dout), cache", "1/N twice"),
+    Mistake("spatial_groupnorm_forward", "x.reshape(N * G, -1)", "x.reshape(N * C, -1)", "instance norm: G ignored"),
+    Mistake("spatial_groupnorm_backward", "(dout * gamma).reshape", "dout.reshape", "gamma forgotten"),
+    Mistake("conv_relu_forward", "relu_forward(a)", "(a, a)", "ReLU forgotten"),
+    Mistake("conv_relu_backward", "relu_backward(dout, relu_cache)", "dout", "ReLU forgotten on the way back"),
+    Mistake("conv_bn_relu_forward", "a, bn_cache = ", "_, bn_cache = ", "norm computed and thrown away"),
+    Mistake("conv_bn_relu_backward", "relu_backward(dout, relu_cache)", "dout", "ReLU forgotten on the way back"),
+    Mistake("conv_relu_pool_forward", "a, relu_cache = ", "_, relu_cache = ", "ReLU computed and thrown away"),
+    Mistake("conv_relu_pool_backward", "relu_backward(max_pool_backward_fast(dout, pool_cache), relu_cache)",
+            "max_pool_backward_fast(dout, pool_cache)", "ReLU forgotten on the way back"),
+]  # fmt: skip

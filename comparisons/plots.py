@@ -1,0 +1,149 @@
+"""The figures of the report and of the race, from data to Figure."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from comparisons.nets import Step, relative
+from tutorials.common.figures import NEUTRAL, TRAIN, VAL, new_figure, tidy
+
+HAND, TORCH = TRAIN, VAL
+SIDES = ("NumPy, by hand", "torch")
+EQUAL = 1e-18  # where a logarithmic axis shows a difference of zero
+
+
+def agreement(groups: dict[str, list[dict]], tolerances: dict[str, float]) -> Figure:
+    """The relative difference of every tensor, one row of dots for each notebook, beside what is allowed."""
+    figure = new_figure(9, 0.55 * len(groups) + 1.3)
+    axes, rng = figure.subplots(), np.random.default_rng(0)
+    for (dtype, limit), colour, shift in zip(tolerances.items(), (HAND, TORCH), (0.16, -0.16), strict=True):
+        for row, differences in enumerate(reversed(groups.values())):
+            x = [max(d["relative"], EQUAL) for d in differences if d["dtype"] == dtype]
+            y = row + shift + rng.uniform(-0.1, 0.1, len(x))
+            axes.scatter(x, y, s=9, color=colour, alpha=0.6, linewidths=0)
+        axes.axvline(limit, color=colour, linestyle="--", linewidth=1)
+        axes.text(limit, len(groups) - 0.42, f"{dtype} allowed ", color=colour, ha="right", fontsize=8)
+    axes.set(xscale="log", xlim=(EQUAL / 3, 1e-3), ylim=(-0.6, len(groups) - 0.2))
+    axes.set_yticks(range(len(groups)), list(reversed(groups)))
+    axes.set_xticks([EQUAL, 1e-16, 1e-13, 1e-10, 1e-7, 1e-4], ["0", "1e-16", "1e-13", "1e-10", "1e-7", "1e-4"])
+    tidy(axes, "largest relative difference of a tensor", "")
+    return figure
+
+
+def mistakes(found: Sequence[dict], tolerance: float) -> Figure:
+    """By how much each planted mistake misses, sorted."""
+    figure = new_figure(9, 3)
+    axes = figure.subplots()
+    # A missing or misshapen tensor has no size: it stands at the top.
+    sizes = sorted(min(mistake["relative"], 1e3) for mistake in found)
+    axes.plot(range(1, len(sizes) + 1), sizes, "o", ms=3, color=HAND)
+    axes.axhline(tolerance, color=TORCH, linestyle="--", linewidth=1)
+    axes.text(len(sizes), tolerance * 1.5, "allowed", color=TORCH, ha="right", fontsize=8)
+    axes.set_yscale("log")
+    tidy(axes, "planted mistakes, sorted", "relative difference")
+    return figure
+
+
+def times(seconds: dict[str, tuple[float, float]]) -> Figure:
+    """Time by hand against time by torch, one dot for each case."""
+    figure = new_figure(5, 4.4)
+    axes = figure.subplots()
+    hand, theirs = 1e6 * np.array(list(seconds.values())).T
+    ends = [min(hand.min(), theirs.min()) / 1.5, max(hand.max(), theirs.max()) * 1.5]
+    axes.plot(ends, ends, color=NEUTRAL, linewidth=1)
+    axes.scatter(theirs, hand, s=14, color=HAND, alpha=0.7, linewidths=0)
+    axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends)
+    tidy(axes, "torch, µs", "by hand, µs")
+    return figure
+
+
+def curves(trainings: dict[str, list[Step]]) -> Figure:
+    """Loss by hand under loss by torch, one panel for each net."""
+    figure, panels = grid(trainings)
+    for axes, steps in zip(panels, trainings.values(), strict=True):
+        ours, theirs = np.array([step.losses for step in steps]).T
+        axes.plot(ours, color=HAND, linewidth=3.5, alpha=0.35, label=SIDES[0])
+        axes.plot(theirs, color=TORCH, linewidth=0.8, label=SIDES[1])
+        tidy(axes, "", "")
+    panels[-1].legend(frameon=False, fontsize=8, loc="upper right")
+    label(figure, "step", "loss (nats)")
+    return figure
+
+
+def drift(wide: dict[str, list[Step]], narrow: dict[str, list[Step]]) -> Figure:
+    """Relative difference of the two losses at every step, in both number formats."""
+    figure, panels = grid(wide)
+    for axes, name in zip(panels, wide, strict=True):
+        for dtype, steps, colour in (("float32", narrow[name], TORCH), ("float64", wide[name], HAND)):
+            axes.plot([max(relative(step), EQUAL) for step in steps], ".", ms=2, color=colour, label=dtype)
+        from_zero(axes)
+        tidy(axes, "", "")
+    panels[0].legend(frameon=False, fontsize=8, loc="upper left")
+    label(figure, "step", "|loss by hand − loss by torch| / loss")
+    return figure
+
+
+def grid(named: dict) -> tuple[Figure, list[Axes]]:
+    """Panels with titles, four in a row."""
+    rows = -(-len(named) // 4)
+    figure = new_figure(12, 2.2 * rows + 0.3)
+    panels = list(figure.subplots(rows, 4, sharex=True, squeeze=False).flat)
+    for axes in panels[len(named) :]:
+        axes.set_visible(False)
+        panels[panels.index(axes) - 4].tick_params(labelbottom=True)
+    for axes, name in zip(panels, named, strict=False):
+        axes.set_title(name, fontsize=8)
+    return figure, panels[: len(named)]
+
+
+def label(figure: Figure, xlabel: str, ylabel: str) -> None:
+    figure.supxlabel(xlabel, fontsize=10)
+    figure.supylabel(ylabel, fontsize=10)
+
+
+def race(name: str, steps: list[Step], dtype: str) -> Figure:
+    """Both losses, how far they are apart, how far each layer's gradient is, and the time of a step."""
+    figure = new_figure(12, 6.4)
+    (loss, apart), (gradient, time) = figure.subplots(2, 2)
+    figure.suptitle(f"{name} in {dtype}: the same weights, the same batches", fontsize=11)
+    ours, theirs = np.array([step.losses for step in steps]).T
+    loss.plot(ours, color=HAND, linewidth=4, alpha=0.35, label=SIDES[0])
+    loss.plot(theirs, color=TORCH, linewidth=1, label=SIDES[1])
+    loss.legend(frameon=False)
+    tidy(loss, "step", "loss (nats)")
+    apart.plot([max(relative(step), EQUAL) for step in steps], ".", ms=3, color=NEUTRAL)
+    from_zero(apart)
+    tidy(apart, "step", "|Δloss| / loss")
+    gradients(gradient, steps)
+    seconds = zip(*(step.seconds for step in steps), strict=True)
+    for who, colour, values in zip(SIDES, (HAND, TORCH), seconds, strict=True):
+        median = 1e3 * np.median(values)
+        time.plot(1e3 * np.array(values), ".", ms=3, color=colour, label=f"{who}: median {median:.1f} ms")
+    time.set_ylim(0, 3e3 * np.median([step.seconds for step in steps]))
+    time.legend(frameon=False)
+    tidy(time, "step", "milliseconds per step")
+    return figure
+
+
+def gradients(axes: Axes, steps: list[Step]) -> None:
+    """One line for each parameter, from the first layer (dark) to the last (bright)."""
+    layers = list(steps[0].gradients)
+    for layer, colour in zip(layers, colormaps["plasma"](np.linspace(0.1, 0.9, len(layers))), strict=True):
+        values = [max(step.gradients[layer], EQUAL) for step in steps]
+        axes.plot(values, color=colour, linewidth=0.9, label=layer)
+    axes.set_yscale("log")
+    tidy(axes, "step", "max |Δgrad| / max |grad|")
+    if len(layers) <= 16:
+        axes.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+def from_zero(axes: Axes) -> None:
+    """A logarithmic axis that also has a place for zero."""
+    powers = [EQUAL, 1e-16, 1e-12, 1e-8, 1e-4, 1]
+    axes.set(
+        yscale="log", ylim=(EQUAL / 4, 10), yticks=powers, yticklabels=["0", *(f"{p:.0e}" for p in powers[1:-1]), "1"]
+    )
+    axes.minorticks_off()

@@ -1,0 +1,95 @@
+"""A NumPy net and its torch twin side by side: the same weights, the same batches, one dashboard.
+
+    python -m comparisons.race --net ThreeLayerConvNet --data official --steps 300
+
+Both write `loss/train` and `milliseconds` to folders of their own, so that TensorBoard draws their curves in one
+diagram; a third folder has `gradient/<parameter>`: max |by hand - torch| as a share of torch's largest there.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from comparisons import plots
+from comparisons.feeds import batches
+from comparisons.nets import RACES, Step, relative, side_by_side
+from data import StudyError, default_root
+from tutorials.common.journal import Journal
+
+DTYPES = {"float64": np.float64, "float32": np.float32}
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = read(argv)
+    race, folder = RACES[options.net], options.run_dir or Path("runs") / f"race-{options.net.replace(', ', '-')}"
+    try:
+        feed = batches(race.captions, options.steps, options.batch, options.data, options.data_root, options.seed)
+        steps = run(side_by_side(race, *race.start(DTYPES[options.dtype], options.seed), feed), folder, options)
+    except StudyError as error:
+        print(error, file=sys.stderr)
+        return 1
+    milliseconds = 1e3 * np.median([step.seconds for step in steps], axis=0)
+    print(f"loss {steps[0].losses[0]:.3f} → {steps[-1].losses[0]:.3f} by hand, {steps[-1].losses[1]:.3f} by torch")
+    print(f"max |Δloss| / loss {max(map(relative, steps)):.1e}, max |Δgrad| {max(map(worst, steps)):.1e}")
+    print("{:.1f} ms a step by hand, {:.1f} ms by torch".format(*milliseconds))
+    print(f"figure: {folder / 'figures' / 'race.png'}; dashboard: make tensorboard")
+    return 0
+
+
+def read(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--net", choices=RACES, default="ThreeLayerConvNet")
+    parser.add_argument("--data", choices=("tiny", "official"), default="tiny", help="the generated twin or CIFAR-10")
+    parser.add_argument("--data-root", type=Path, default=default_root(), help="where CIFAR-10 lies")
+    parser.add_argument("--steps", type=positive, default=200)
+    parser.add_argument("--batch", type=positive, default=32)
+    parser.add_argument("--dtype", choices=DTYPES, default="float64")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--run-dir", type=Path, help="default: runs/race-NET")
+    return parser.parse_args(argv)
+
+
+def positive(text: str) -> int:
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
+    return int(text)
+
+
+def run(steps: Iterator[Step], folder: Path, options: argparse.Namespace) -> list[Step]:
+    """Race, write every step to the dashboard, and draw the figure; what there is after Ctrl-C too."""
+    hand, torch, apart = (Journal(folder / side) for side in ("numpy", "torch", "difference"))
+    done: list[Step] = []
+    try:
+        for step in steps:
+            done.append(step)
+            for side, journal in enumerate((hand, torch)):
+                values = {"loss/train": step.losses[side], "milliseconds": 1e3 * step.seconds[side]}
+                journal.scalars(values, len(done), 0, sum(s.seconds[side] for s in done))
+            differences = {f"gradient/{name}": value for name, value in step.gradients.items()}
+            apart.scalars({"loss/difference": relative(step), **differences}, len(done), 0, 0.0)
+            if len(done) % 50 == 0 or len(done) == 1:
+                print(f"step {len(done)}: loss {step.losses[0]:.6f} by hand, {step.losses[1]:.6f} by torch")
+    except KeyboardInterrupt:
+        print(f"stopped after {len(done)} steps", file=sys.stderr)
+        if not done:
+            raise
+    finally:
+        if done:
+            figure = plots.race(options.net, done, options.dtype)
+            apart.figure("race", figure, len(done))
+            (folder / "figures").mkdir(parents=True, exist_ok=True)
+            figure.savefig(folder / "figures" / "race.png")
+        for journal in (hand, torch, apart):
+            journal.close()
+    return done
+
+
+def worst(step: Step) -> float:
+    return max(step.gradients.values())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

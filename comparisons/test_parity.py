@@ -1,0 +1,98 @@
+"""Every public function of from_scratch against torch: at prime sizes, at the edges, and at sizes drawn at random."""
+
+from dataclasses import asdict
+from types import FunctionType, SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from comparisons.cases import CASES, EDGES
+from comparisons.catalogue import FUNCTIONS, HELPERS, public_functions
+from comparisons.parity import TOLERANCES, check
+from from_scratch import activations
+
+every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+PROVED = {name for case in CASES for name in case.functions}
+
+
+def problems(differences: list) -> str:
+    return "\n".join(str(difference) for difference in differences if difference.problem)
+
+
+def test_every_public_function_has_a_case():
+    missing = FUNCTIONS.keys() - PROVED - HELPERS
+    assert not missing, f"without a case in comparisons/cases_*.py: {', '.join(sorted(missing))}"
+
+
+def test_a_new_function_would_be_missed(monkeypatch):
+    for name in ("gelu_forward", "squash"):
+        function = FunctionType((lambda x: x).__code__, {"__name__": activations.__name__}, name)
+        monkeypatch.setattr(activations, name, function, raising=False)
+        assert name in public_functions().keys() - PROVED - HELPERS
+
+
+def test_helpers_are_helpers():
+    assert not HELPERS - FUNCTIONS.keys(), "HELPERS in catalogue.py names functions that are gone"
+    assert not HELPERS & PROVED, "a function with a case is no helper: take it out of HELPERS in catalogue.py"
+
+
+def test_cases_have_names_of_their_own():
+    names = [case.name for case in CASES]
+    assert len(set(names)) == len(names), {name for name in names if names.count(name) > 1}
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES, ids=lambda dtype: np.dtype(dtype).name)
+@every_case
+def test_torch_agrees(case, dtype, record_property):
+    differences = check(case, dtype, repeats=3)
+    record_property("differences", [asdict(difference) for difference in differences])
+    assert not problems(differences), problems(differences)
+
+
+@every_case
+def test_torch_agrees_at_the_edges(case):
+    for edge, sizes in EDGES.items():
+        drawable = all(low <= sizes[s] <= high for s, (low, high) in case.ranges.items() if s in sizes)
+        if sizes.keys() <= case.ranges.keys() and drawable and case.requires(space(case, sizes)):
+            differences = check(case, sizes=sizes, generic=False)
+            assert not problems(differences), f"{edge} {sizes}: {problems(differences)}"
+
+
+@every_case
+@settings(max_examples=20, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_torch_agrees_at_any_sizes(case, data):
+    sizes = {size: data.draw(st.integers(low, high), label=size) for size, (low, high) in case.ranges.items()}
+    assume(case.requires(space(case, sizes)))
+    seed = data.draw(st.integers(0, 1000), label="seed")
+    differences = check(case, sizes=sizes, seed=seed, generic=False)
+    assert not problems(differences), problems(differences)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "deviation"),
+    [
+        ("gaussian", (300, 400), 1e-2),
+        ("xavier", (300, 400), (2 / 700) ** 0.5),
+        ("xavier", (30, 20, 3, 5), (2 / 750) ** 0.5),
+        ("he", (300, 400), (2 / 300) ** 0.5),
+        ("he", (30, 20, 3, 5), (2 / 300) ** 0.5),
+    ],
+)
+def test_initial_weights_have_their_statistics(name, shape, deviation):
+    w = FUNCTIONS[name](shape, rng=np.random.default_rng(0))
+    assert abs(w.mean()) < 4 * deviation / w.size**0.5
+    assert abs(w.std() / deviation - 1) < 4 / (2 * w.size) ** 0.5
+
+
+@pytest.mark.parametrize("shape", [(30, 40), (40, 30), (8, 3, 5, 5)])
+def test_orthogonal_weights_are_orthogonal(shape):
+    w = FUNCTIONS["orthogonal"](shape, gain=3.0, rng=np.random.default_rng(0)).reshape(shape[0], -1)
+    w = w if len(w) <= w.shape[1] else w.T
+    np.testing.assert_allclose(w @ w.T, 9 * np.eye(len(w)), atol=1e-12)
+
+
+def space(case, sizes: dict[str, int]) -> SimpleNamespace:
+    return SimpleNamespace(**case.all_sizes(**sizes))
