@@ -8,7 +8,7 @@ import pytest
 
 from from_scratch.layers import spatial_batchnorm_backward, spatial_batchnorm_forward
 from from_scratch.studies import convnet, convnet_layers
-from from_scratch.studies.augment import mirror_and_shift
+from from_scratch.studies.shared import mirror_and_shift
 from tests.processes import run_to_end
 
 FIGURES = {"image_processing", "overfit", "one_epoch", "filters"}

@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from from_scratch.classifiers.cnn import DeepConvNet, ThreeLayerConvNet
 from from_scratch.initialization import he
 from from_scratch.solver import Solver
-from from_scratch.studies.augment import mirror_and_shift
 from from_scratch.studies.convnet_layers import (
     check_gradients,
     check_losses,
@@ -23,8 +22,8 @@ from from_scratch.studies.convnet_layers import (
     show_norm_statistics,
     time_layers,
 )
-from from_scratch.studies.fully_connected import rise_and_fall, small
 from from_scratch.studies.lab import Lab, LabOptions
+from from_scratch.studies.shared import mirror_and_shift, rise_and_fall, small
 from from_scratch.vis_utils import visualize_grid
 from tutorials.common.figures import Panel, bars, confusion, image_grid, new_figure, panels, smooth
 from tutorials.common.options import parse

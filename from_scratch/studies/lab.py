@@ -167,6 +167,7 @@ class Training:
         if self.lab.options.resume and self.checkpoint.exists():
             self.solver.resume(self.checkpoint)
             kept = self.read_record(self.folder / "metrics.jsonl")
+            self.lab.started -= self.before  # the study's time counts what came before
         self.journal = Journal(self.folder, self.solver.steps, kept)
 
     def read_record(self, path: Path) -> int:

@@ -1,1 +1,0 @@
-from from_scratch.studies.shared import mirror_and_shift  # noqa: F401
