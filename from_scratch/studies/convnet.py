@@ -45,7 +45,7 @@ class Deep:
 
 
 DEEP = {
-    "tiny": Deep(blocks=((8,), (16,), (32,)), epochs=2),
+    "tiny": Deep(blocks=((8,), (16,), (32,)), epochs=4, batch_size=50),
     "official": Deep(blocks=((32,), (64,), (128,), (256,)), epochs=8),
 }
 TIMED = {"tiny": 10, "official": 100}  # pictures in the arrays that the naive layers are timed on

@@ -42,8 +42,9 @@ def write(
         **more,
     }
     write_atomic(run.folder / "summary.json", json.dumps(content, indent=2).encode() + b"\n")
-    print(f"\n{'metric':<24} {'this run':>10} {'published':>10} {'chance':>10}")
+    width = max(map(len, ["metric", *metrics]))
+    print(f"\n{'metric':<{width}} {'this run':>10} {'published':>10} {'chance':>10}")
     for name, value in metrics.items():
         others = (f"{table[name]:10.4f}" if name in table else f"{'-':>10}" for table in (published, chance))
-        print(f"{name:<24} {value:10.4f} {' '.join(others)}")
+        print(f"{name:<{width}} {value:10.4f} {' '.join(others)}")
     print(f"{run.seconds:.1f} s of training, {content['seconds']['total']:.1f} s in all; everything is in {run.folder}")
