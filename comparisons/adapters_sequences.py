@@ -47,10 +47,6 @@ def recurrent(Wx: Tensor, Wh: Tensor, b: Tensor) -> tuple[Tensor, ...]:
     return Wx.T, Wh.T, b, torch.zeros_like(b)
 
 
-def last_axis_norm(x: Tensor, gamma: Tensor, beta: Tensor, eps: float = 1e-5) -> Tensor:
-    return F.layer_norm(x, x.shape[-1:], gamma, beta, eps)
-
-
 def split_heads(x: Tensor, heads: int) -> Tensor:
     return x.unflatten(2, (heads, -1)).transpose(1, 2)
 

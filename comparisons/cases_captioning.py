@@ -78,7 +78,6 @@ TRANSFORMER = [
     plain("positional_encoding", adapters.positional_encoding, length=size("V"), dim=size("2*D"), dtype=size("dtype")),
     plain("split_heads", adapters.split_heads, x=f"N T {E}", heads=size("heads")),
     plain("join_heads", adapters.join_heads, x="N heads T d"),
-    layer("last_axis_norm_{}", adapters.last_axis_norm, x="N T D", gamma="D", beta="D", eps=given(1e-3)),
     layer("attention_{}", adapters.attention, **HEADS, **FEW),
     layer("attention_{}", adapters.attention, note="mask", **HEADS, mask=mask("S", "T"), **FEW),
     layer("multi_head_attention_{}", adapters.multi_head_attention, **INPUTS, params=ATTENTION,

@@ -84,7 +84,6 @@ LAYERS = {
     "lstm_step": (lstm_step_forward, lstm_step_backward, STEP[4]),
     "lstm": (lstm_forward, lstm_backward, SEQUENCE[4]),
     "temporal_affine": (temporal_affine_forward, temporal_affine_backward, [(N, T, D), (D, H), (H,)]),
-    "norm": (tl.last_axis_norm_forward, tl.last_axis_norm_backward, [(N, T, D), (D,), (D,)]),
     "attention": (tl.attention_forward, tl.attention_backward, [(N, 2, T, 3), (N, 2, 7, 3), (N, 2, 7, 3)]),
 }
 

@@ -13,7 +13,7 @@ from tests.processes import run_to_end
 
 FIGURES = {"image_processing", "overfit", "one_epoch", "filters"}
 FIGURES |= {f"deep{name}" for name in ("", "_confusion", "_classes", "_mistakes")}
-TRAININGS = {"overfit": 2, "one_epoch/as_written": 70, "one_epoch/better": 70, "deep": 35}  # steps of one epoch
+TRAININGS = {"overfit": 2, "one_epoch/as_written": 70, "one_epoch/better": 70, "deep": 70}  # steps of one epoch
 
 
 def study(*argv: str) -> None:

@@ -5,13 +5,16 @@ import numpy as np
 from from_scratch import checks
 from from_scratch.classifiers.net import Net
 from from_scratch.convolution import output_size
+from from_scratch.fast_layers import *  # noqa: F403  the notebooks reach the layers through this module
 from from_scratch.fast_layers import (
     conv_backward_fast,
     conv_forward_fast,
     max_pool_backward_fast,
     max_pool_forward_fast,
 )
+from from_scratch.layer_utils import *  # noqa: F403
 from from_scratch.layer_utils import affine_relu_backward, affine_relu_forward, conv_relu_pool_forward
+from from_scratch.layers import *  # noqa: F403
 from from_scratch.layers import (
     affine_backward,
     affine_forward,
