@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 TRAIN, VAL, NEUTRAL = "#0072B2", "#D55E00", "#666666"  # from Okabe and Ito's colour-blind safe palette
 PALETTE = (TRAIN, VAL, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -77,6 +78,8 @@ def panels(*content: Panel, columns: int = 3, width: float = 4.0, height: float 
         if panel.line is not None:
             axes.axhline(panel.line, color=NEUTRAL, linestyle="--", linewidth=1)
         tidy(axes, panel.xlabel, panel.ylabel)
+        if panel.xlabel == "epoch":
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(**panel.axes)
     if len(labels) > 1:
         figure.legend(handles.values(), handles, loc="outside lower center", ncols=2 * columns, frameon=False)
