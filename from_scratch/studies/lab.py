@@ -22,7 +22,7 @@ from tutorials.common import summary
 from tutorials.common.checkpoint import check_identity, write_atomic
 from tutorials.common.device import launch_command
 from tutorials.common.journal import Journal, print_table
-from tutorials.common.options import Options, deciding
+from tutorials.common.options import Options
 from tutorials.common.session import Session
 
 
@@ -128,7 +128,6 @@ class Lab(Session):
     def finish(self, metrics: Mapping[str, float], published: Mapping[str, float], chance: Mapping[str, float]) -> None:
         """Write `summary.json`, last and at once; the trainings' checkpoints have served."""
         metrics = {name: float(value) for name, value in metrics.items()}
-        self.journal.hparams(deciding(self.options), metrics, 0)
         published = published if self.options.data == "official" else {}
         summary.write(self, metrics, published, chance, tables=self.tables)
         for path in self.folder.rglob("checkpoint.npz"):
