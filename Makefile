@@ -33,8 +33,29 @@ cifar10: setup ## train a classifier on CIFAR-10
 predict-cifar10: need-image setup ## classify your own picture with the trained net: IMAGE=photo.jpg
 	@$(PY) -m tutorials.cifar10 --image "$(IMAGE)" $(ARGS)
 
+pretrained: setup ## compare AlexNet, VGG, ResNet and DenseNet: cost, accuracy, robustness (DATA=official: 6 GB of weights)
+	@$(PY) -m tutorials.pretrained $(OPTIONS)
+
+predict: need-image setup ## what ImageNet's models see in your own picture: IMAGE=photo.jpg MODELS="resnet18 squeezenet1_0"
+	@$(PY) -m tutorials.pretrained --image "$(IMAGE)" $(if $(MODELS),--models $(MODELS)) $(ARGS)
+
 need-image:
 	@: $(or $(IMAGE),$(error give the picture: IMAGE=photo.jpg))
+
+names: setup ## tell the language of names, letter by letter; of your own lines: FOLDER=dir
+	@$(call RUN,tutorials.char_rnn) $(OPTIONS) $(if $(FOLDER),--folder "$(FOLDER)")
+
+predict-names: setup ## the three likeliest languages of a name: NAME=Satoshi
+	@$(PY) -m tutorials.char_rnn --name "$(NAME)" $(ARGS)
+
+sentiment: setup ## tell the topic of news; of any csv of labels and texts: CSV="file.csv …" (TEST=file.csv)
+	@$(call RUN,tutorials.text_sentiment) $(OPTIONS) $(if $(CSV),--csv $(CSV)) $(if $(TEST),--test-csv "$(TEST)")
+
+predict-news: setup ## the class of your own text, with probabilities: TEXT="Stocks fell …"
+	@$(PY) -m tutorials.text_sentiment --text="$$TEXT" $(ARGS)
+
+race-sentiment: setup ## time an epoch against the original's way, on 120,000 generated news
+	@$(PY) -m tests.race_sentiment $(ARGS)
 
 ##@ By hand, in NumPy
 from-scratch: $(STUDIES) ## run all six studies of the CS231n assignment, one after another
@@ -154,4 +175,5 @@ $(LATEST)/.ready: pyproject.toml
 	@touch $@
 
 .PHONY: study test tensorboard from-scratch $(STUDIES) caption-features bench-from-scratch \
-  parity parity-report parity-latest race exercises exercise cifar10 predict-cifar10 data-list scorecard setup test-latest lint lock clean help need-image
+  parity parity-report parity-latest race exercises exercise cifar10 predict-cifar10 pretrained predict names predict-names sentiment predict-news race-sentiment \
+  data-list scorecard setup test-latest lint lock clean help need-image

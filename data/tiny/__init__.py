@@ -3,7 +3,14 @@
 They prove that everything runs, offline, and that a net learns; their figures say nothing about the real data.
 """
 
+from data.tiny.ag_news import ag_news
 from data.tiny.captions import captions
 from data.tiny.cifar10 import cifar10
+from data.tiny.eng_fra import eng_fra
+from data.tiny.hymenoptera import hymenoptera
+from data.tiny.imagenet import imagenet
+from data.tiny.multi30k import multi30k
+from data.tiny.names import names
+from data.tiny.wikitext2 import wikitext2
 
-__all__ = ["captions", "cifar10"]
+__all__ = ["ag_news", "captions", "cifar10", "eng_fra", "hymenoptera", "imagenet", "multi30k", "names", "wikitext2"]

@@ -168,3 +168,119 @@ def filters(weights: np.ndarray) -> Figure:
     low, high = (extreme(weights, axis=(1, 2, 3), keepdims=True) for extreme in (np.min, np.max))
     stretched = (weights - low) / np.maximum(high - low, 1e-12)
     return image_grid(stretched.transpose(0, 2, 3, 1), [f"filter {number}" for number in range(len(weights))])
+
+
+@dataclass
+class Heat:
+    """One labelled heat map: values (R, C) in 0..1, NaN where there is nothing; `cells` may say what stands in each."""
+
+    values: np.ndarray
+    rows: Sequence[str]
+    columns: Sequence[Any]
+    title: str = ""
+    cells: Sequence[Sequence[str]] | None = None
+
+
+def heat_maps(content: Sequence[Heat], xlabel: str, label: str, columns: int = 2) -> Figure:
+    """Heat maps side by side under one colour scale from 0 to 1, which `label` names."""
+    columns = min(columns, len(content))
+    rows = -(-len(content) // columns)
+    widest, tallest = (max(heat.values.shape[axis] for heat in content) for axis in (1, 0))
+    figure = new_figure(columns * (0.3 * widest + 2) + 1, rows * (0.28 * tallest + 0.9))
+    places = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes in places[len(content) :]:
+        axes.axis("off")
+    for axes, heat in zip(places, content, strict=False):
+        picture = axes.imshow(heat.values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        for (row, column), value in np.ndenumerate(heat.values):
+            if heat.cells and np.isfinite(value):
+                colour = "white" if value > 0.5 else "black"
+                axes.text(column, row, heat.cells[row][column], ha="center", va="center", fontsize=9, color=colour)
+        axes.set_xticks(range(len(heat.columns)), heat.columns)
+        axes.set_yticks(range(len(heat.rows)), heat.rows)
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        axes.set(xlabel=xlabel, title=heat.title)
+    figure.colorbar(picture, ax=places, label=label, shrink=min(1, 2.5 / (0.28 * tallest * rows)), aspect=12)
+    return figure
+
+
+def paired(first: Sequence[float], second: Sequence[float], names: tuple[str, str], label: str) -> Figure:
+    """Two measurements of the same things, each pair a line from left to right, with the means beside them."""
+    figure = new_figure(4.6, 3.6)
+    axes = figure.subplots()
+    jitter = np.linspace(-0.02, 0.02, len(first))  # so that equal pairs do not hide one another
+    for shift, left, right in zip(jitter, first, second, strict=True):
+        colour = NEUTRAL if left == right else TRAIN if right > left else VAL
+        axes.plot([shift, 1 + shift], [left, right], "o-", color=colour, ms=4, linewidth=1, alpha=0.7)
+    for place, values, align in ((-0.1, first, "right"), (1.1, second, "left")):
+        axes.plot([place], [np.mean(values)], "D", color="black", ms=6)
+        axes.text(place + (-0.05 if align == "right" else 0.05), np.mean(values), f"mean {np.mean(values):.3f}",
+                  ha=align, va="center", fontsize=9)  # fmt: skip
+    axes.set_xlim(-0.7, 1.7)
+    axes.set_xticks([0, 1], names)
+    tidy(axes, "", label)
+    return figure
+
+
+def spreads(lines: Mapping[str, Mapping[float, Sequence[float]]], xlabel: str, ylabel: str) -> Figure:
+    """Lines through the means of several measurements at each x (on a logarithmic axis), their ranges as bands."""
+    figure = new_figure(6.5, 4)
+    axes = figure.subplots()
+    for (label, line), colour, mark in zip(lines.items(), PALETTE, "osD^vPX", strict=False):
+        x, values = list(line), list(line.values())
+        axes.plot(x, [np.mean(row) for row in values], marker=mark, color=colour, ms=5, label=label)
+        axes.fill_between(x, [min(row) for row in values], [max(row) for row in values], color=colour, alpha=0.15)
+    ticks = sorted({one for line in lines.values() for one in line})
+    axes.set_xscale("log")
+    axes.set_xticks(ticks, [f"{one:g}" for one in ticks])
+    axes.set_xticks([], minor=True)
+    tidy(axes, xlabel, ylabel)
+    axes.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def overlay(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """Heat maps (N, H, W) in 0..1 over pictures (N, H, W, 3) uint8: what is cold is dark and grey."""
+    images = images / 255
+    grey = images.mean(3, keepdims=True).repeat(3, 3)
+    heat = maps[..., None]
+    return (0.35 + 0.65 * heat) * (heat * images + (1 - heat) * grey)
+
+
+def ranked(content: Mapping[str, Mapping[str, float]], label: str, columns: int = 4) -> Figure:
+    """Under each title its names with their values as horizontal bars, the largest on top, on one scale."""
+    columns = min(columns, len(content))
+    rows, tallest = -(-len(content) // columns), max(len(values) for values in content.values())
+    figure = new_figure(columns * 3.0, rows * (0.22 * tallest + 1))
+    places = list(figure.subplots(rows, columns, squeeze=False, sharex=True).flat)
+    for axes in places[len(content) :]:
+        axes.axis("off")
+    for number, (axes, (title, values)) in enumerate(zip(places, content.items(), strict=False)):
+        axes.barh(range(len(values)), list(values.values()), color=PALETTE[number % len(PALETTE)])
+        axes.set_yticks(range(len(values)), list(values))
+        axes.invert_yaxis()
+        axes.set_title(title)
+        tidy(axes, label, "")
+    return figure
+
+
+def word_maps(content: Sequence[Heat], columns: int = 2) -> Figure:
+    """Attention: where each word that was written (a row) looked in the source (columns)."""
+    figure = heat_maps(content, "source", "share of the attention", columns)
+    for axes in figure.axes[:-1]:
+        axes.set_xticks(
+            axes.get_xticks(), [label.get_text() for label in axes.get_xticklabels()], rotation=60, ha="right"
+        )
+    return figure
+
+
+def columns(values: Sequence[float], names: Sequence[str], xlabel: str, ylabel: str) -> Figure:
+    """One upright bar for each name, with its value above it."""
+    figure = new_figure(1.1 * len(names) + 1.5, 3.6)
+    axes = figure.subplots()
+    axes.bar_label(axes.bar(range(len(names)), values, color=TRAIN), fmt="%.1f")
+    axes.set_xticks(range(len(names)), names)
+    axes.margins(y=0.1)
+    tidy(axes, xlabel, ylabel)
+    return figure

@@ -58,12 +58,16 @@ class Journal:
         value = Summary.Value(tag=f"figures/{name}", image=shown)
         self.writer.file_writer.add_summary(Summary(value=[value]), step)  # add_figure would draw it once more
 
+    def text(self, name: str, markdown: str, step: int) -> None:
+        """A text for the dashboard, in Markdown."""
+        self.writer.add_text(name, markdown, step)
+
     def histograms(self, arrays: Mapping[str, torch.Tensor | np.ndarray], step: int) -> None:
         """The distribution of each array's values, under its tag."""
         for tag, values in arrays.items():
             self.writer.add_histogram(tag, values, step)
 
-    def graph(self, net: nn.Module, example: torch.Tensor) -> None:
+    def graph(self, net: nn.Module, example: torch.Tensor | tuple[torch.Tensor, ...]) -> None:
         """The net's graph, traced on one example."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # the dashboard's graph needs the tracer that torch retires
@@ -78,7 +82,7 @@ class Journal:
         self, name: str, vectors: torch.Tensor, labels: Sequence[str], images: torch.Tensor | None, step: int
     ) -> None:
         """Vectors (N, D) for the projector, with labels and thumbnails (N, 3, H, W) in 0..1."""
-        shutil.rmtree(self.folder / f"{step:05d}", ignore_errors=True)  # of the same step, before a resume
+        shutil.rmtree(self.folder / f"{step:05d}" / name, ignore_errors=True)  # of the same step, before a resume
         self.writer.add_embedding(vectors, metadata=list(labels), label_img=images, tag=name, global_step=step)
 
     def hparams(self, options: Mapping[str, Any], metrics: Mapping[str, float], step: int) -> None:

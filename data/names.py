@@ -1,0 +1,122 @@
+"""Names of 18 languages, or the lines of any folder of text files: one file for each class, one name in each line.
+
+Source: S. Robertson, "Classifying Names with a Character-Level RNN", PyTorch Tutorials, 2017.
+"""
+
+import string
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data.errors import StudyError
+from data.fetch import fetch
+
+UNKNOWN = "_"
+ALPHABET = string.ascii_letters + " .,;'" + UNKNOWN
+# Letters that Unicode does not take apart into a plain letter and its marks.
+LETTERS = str.maketrans({
+    "ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d",
+    "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ı": "i", "ħ": "h", "Ħ": "H", "’": "'", "‘": "'", "\u00a0": " ",
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Names:
+    """N names in letters of ALPHABET, their labels (N,) int64, and the classes that labels number.
+
+    `empty` counts the lines that were left out because nothing was in them; `foreign` tells, with file and line, of
+    each name with letters outside the alphabet.
+    """
+
+    names: tuple[str, ...]
+    labels: np.ndarray
+    classes: tuple[str, ...]
+    empty: int = 0
+    foreign: tuple[str, ...] = ()
+
+    def part(self, indices: Sequence[int] | np.ndarray) -> "Names":
+        """Some of the names, of the same classes."""
+        return Names(tuple(self.names[i] for i in indices), self.labels[indices], self.classes)
+
+
+def official(root: Path | None = None) -> Names:
+    """The published names, downloaded when they are not below `root`; raises StudyError when they cannot be had."""
+    return folder(fetch("names", root) / "names")
+
+
+def folder(path: Path) -> Names:
+    """The lines of all `<class>.txt` of a folder, classes by name; raises StudyError, naming file and line, for bytes
+    that are no UTF-8 and for a file without a name."""
+    files = sorted(path.glob("*.txt"), key=lambda file: file.stem)
+    if len(files) < 2:
+        found = f"{len(files)} .txt file{'s' * (len(files) != 1)}" if path.is_dir() else "no such folder"
+        raise StudyError(f"names: {path}: {found}. Give a folder with a <class>.txt for each of two or more classes.")
+    names, labels, empty, foreign = [], [], 0, []
+    for label, file in enumerate(files):
+        before = len(names)
+        for number, line in read_lines(file):
+            name, outside = known_letters(to_ascii(line))
+            if outside:
+                foreign.append(f"{file}, line {number}: {line!r} has {' '.join(map(repr, outside))}")
+            if not name.strip(UNKNOWN + " "):  # nothing that could be learnt from
+                empty += 1
+                continue
+            names.append(name)
+        if len(names) == before:
+            raise StudyError(f"names: {file} has no name in it. Write one in each line, or remove the file.")
+        labels += [label] * (len(names) - before)
+    classes = tuple(file.stem for file in files)
+    return Names(tuple(names), np.array(labels), classes, empty, tuple(foreign))
+
+
+def read_lines(file: Path) -> Iterator[tuple[int, str]]:
+    """The number, from 1, and the text of each line of a UTF-8 file, without white space around it."""
+    try:
+        lines = file.read_bytes().removeprefix(b"\xef\xbb\xbf").rstrip().split(b"\n")
+    except OSError as error:
+        raise StudyError(f"names: cannot read {file}: {error.strerror}.") from error
+    for number, line in enumerate(lines, 1):
+        try:
+            yield number, line.decode().strip()
+        except UnicodeDecodeError as error:
+            raise StudyError(f"names: {file}, line {number} is not UTF-8 ({error}). Save the file as UTF-8.") from None
+
+
+def to_ascii(text: str) -> str:
+    """A text without accents: Ślusàrski becomes Slusarski. Letters that have no such form stay as they are."""
+    apart = unicodedata.normalize("NFD", text.translate(LETTERS))
+    return "".join(letter for letter in apart if unicodedata.category(letter) != "Mn")
+
+
+def known_letters(text: str) -> tuple[str, list[str]]:
+    """A text with UNKNOWN for each letter outside the alphabet, and those letters."""
+    known = "".join(letter if letter in ALPHABET else UNKNOWN for letter in text)
+    return known, sorted(set(text) - set(ALPHABET))
+
+
+def split_grouped(names: Names, seed: int, val: float = 0.05, test: float = 0.1) -> tuple[Names, Names, Names]:
+    """Training, validation and test part: no name, in whatever case, is in two of them, and a name that a class has
+    several times counts once. Each part has its share of every class; raises StudyError where that cannot be."""
+    owners: dict[str, dict[int, int]] = {}  # name -> class -> where it comes first
+    for place, (name, label) in enumerate(zip(names.names, names.labels.tolist(), strict=True)):
+        owners.setdefault(name.casefold(), {}).setdefault(label, place)
+    sizes = np.bincount([label for places in owners.values() for label in places], minlength=len(names.classes))
+    strata: list[list[list[int]]] = [[] for _ in names.classes]
+    for places in owners.values():  # a name of several classes is dealt out with the rarest of them
+        strata[min(places, key=lambda label: (sizes[label], label))].append(list(places.values()))
+    rng = np.random.default_rng(seed)
+    parts: tuple[list[int], ...] = ([], [], [])
+    for kind, groups in zip(names.classes, strata, strict=True):
+        if len(groups) < 3:
+            raise StudyError(
+                f"names: {kind} needs three or more different names that no rarer class has, one for each of training, "
+                f"validation and test; it has {len(groups)}. Add names, or remove its file."
+            )
+        held = [max(1, round(share * len(groups))) for share in (val, test)]
+        order = rng.permutation(len(groups))
+        for part, chosen in zip(parts, np.split(order, np.cumsum([len(groups) - sum(held), held[0]])), strict=True):
+            part += [place for number in chosen for place in groups[number]]
+    return tuple(names.part(np.sort(part)) for part in parts)

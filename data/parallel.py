@@ -1,0 +1,144 @@
+"""Sentence pairs: read from two line-aligned files or one tab-separated file, and split so that nothing leaks."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data.errors import StudyError
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Sentence i of `target` is the translation of sentence i of `source`."""
+
+    source: tuple[str, ...]
+    target: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def part(self, indices: Sequence[int] | np.ndarray) -> "Pairs":
+        """Some of the pairs, in the order of `indices`."""
+        return Pairs(tuple(self.source[i] for i in indices), tuple(self.target[i] for i in indices))
+
+    def reversed(self) -> "Pairs":
+        """The same pairs, to translate the other way."""
+        return Pairs(self.target, self.source)
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """Pairs to train on, to choose by, and to test on once."""
+
+    train: Pairs
+    val: Pairs
+    test: Pairs
+
+
+# Reading
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a UTF-8 file without the blanks around them; empty lines at the end do not count.
+
+    Only a line feed ends a line: splitlines() would also cut at the rarer separators of Unicode, and what comes after
+    would be paired wrongly. Raises StudyError, naming the line, for bytes that are no UTF-8.
+    """
+    try:
+        content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    except OSError as error:
+        raise StudyError(f"pairs: cannot read {path}: {error.strerror}. Give a text file.") from error
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        number = content.count(b"\n", 0, error.start) + 1
+        raise StudyError(
+            f"pairs: {path}, line {number}: byte 0x{content[error.start]:02x} is not UTF-8. Save the file as UTF-8."
+        ) from None
+    lines = [line.strip() for line in text.split("\n")]
+    while lines and not lines[-1]:
+        lines.pop()
+    if not lines:
+        raise StudyError(f"pairs: {path} is empty. Write one sentence in each line.")
+    return lines
+
+
+def read_files(source: Path, target: Path) -> Pairs:
+    """The pairs of two files, line by line; raises StudyError for unequal lengths and for the first empty line."""
+    both = {path: read_lines(path) for path in (source, target)}
+    counts = [len(lines) for lines in both.values()]
+    for path, lines in both.items():
+        if "" in lines:
+            raise StudyError(
+                f"pairs: {path}, line {lines.index('') + 1} is empty ({lines.count('')} such lines). Write the "
+                "sentence there, or remove that line from both files."
+            )
+    if len(set(counts)) > 1:
+        raise StudyError(
+            f"pairs: {source} has {counts[0]:,} lines and {target} {counts[1]:,}: from line {min(counts) + 1:,} on, "
+            "one of them has no partner. Line i of one file must translate line i of the other."
+        )
+    return Pairs(tuple(both[source]), tuple(both[target]))
+
+
+def read_table(path: Path) -> Pairs:
+    """The pairs of lines `source<tab>target`; further columns, as manythings.org adds, are passed over.
+
+    Raises StudyError, naming the line, where a tab or a sentence is missing.
+    """
+    rows = [line.split("\t") for line in read_lines(path)]
+    for number, row in enumerate(rows, 1):
+        if len(row) < 2 or not (row[0].strip() and row[1].strip()):
+            what = "has no tab" if len(row) < 2 else "has an empty column"
+            raise StudyError(f"pairs: {path}, line {number} {what}. Each line is: source sentence, tab, translation.")
+    return Pairs(tuple(row[0].strip() for row in rows), tuple(row[1].strip() for row in rows))
+
+
+# Splitting
+
+
+def letters(text: str) -> str:
+    """A sentence without case, accents, punctuation and blanks: what two near-identical sentences share."""
+    apart = unicodedata.normalize("NFD", text.casefold())
+    return re.sub(r"[\W_]+", "", apart) or text  # marks of accents are no \w
+
+
+def groups(pairs: Pairs, key: Callable[[str], str] = letters) -> np.ndarray:
+    """The group (N,) of each pair: pairs that share a source or a target sentence, directly or through others."""
+    parent = list(range(len(pairs)))
+
+    def root(place: int) -> int:
+        while parent[place] != place:
+            parent[place] = place = parent[parent[place]]
+        return place
+
+    for sentences in (pairs.source, pairs.target):
+        first: dict[str, int] = {}
+        for place, sentence in enumerate(sentences):
+            parent[root(place)] = root(first.setdefault(key(sentence), place))
+    return np.array([root(place) for place in range(len(pairs))])
+
+
+def split(pairs: Pairs, held_out: int, seed: int, key: Callable[[str], str] = letters) -> Parallel:
+    """Training, validation and test part, the last two of `held_out` pairs each, but at most a tenth of all.
+
+    A group of pairs that share a source or a target sentence (by `key`) stays together, so that no held-out sentence,
+    source or target, was trained on. Raises StudyError when there are too few pairs.
+    """
+    if held_out == 0:
+        return Parallel(pairs, pairs.part([]), pairs.part([]))
+    room = min(held_out, len(pairs) // 10)
+    if room == 0:
+        raise StudyError(f"pairs: {len(pairs)} pairs are too few to hold some out. Give at least 10, better thousands.")
+    _, group, sizes = np.unique(groups(pairs, key), return_inverse=True, return_counts=True)
+    part = np.zeros(len(sizes), dtype=int)  # of each group: 0 train, 1 val, 2 test
+    left = [len(pairs), room, room]
+    for number in np.random.default_rng(seed).permutation(len(sizes)):
+        part[number] = next(p for p in (2, 1, 0) if sizes[number] <= left[p] or p == 0)
+        left[part[number]] -= sizes[number]
+    chosen = part[group.reshape(-1)]
+    return Parallel(*(pairs.part(np.flatnonzero(chosen == number)) for number in range(3)))

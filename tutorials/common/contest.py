@@ -1,0 +1,114 @@
+"""Fine-tuning against the frozen net: on the published split, on folds, and against the number of pictures."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from tutorials.common import figures, folds, probe
+from tutorials.common.journal import print_table
+from tutorials.common.lesson import Lesson, fit_head, keep_features
+from tutorials.common.parts import Part, Whole
+
+SCRATCH = dict(depth_rate=1.0, frozen_share=0.0, frozen_norms=False)  # all layers learn when none has learnt
+SIZES = (5, 10, 25, 50, 100, 200, 500)  # images of each class in the learning curve
+DRAWS = 5  # of images for each point of it, for the frozen features
+
+
+def judge(lesson: Lesson, name: str, outcome: Mapping[str, Any]) -> dict[str, float]:
+    """Accuracy on the published test images after the last epoch; as the original reports it; and without flattery."""
+    correct = (outcome["scores"].argmax(2) == lesson.labels[lesson.test]).numpy()  # (E, N)
+    by_epoch = correct.mean(1)
+    values = {"test_accuracy": by_epoch[-1], "cpu_seconds": outcome["cpu"]}
+    if lesson.options.select_best:
+        honest = folds.select_on_half(correct, lesson.options.seed)
+        best = {"test_best_accuracy": by_epoch.max(), "test_honest_accuracy": honest}
+        values |= {**best, "flattery": by_epoch.max() - honest}
+    return {f"{name}/{key}": float(value) for key, value in values.items()}
+
+
+def compare_on_folds(lesson: Lesson, fine_tune: Callable[..., dict]) -> dict[str, float]:
+    """Both on repeated stratified folds of all pictures, and whether their difference is more than noise."""
+    run, options = lesson.run, lesson.options
+    parts = folds.stratified_folds(lesson.labels.numpy(), options.folds, options.repeats, options.seed)
+    frozen, tuned = [], []
+    for number, test in enumerate(parts):
+        train = folds.others(test, len(lesson.files))
+        head = fit_head(lesson, lesson.features, train)
+        frozen.append(accuracy(lesson, test, probe.scores(lesson.features[test, :2], head)))
+        if number < options.folds * options.tuned_repeats:
+            work = forgetting(partial(fine_tune, lesson, train, test, head))
+            outcome = run.part(f"folds/{number}", work, test_every=options.epochs)
+            tuned.append(accuracy(lesson, test, outcome["scores"][-1]))
+    same = frozen[: len(tuned)]
+    run.figure("folds", figures.paired(same, tuned, ("frozen", "fine-tuned"), "accuracy on the test part of a fold"))
+    estimates = {
+        name: folds.over_folds(values, tested=1 / (options.folds - 1))
+        for name, values in (("frozen", frozen), ("frozen_same", same), ("finetune", tuned))
+    }
+    difference = folds.over_folds(np.subtract(tuned, same), tested=1 / (options.folds - 1))
+    tell(run, {**estimates, "finetune - frozen_same": difference}, (len(frozen), len(same), len(tuned), len(tuned)))
+    found = {f"{name}/fold_{key}": value for name, one in estimates.items() for key, value in one.figures().items()}
+    return found | {f"difference/{key}": value for key, value in difference.figures().items()} | {
+        "difference/p": difference.p}  # fmt: skip
+
+
+def tell(run: Whole, estimates: Mapping[str, folds.Estimate], counts: Sequence[int]) -> None:
+    """The table of the folds, and what it says of the difference, its last row."""
+    rows = [[name, str(count), *(f"{100 * value:.2f}" for value in one.figures().values())]
+            for (name, one), count in zip(estimates.items(), counts, strict=True)]  # fmt: skip
+    if run.is_main:
+        print_table(("accuracy, per cent", "folds", "mean", "sd", "95 % from", "to"), rows)
+    *_, difference = estimates.values()
+    better = "fine-tuning" if difference.mean > 0 else "the frozen net"
+    verdict = "more than noise" if difference.p < 0.05 else "no more than noise may be"
+    run.say(f"better on the same folds: {better}; p = {difference.p:.2f} (corrected paired t-test): {verdict}")
+
+
+def accuracy(lesson: Lesson, test: np.ndarray, scores: Tensor) -> float:
+    return float((scores.argmax(1) == lesson.labels[test]).float().mean())
+
+
+def forgetting(work: Callable[[Part], dict[str, Any]]) -> Callable[[Part], dict[str, Any]]:
+    """The same training, of whose outcome the weights are not kept."""
+    return lambda part: {name: value for name, value in work(part).items() if name != "net"}
+
+
+def learning_curve(lesson: Lesson, fine_tune: Callable[..., dict]) -> dict[str, float]:
+    """Accuracy on the published test images from few images of each class on, pretrained and from random weights.
+
+    The frozen features are fitted to several draws of the images; nets are trained on the first of them.
+    """
+    run, test = lesson.run, lesson.test
+    largest = int(np.bincount(lesson.labels[lesson.train]).min())
+    sizes = [size for size in SIZES if size < 0.8 * largest] + [largest]
+    features = {"frozen": lesson.features, "random, frozen": keep_features(lesson, pretrained=False)[0]}
+    lines: dict[str, dict[int, list[float]]] = {
+        name: {} for name in ("finetune", "frozen", "scratch", "random, frozen")
+    }
+    for size in sizes:
+        draws = [draw(lesson, size, number) for number in range(DRAWS)]
+        heads = {}
+        for name, own in features.items():
+            strength = probe.choose_strength(
+                own[draws[0]], lesson.labels[draws[0]], len(lesson.classes), run.options.seed
+            )
+            heads[name] = [fit_head(lesson, own, train, strength) for train in draws]
+            lines[name][size] = [accuracy(lesson, test, probe.scores(own[test, :2], head)) for head in heads[name]]
+        epochs = run.options.epochs * max(1, min(4, largest // size))  # few images: more epochs, and still fewer steps
+        for name, head, more in (("finetune", heads["frozen"][0], {}), ("scratch", None, SCRATCH)):
+            work = forgetting(partial(fine_tune, lesson, draws[0], test, head, pretrained=name == "finetune"))
+            outcome = run.part(f"curve/{name}-{size}", work, epochs=epochs, test_every=epochs, **more)
+            lines[name][size] = [accuracy(lesson, test, outcome["scores"][-1])]
+    run.figure("learning_curve", figures.spreads(lines, "training images of each class", "test accuracy"))
+    return {
+        f"curve/{name}/{size}": float(np.mean(values)) for name, line in lines.items() for size, values in line.items()
+    }
+
+
+def draw(lesson: Lesson, size: int, number: int) -> np.ndarray:
+    """So many training images of each class."""
+    rng, labels = np.random.default_rng([lesson.options.seed, size, number]), lesson.labels[lesson.train].numpy()
+    return np.concatenate([rng.permutation(np.flatnonzero(labels == label))[:size] for label in np.unique(labels)])

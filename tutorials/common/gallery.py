@@ -1,0 +1,58 @@
+"""What a net made of the test pictures: confusions, its surest answers and worst mistakes, where it looked."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tutorials.common import figures, zoo
+from tutorials.common.explain import grad_cam
+from tutorials.common.lesson import Lesson
+
+
+def show_gallery(lesson: Lesson, net: nn.Module, scores: Tensor) -> None:
+    """Figures from the scores (N, C) of the test pictures, and all pictures' features for the projector."""
+    run, labels = lesson.run, lesson.labels[lesson.test]
+    matrix = np.zeros(2 * [len(lesson.classes)], int)
+    np.add.at(matrix, (labels.numpy(), scores.argmax(1).numpy()), 1)
+    run.figure("confusion", figures.confusion(matrix, lesson.classes))
+    right, wrong = ranked(scores, labels)
+    few, many = torch.cat([wrong[:4], right[:4]]), torch.cat([wrong[:12], right[:6], right[-6:]])
+    grid = figures.image_grid(lesson.thumbnails(lesson.test[many]), titles(lesson, scores, many), 6, 1.6)
+    run.figure("predictions", grid)
+    photos = lesson.photos(lesson.test)
+    images = torch.stack([photos[i][0] for i in few]).to(run.device)
+    maps = grad_cam(net, images, scores[few].argmax(1).to(run.device)).cpu().numpy()
+    shown = figures.overlay(lesson.thumbnails(lesson.test[few]), maps)
+    run.figure("grad_cam", figures.image_grid(shown, titles(lesson, scores, few), 4, 2.4))
+    show_features(lesson, net)
+
+
+@torch.no_grad()
+def show_features(lesson: Lesson, net: nn.Module) -> None:
+    """The features of all pictures in the projector, coloured by class."""
+    everything = np.arange(len(lesson.files))
+    photos = lesson.photos(everything)
+    net.eval()
+    rows = []
+    for some in np.array_split(everything, -(-len(everything) // 32)):
+        images = torch.stack([photos[i][0] for i in some]).to(lesson.run.device)
+        rows.append(zoo.features(net, images).cpu())
+    small = torch.from_numpy(lesson.thumbnails(everything)).permute(0, 3, 1, 2) / 255
+    names = [lesson.classes[label] for label in lesson.labels]
+    thumbnails = F.interpolate(small, (48, 48), mode="area")
+    lesson.run.journal.embedding("features", torch.cat(rows), names, thumbnails, lesson.run.step)
+
+
+def ranked(scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The test images that were right and those that were wrong, surest first."""
+    confidence, predicted = scores.softmax(1).max(1)
+    order = confidence.argsort(descending=True)
+    good = (predicted == labels)[order]
+    return order[good], order[~good]
+
+
+def titles(lesson: Lesson, scores: Tensor, chosen: Tensor) -> list[str]:
+    confidence, predicted = scores.softmax(1).max(1)
+    names, labels = lesson.classes, lesson.labels[lesson.test]
+    return [f"{names[labels[i]]}\nas {names[predicted[i]]} {confidence[i]:.0%}" for i in chosen]

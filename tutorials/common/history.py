@@ -1,0 +1,48 @@
+"""What a training remembers beside its weights: scores after each epoch, processor time, the drift of batch norm."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class History:
+    """What the epochs of a training came to: scores (E, N, C) of the test images, and processor seconds."""
+
+    def __init__(self) -> None:
+        self.scores: list[Tensor] = []
+        self.cpu, self.since = 0.0, time.process_time()
+
+    def add(self, scores: Tensor) -> None:
+        now = time.process_time()
+        self.cpu, self.since = self.cpu + now - self.since, now
+        self.scores.append(scores)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"scores": self.scores, "cpu": self.cpu}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.scores, self.cpu = list(state["scores"]), state["cpu"]
+
+
+class NormWatch:
+    """Watches the running statistics of a net's batch norms, which move in training mode even when no weight does."""
+
+    def __init__(self, net: nn.Module) -> None:
+        self.norms = [module for module in net.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+        self.before: list[tuple[Tensor, Tensor]] = []
+        for norm in self.norms:
+            self.before.append((norm.running_mean.cpu().clone(), norm.running_var.cpu().sqrt().clamp(min=1e-6)))
+
+    def freeze(self) -> None:
+        """Let them normalise by the statistics they have, and keep those."""
+        for norm in self.norms:
+            norm.eval()
+
+    def drift(self) -> dict[str, float]:
+        """How far the running means have moved since the start, in standard deviations, over all channels."""
+        pairs = zip(self.norms, self.before, strict=True)
+        moved = [(norm.running_mean.cpu() - mean).abs() / deviation for norm, (mean, deviation) in pairs]
+        return {"drift": float(torch.cat(moved).mean())} if moved else {}

@@ -1,0 +1,94 @@
+"""What the trainings of the transfer tutorial share: the pictures, the pretrained net they begin from, its features."""
+
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchvision.models import SqueezeNet
+
+from data.hymenoptera import Pictures
+from tutorials.common import probe, zoo
+from tutorials.common.device import seed_everything
+from tutorials.common.parts import Whole
+from tutorials.common.photos import Looks, Photos, reader
+from tutorials.common.smallnet import LOOKS, SMALL, SmallNet, pretrain
+
+# N images, V views of each, D features, C classes
+
+
+class Lesson:
+    """All pictures, numbered with those to train on first, and the pretrained net that every training begins from."""
+
+    def __init__(self, run: Whole, pictures: Pictures) -> None:
+        options = self.options = run.options
+        self.run, self.classes = run, pictures.classes
+        self.files = pictures.train_files + pictures.test_files
+        self.labels = torch.from_numpy(np.concatenate([pictures.train_labels, pictures.test_labels]))
+        self.train, self.test = np.split(np.arange(len(self.files)), [len(pictures.train_files)])
+        self.model = options.model or (SMALL if options.data == "tiny" and not options.images else "resnet18")
+        if self.model == SMALL:
+            self.weights, self.looks = run.part("pretrain", pretrain, epochs=3, log_every=10)["net"], LOOKS
+        else:
+            net = zoo.build(self.model)
+            load = partial(zoo.load_weights, net, self.model, options.weights_file, None, options.data_root)
+            self.looks = Looks.of(run.place.main_first(load)["transform"])
+            self.weights = net.state_dict()
+        self.read = reader(self.looks, options.keep_decoded)
+
+    def net(self, pretrained: bool = True) -> nn.Module:
+        return build(self.model, len(self.classes), self.options.probe, self.weights if pretrained else None)
+
+    def photos(self, indices: np.ndarray, min_crop: float | None = None) -> Photos:
+        """Some of the pictures; with `min_crop`, augmented."""
+        transform = self.looks.testing() if min_crop is None else self.looks.training(min_crop)
+        return Photos([self.files[i] for i in indices], self.labels[indices], self.read, transform)
+
+    def thumbnails(self, indices: np.ndarray) -> np.ndarray:
+        return np.stack([self.looks.thumbnail(self.read(self.files[i])) for i in indices])
+
+
+def build(model: str, classes: int, plain_head: bool, weights: Mapping[str, Tensor] | None) -> nn.Module:
+    """A net with a new head. With `plain_head` its scores are linear in its features, also SqueezeNet's."""
+    net = SmallNet() if model == SMALL else zoo.build(model)
+    if weights:
+        net.load_state_dict(weights)
+    zoo.replace_head(net, classes)
+    if plain_head and isinstance(net, SqueezeNet):
+        net.classifier[2] = nn.Identity()  # the ReLU after its head
+    return net
+
+
+def keep_features(lesson: Lesson, pretrained: bool = True) -> tuple[Tensor, float]:
+    """Features (N, V, D) of all pictures, and the processor seconds they took; computed once for all runs."""
+    run, options = lesson.run, lesson.options
+    seed_everything(options.seed)  # a resumed run has drawn less by now
+    net = lesson.net(pretrained)
+    state = {name: value for name, value in net.state_dict().items() if not name.startswith(zoo.head_name(net))}
+    key = probe.fingerprint(state, lesson.files, f"{lesson.looks} {options.views} {options.min_crop} {options.seed}")
+    path = run.folder.parent / "features" / f"{key}.safetensors"
+    compute = partial(compute_features, lesson, net.to(run.device))
+    return run.place.main_first(lambda: probe.kept(path, compute, run.say))
+
+
+@torch.no_grad()
+def compute_features(lesson: Lesson, net: nn.Module) -> Tensor:
+    """What goes into the head, for each view: the centre, its mirror image, random crops."""
+    net.eval()
+    numbers, views = np.arange(len(lesson.files)), []
+    for view in range(lesson.options.views):
+        photos = lesson.photos(numbers, None if view < 2 else lesson.options.min_crop)
+        rows = []
+        for some in np.array_split(numbers, -(-len(numbers) // 32)):
+            images = torch.stack([photos[i][0] for i in some]).to(lesson.run.device)
+            rows.append(zoo.features(net, images.flip(-1) if view == 1 else images).cpu())
+        views.append(torch.cat(rows))
+    return torch.stack(views, 1)
+
+
+def fit_head(lesson: Lesson, features: Tensor, train: np.ndarray, strength: float | None = None) -> probe.Head:
+    """The best head on the features of some pictures; its strength, unless given, is chosen on folds of them."""
+    features, labels, classes = features[train], lesson.labels[train], len(lesson.classes)
+    strength = strength or probe.choose_strength(features, labels, classes, lesson.options.seed)
+    return probe.fit_path(features, labels, classes, [strength])[0]

@@ -1,0 +1,56 @@
+"""Sentence pairs as tensors in memory, for nets that translate."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from data.parallel import Pairs
+from tutorials.common.vocabulary import BOS, UNK, Vocabulary, pad
+
+# N pairs, S source tokens, T target tokens
+
+
+class PairSet(Dataset):
+    """All pairs as two padded tensors in memory: a batch is one gather, cut to its longest sentences.
+
+    `hidden` is the share of words that each epoch hides, so that no sentence can be learnt by one word of it;
+    `whole_width` leaves all batches as wide as the longest sentence, and calls all that text, as the original does.
+    """
+
+    def __init__(
+        self, pairs: Pairs, languages: Sequence[Vocabulary], hidden: float = 0, whole_width: bool = False, seed: int = 0
+    ) -> None:
+        texts = (pairs.source, pairs.target)
+        rows = [list(map(words.encode, side)) for words, side in zip(languages, texts, strict=True)]
+        self.source, self.target = map(pad, rows)  # (N, S), (N, T)
+        self.lengths = [torch.tensor([len(row) for row in side]) for side in rows]
+        self.hidden, self.whole_width, self.seed = hidden, whole_width, seed
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Begin to draw which words are hidden in this epoch."""
+        self.generator = torch.Generator().manual_seed(1000 * self.seed + epoch)
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
+        """Source (N, S), its lengths (N,), what the decoder reads (N, T) and what it should write (N, T)."""
+        source, target = self.source[indices], self.target[indices]
+        lengths, written = (side[indices] for side in self.lengths)
+        if self.whole_width:
+            lengths = torch.full_like(lengths, source.shape[1])
+        else:
+            source, target = source[:, : lengths.max()], target[:, : written.max()]
+        inputs = F.pad(target, (1, -1), value=BOS)
+        return self.hide(source), lengths, self.hide(inputs), target
+
+    def hide(self, tokens: Tensor) -> Tensor:
+        """Put UNK in the place of some words."""
+        if not self.hidden:
+            return tokens
+        chosen = torch.rand(tokens.shape, generator=self.generator) < self.hidden
+        return tokens.masked_fill(chosen & (tokens > UNK), UNK)

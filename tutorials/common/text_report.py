@@ -1,0 +1,117 @@
+"""What a text classifier shows after its test: curves, confusion, its most telling n-grams, its errors, its words."""
+
+import html
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy import ndarray
+from torch import Tensor
+
+from tutorials.common import figures
+from tutorials.common.ngrams import gather_rows
+from tutorials.common.run import Run
+
+if TYPE_CHECKING:
+    from tutorials.text_sentiment import Bags, Net
+
+TOLD = 14  # features of each class
+READ = 20_000  # training texts in which hashed features are looked up
+ERRORS, POINTS = 40, 2000
+
+
+def show(
+    run: Run, net: "Net", trainset: "Bags", testset: "Bags", scores: Tensor, matrix: ndarray, classes: list[str]
+) -> None:
+    """All figures of a test, and all that the dashboard has beside them."""
+    recall = matrix.diagonal() / matrix.sum(1).clip(1)
+    run.figure("curves", figures.curves(run.folder / "metrics.jsonl"))
+    run.figure("confusion", figures.confusion(matrix, classes))
+    run.figure("class_accuracy", figures.bars(recall, classes, "test accuracy", matrix.trace() / matrix.sum(), "all"))
+    told = telling(net, trainset)
+    run.figure("telling_ngrams", figures.ranked(dict(zip(classes, told, strict=True)), "weight for its class"))
+    run.journal.pr_curves(testset.labels.numpy(), scores.softmax(1).numpy(), classes, run.step)
+    run.journal.text("errors", errors(testset, scores, classes), run.step)
+    _, features, offsets = run.place.move(testset.__getitems__([0]))
+    run.journal.graph(net, (features, offsets))
+    words = trainset.ngrams.words[1 : POINTS + 1]
+    loads = load_of(net, torch.arange(1, len(words) + 1))
+    labels = [f"{word} ({classes[label]})" for word, label in zip(words, loads.argmax(1).tolist(), strict=True)]
+    vectors = net.embedding.weight[1 : len(words) + 1].detach().cpu()
+    run.journal.embedding("words", vectors, labels, None, run.step)
+
+
+@torch.no_grad()
+def load_of(net: "Net", features: Tensor) -> Tensor:
+    """What features (S,) add to the score of each class, less the mean over classes: (S, C)."""
+    features = features.to(net.fc.weight.device)
+    vectors = net.embedding.weight[features]
+    if net.weighed:
+        vectors = vectors * net.idf[features, None]
+    scores = vectors @ net.fc.weight.T
+    return (scores - scores.mean(1, keepdim=True)).cpu()
+
+
+def telling(net: "Net", trainset: "Bags") -> list[dict[str, float]]:
+    """For each class the features that speak most for it, spelt out, among those that are not rare in training.
+
+    A bucket is called by what falls into it most often.
+    """
+    grid, words, seen = read_some(trainset)
+    common = np.flatnonzero(seen >= max(3, len(trainset) // 2000))
+    loads = load_of(net, torch.from_numpy(common))
+    told: list[dict[str, float]] = []
+    for column in loads.T:
+        best = column.topk(min(TOLD, len(common)))
+        numbers, spelt = common[best.indices.numpy()], {}
+        names = spell(trainset, grid, words, numbers)
+        for number, value in zip(numbers.tolist(), best.values.tolist(), strict=True):
+            spelt.setdefault(names[number], value)
+        told.append(spelt)
+    return told
+
+
+def read_some(trainset: "Bags") -> tuple[ndarray, ndarray, ndarray]:
+    """The grid of features of up to READ training texts, their words, and how often each feature comes in them."""
+    step = -(-len(trainset) // READ)
+    words, places = gather_rows(trainset.corpus, trainset.rows[::step])
+    grid = trainset.ngrams.grid(trainset.table, words, places)
+    return grid, words, np.bincount(grid[grid >= 0], minlength=trainset.ngrams.size) * step
+
+
+def spell(trainset: "Bags", grid: ndarray, words: ndarray, features: ndarray) -> dict[int, str]:
+    """The commonest spelling of each of some features."""
+    lexicon, longest = trainset.corpus.lexicon, trainset.ngrams.ngrams
+    spellings: defaultdict[int, Counter[str]] = defaultdict(Counter)
+    for place, column in np.argwhere(np.isin(grid, features)).tolist():
+        run = [lexicon[word] for word in words[place : place + longest]]
+        spellings[int(grid[place, column])][trainset.ngrams.spell(column, run)] += 1
+    return {feature: counts.most_common(1)[0][0] for feature, counts in spellings.items()}
+
+
+def errors(testset: "Bags", scores: Tensor, classes: list[str]) -> str:
+    """A table in Markdown of the wrongly classified texts of which the net was surest."""
+    confidence, predicted = scores.softmax(1).max(1)
+    confidence[predicted == testset.labels] = 0
+    worst = confidence.argsort(descending=True)[: min(ERRORS, int((confidence > 0).sum()))].tolist()
+    lines: list[Any] = ["| true class | predicted | sure | line | words |", "|---|---|---|---|---|"]
+    for i in worst:
+        words, _ = gather_rows(testset.corpus, testset.rows[[i]])
+        spelt = html.escape(" ".join(testset.corpus.lexicon[word] for word in words)).replace("|", "&#124;")
+        line = testset.corpus.lines[testset.rows[i]]
+        true, guessed = (classes[label].replace("|", "&#124;") for label in (testset.labels[i], predicted[i]))
+        lines.append(f"| {true} | {guessed} | {confidence[i]:.0%} | {line} | {spelt} |")
+    return "\n".join(lines) if worst else "none"
+
+
+def learning_curve(run: Run, trainset: "Bags", learn: Callable[["Bags"], float]) -> None:
+    """Validation accuracy of nets that `learn` trains on a half, a quarter, … of the texts, beside the whole."""
+    points = {len(trainset): run.best_score}
+    for halvings in range(1, run.options.curve + 1):
+        part = trainset.part(trainset.rows[:: 2**halvings])
+        if len(part) >= run.options.batch_size:
+            points[len(part)] = learn(part)
+    line = {size: [points[size]] for size in sorted(points)}
+    run.figure("learning_curve", figures.spreads({"one net": line}, "training texts", "validation accuracy"))

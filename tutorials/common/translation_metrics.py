@@ -1,0 +1,77 @@
+"""How good translations are: BLEU and chrF by sacrebleu, exact matches, BLEU by length."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from sacrebleu.metrics import BLEU, CHRF
+from sacrebleu.metrics.base import Metric
+
+from data.parallel import Pairs
+
+References = Sequence[Sequence[str]]  # of each hypothesis, one or more
+
+
+def distinct(pairs: Pairs) -> tuple[list[str], list[list[str]]]:
+    """Each source sentence once, with all its translations as references."""
+    references: dict[str, list[str]] = {}
+    for source, target in zip(pairs.source, pairs.target, strict=True):
+        references.setdefault(source, []).append(target)
+    return list(references), list(references.values())
+
+
+def score(metric: Metric, hypotheses: Sequence[str], references: References) -> tuple[float, str]:
+    """A corpus score in 0..100 and the signature that says how it was computed."""
+    most = max(map(len, references))
+    streams = [[row[number] if number < len(row) else None for row in references] for number in range(most)]
+    value = metric.corpus_score(list(hypotheses), streams).score
+    return value, str(metric.get_signature())
+
+
+def measure(hypotheses: Sequence[str], references: References) -> dict[str, float]:
+    """`bleu` and `chrf` (0..100), and `exact_match`, the share of hypotheses that equal one of their references."""
+    exact = [hypothesis in row for hypothesis, row in zip(hypotheses, references, strict=True)]
+    return {
+        "bleu": score(BLEU(), hypotheses, references)[0],
+        "chrf": score(CHRF(), hypotheses, references)[0],
+        "exact_match": float(np.mean(exact)),
+    }
+
+
+def signatures(references: References) -> str:
+    """sacrebleu's signatures of both scores, to stand beside the numbers."""
+    texts = [row[0] for row in references]
+    return "\n".join(f"{kind.__name__}: {score(kind(), texts, references)[1]}" for kind in (BLEU, CHRF))
+
+
+def bleu_by_length(
+    hypotheses: Sequence[str], references: References, lengths: Sequence[int], bins: int = 5
+) -> dict[str, tuple[float, int]]:
+    """BLEU, and how many sentences, of up to `bins` groups of about as many sentences each, by length; each group is
+    named by its shortest and longest length."""
+    lengths = np.asarray(lengths)
+    edges = np.unique(np.quantile(lengths, np.linspace(0, 1, bins + 1)[1:], method="nearest"))
+    group = np.searchsorted(edges, lengths)
+    table = {}
+    for number in np.unique(group):
+        rows = np.flatnonzero(group == number)
+        low, high = lengths[rows].min(), lengths[rows].max()
+        name = f"{low}" if low == high else f"{low}–{high}"
+        value, _ = score(BLEU(effective_order=True), [hypotheses[i] for i in rows], [references[i] for i in rows])
+        table[name] = (value, len(rows))
+    return table
+
+
+def gallery(sources: Sequence[str], hypotheses: Sequence[str], references: References, count: int = 10) -> str:
+    """The worst translations by chrF, some from the middle, and the best, longest first, as a table in Markdown."""
+    chrf = CHRF()
+    both = zip(hypotheses, references, strict=True)
+    values = np.array([chrf.sentence_score(text, list(row)).score for text, row in both])
+    lengths = np.array([len(text) for text in hypotheses])
+    order = np.lexsort((-lengths * (values > 50), values.round()))
+    half = len(order) // 2
+    chosen = {"bad": order[:count], "in between": order[half : half + count], "good": order[::-1][:count]}
+    lines = ["| | source | translation | reference | chrF |", "|---|---|---|---|---|"]
+    for name, rows in chosen.items():
+        for i in rows:
+            lines.append(f"| {name} | {sources[i]} | {hypotheses[i]} | {' / '.join(references[i])} | {values[i]:.0f} |")
+    return "\n".join(lines)

@@ -1,0 +1,298 @@
+"""AlexNet, VGG, ResNet and DenseNet compared, as torchvision publishes them: what each costs, and how good it is.
+
+Original: "Models and pre-trained weights", torchvision's documentation, whose figures stand in its `Weights`.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from math import inf
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn, optim
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from data import StudyError
+from data.imagenet import ImageNet, read_folder
+from data.pictures import open_picture
+from tutorials.common import cost, lineup, pretrained_report, quality, zoo
+from tutorials.common.corruptions import STRENGTHS, corrupt
+from tutorials.common.device import choose, seed_everything
+from tutorials.common.lineup import Model
+from tutorials.common.options import Options, parse
+from tutorials.common.quality import Answers
+from tutorials.common.stopping import one_line_errors
+from tutorials.common.survey import Survey
+
+# N pictures, C classes, D numbers that go into a net's last layer
+
+
+@dataclass
+class PretrainedOptions(Options):
+    """AlexNet, VGG, ResNet and DenseNet compared."""
+
+    models: tuple[str, ...] = ()
+    """torchvision's names, families (VGG), or all; resnet50-v1 is ResNet-50 with its older weights. Default: all of
+    the four families; of the twin, three small models; for --image, resnet18."""
+    weights: Literal["published", "none"] = "published"
+    """torchvision's weights (downloaded when missing), or none: then only the cost is measured."""
+    weights_file: tuple[str, ...] = ()
+    """Weight files of your own, as NAME=PATH."""
+    images: Path | None = None
+    """A folder of class folders nXXXXXXXX to measure on. Default: Imagenette."""
+    batch_size: int = 32
+    """Pictures at once; fewer where so many do not fit in memory."""
+    repetitions: int = 20
+    """Timed calls of each model."""
+    robust_images: int = 200
+    """Pictures that are damaged in fifteen ways, at most a tenth of all; 0: none."""
+    precision: Literal["float32", "float16", "bfloat16"] = "float32"
+    """Numbers to compute with; the half ones are faster on a GPU, and checked against float32."""
+    workers: int = 0
+    """Processes that read pictures beside the main one: with a GPU, about as many as there are cores."""
+    channels_last: bool = False
+    """Keep the colours of a pixel together in memory: faster in half precision on a GPU."""
+    epochs: int = 100
+    """Steps in which the twin's models learn their last layer; published weights need none."""
+    image: Path | None = None
+    """Measure nothing: tell each model's five likeliest classes for this picture."""
+
+    keeping = Options.keeping | {"image", "workers"}
+    limits = Options.limits | {
+        "batch_size": (1, inf), "repetitions": (1, inf), "robust_images": (0, inf), "workers": (0, inf),
+    }  # fmt: skip
+
+    def check(self) -> None:
+        super().check()
+        try:
+            choose_models(self)
+        except StudyError as error:
+            raise ValueError(f"--models or --weights-file: {error}") from None
+
+
+RECIPES: dict[str, dict[str, Any]] = {"original": dict(robust_images=0), "study": {}}
+TINY = ("resnet18", "shufflenet_v2_x0_5", "shufflenet_v2_x1_0")  # the twin's
+TINY_SIDE = 48  # pixels of the twin's crops
+SIDES = {"official": (128, 160, 192, 224, 256, 288, 320), "tiny": (32, 48, 64, 96)}
+SAME = 0.98  # of the first answers at least so many must be float32's
+
+
+def main() -> None:
+    options = parse(PretrainedOptions, RECIPES)
+    if options.images or options.weights_file or options.weights == "none":
+        options.data = "official"
+    models = choose_models(options)
+    if options.image:
+        return predict(options, models)
+    with Survey("pretrained", options) as run:
+        photographs = load_photographs(run, models)
+        measured = {one.label: run.measure(one.label, partial(measure, run, one, photographs)) for one in models}
+        sizes = run.measure("sizes", partial(measure_sizes, run, models))
+        pretrained_report.show(run, models, measured, sizes, photographs, partial(prepare, run))
+
+
+# 1. Which models, which pictures
+
+
+def choose_models(options: PretrainedOptions) -> list[Model]:
+    """The models of --models and --weights-file; raises StudyError for a name that torchvision does not know."""
+    tiny = options.data == "tiny" and options.weights == "published" and not options.images
+    default = ("resnet18",) if options.image else TINY if tiny else ("all",)
+    return lineup.choose(options.models, options.weights_file, default)
+
+
+def load_photographs(run: Survey, models: list[Model]) -> ImageNet | None:
+    """The labelled pictures, after every weight file is in place; None when only the cost is measured."""
+    options = run.options
+    if options.weights == "none":
+        return None
+    if options.data == "official":
+        try:
+            zoo.locate_all([(model.name, model.member) for model in models if not model.file], options.data_root)
+        except StudyError as error:
+            raise StudyError(f"{error} Or measure the cost alone: --weights none.") from None
+    if options.images:
+        return read_folder(options.images, options.data_root)
+    return run.load_data("imagenet")
+
+
+class Prepared(Dataset):
+    """Pictures of given numbers, damaged in one way or not at all, under a model's transform: (3, H, W) and label."""
+
+    def __init__(self, photographs: ImageNet, numbers: list[int], transform: Callable[[Image.Image], Tensor],
+                 damage: tuple[str, int] | None = None, seed: int = 0) -> None:  # fmt: skip
+        self.photographs, self.numbers, self.transform = photographs, numbers, transform
+        self.damage, self.seed = damage, seed
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, place: int) -> tuple[Tensor, int]:
+        number = self.numbers[place]
+        picture = self.photographs.open(number)
+        if self.damage:  # drawn from the picture's number: every model sees the same damage
+            picture = corrupt(picture, *self.damage, np.random.default_rng([self.seed, number]))
+        return self.transform(picture), int(self.photographs.labels[number])
+
+
+# 2. A model with its weights
+
+
+def prepare(run: Survey, model: Model, photographs: ImageNet | None) -> tuple[nn.Module, dict[str, Any]]:
+    """A model ready to answer, on the run's device in float32, and what is known of its weights."""
+    seed_everything(run.options.seed)  # so that a model is the same whichever were measured before it
+    about: dict[str, Any] = {"member": None, "published": {}, "categories": (), "transform": None}
+    if photographs is None:
+        net = zoo.build(model.name)
+    elif photographs.train:
+        net = zoo.build(model.name, len(photographs.classes)).eval()
+        side = twin_side(model.name)
+        transform = type(zoo.preprocess(model.name))(crop_size=side, resize_size=side + 6)
+        train_head(net, Prepared(photographs.train, list(range(len(photographs.train))), transform), run.options.epochs)
+        about |= {"categories": photographs.classes, "transform": transform}
+    else:
+        net = zoo.build(model.name)
+        about = zoo.load_weights(net, model.name, model.file, model.member, run.options.data_root)
+    return net.to(run.device).eval(), about
+
+
+def twin_side(name: str) -> int:
+    """The side, in pixels, of the twin's crops for a model."""
+    return max(TINY_SIDE, zoo.least_size(name))
+
+
+def train_head(net: nn.Module, dataset: Prepared, epochs: int) -> None:
+    """The twin's stand-in for published weights: the filters stay random, and only the last layer learns."""
+    images, labels = (torch.stack(part) if isinstance(part[0], Tensor) else torch.tensor(part)
+                      for part in zip(*dataset, strict=True))  # fmt: skip
+    with torch.no_grad():
+        x = torch.cat([zoo.features(net, batch) for batch in images.split(50)])  # (N, D)
+    mean, spread = x.mean(0), x.std(0) + 1e-6
+    head = zoo.replace_head(net, len(dataset.photographs.classes))
+    places = [1] * (head.weight.dim() - 2)  # SqueezeNet's head is a convolution
+    x = ((x - mean) / spread).view(*x.shape, *places)
+    optimizer = optim.AdamW(head.parameters(), 0.01, weight_decay=1.0)
+    for _ in range(epochs):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(head(x).flatten(1), labels)
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():  # the head takes the features as they are
+        head.weight /= spread.view(-1, *places)
+        head.bias -= head.weight.flatten(1) @ mean
+
+
+def quicken(run: Survey, net: nn.Module) -> nn.Module:
+    """The net in the precision and memory format of the options."""
+    net = net.to(getattr(torch, run.options.precision))
+    return net.to(memory_format=torch.channels_last) if run.options.channels_last else net
+
+
+# 3. Measure: cost, quality, robustness
+
+
+def measure(run: Survey, model: Model, photographs: ImageNet | None) -> dict[str, Any]:
+    """All that is measured of one model: `metrics`, and with weights its `answers` and those on damaged pictures."""
+    options = run.options
+    net, about = prepare(run, model, photographs)
+    everyone = list(range(len(photographs))) if photographs else []
+    reference = None
+    if options.precision != "float32" and photographs:
+        reference = answer(run, net, Prepared(photographs, everyone[:256], about["transform"]), "float32")
+    net = quicken(run, net)
+    twin = photographs and photographs.train
+    side = twin_side(model.name) if twin else zoo.input_size(model.name, model.member)
+    metrics = asdict(cost.measure(net, side, options.batch_size, options.repetitions))
+    if model.file:
+        metrics["megabytes"] = model.file.stat().st_size / 2**20
+    found: dict[str, Any] = {"about": {key: about[key] for key in ("member", "published", "categories")}}
+    if photographs:
+        labels = torch.from_numpy(photographs.labels)
+        answers = answer(run, net, Prepared(photographs, everyone, about["transform"]), model.label)
+        metrics |= quality.score(answers, labels)
+        metrics |= damage_and_answer(run, net, photographs, about["transform"], answers, model.label)
+        found["answers"] = asdict(answers)
+        if reference:
+            metrics["same_as_float32"] = same = quality.same_first(answers, reference)
+            verdict = "" if same >= SAME else f", fewer than {SAME:.0%}: this precision changes the answers"
+            run.say(f"{options.precision}: {same:.1%} of first answers are float32's{verdict}")
+    return found | {"metrics": metrics}
+
+
+@torch.no_grad()
+def answer(run: Survey, net: nn.Module, dataset: Prepared, title: str) -> Answers:
+    """The net's answers to all pictures of a data set, in order, on the CPU."""
+    weight = next(net.parameters())
+    layout = torch.channels_last if run.options.channels_last else torch.contiguous_format
+    loader = run.place.loader(dataset, run.options.batch_size, False, 0, num_workers=run.options.workers)
+    parts, labels = [], []
+    for images, truth in tqdm(loader, desc=title, unit="batch", leave=False, disable=None):
+        scores = net(images.to(weight, memory_format=layout))  # (N, C)
+        parts.append(scores.float().cpu())
+        labels.append(truth)
+    return Answers.of(torch.cat(parts), torch.cat(labels), dataset.photographs.present)
+
+
+def damage_and_answer(run: Survey, net: nn.Module, photographs: ImageNet, transform: Callable, answers: Answers,
+                      title: str) -> dict[str, float]:  # fmt: skip
+    """Top-1 of the same pictures, evenly taken, whole and under every kind and strength of damage, and their mean."""
+    count = min(run.options.robust_images, -(-len(photographs) // 10))
+    if not count:
+        return {}
+    numbers = np.linspace(0, len(photographs) - 1, count).round().astype(int).tolist()
+    labels = torch.from_numpy(photographs.labels)
+    found = {"whole": float(answers.right(labels)[numbers].float().mean())}
+    for kind, strengths in STRENGTHS.items():
+        for strength in range(1, len(strengths) + 1):
+            damaged = Prepared(photographs, numbers, transform, (kind, strength), run.options.seed)
+            told = answer(run, net, damaged, f"{title}, {kind} {strength}")
+            found[f"{kind}_{strength}"] = float(told.right(labels[numbers]).float().mean())
+    found["robust"] = sum(found[name] for name in found if name != "whole") / (len(found) - 1)
+    return found
+
+
+def measure_sizes(run: Survey, models: list[Model]) -> dict[str, Any]:
+    """Multiply-adds and time against the pictures' side, for the first model of each family."""
+    first: dict[str, Model] = {}
+    for model in models:
+        first.setdefault(model.family, model)
+    found = {}
+    for family, model in first.items():
+        seed_everything(run.options.seed)
+        net = quicken(run, zoo.build(model.name).to(run.device).eval())
+        one_size = model.name.startswith(("vit_", "swin", "maxvit"))
+        sides = [side for side in SIDES[run.options.data] if side >= zoo.least_size(model.name) and not one_size]
+        costs = [cost.measure(net, side, 1, max(1, run.options.repetitions // 3)) for side in sides]
+        if costs:
+            found[f"{model.label} ({family})"] = {"side": sides} | {
+                name: [getattr(one, name) for one in costs] for name in ("gflops", "latency", "memory")
+            }
+    return {"sizes": found}
+
+
+# 4. Your own picture
+
+
+@torch.no_grad()
+def predict(options: PretrainedOptions, models: list[Model]) -> None:
+    """Print the five likeliest classes of any picture, by each model with its published or own weights."""
+    with one_line_errors():
+        picture, device = open_picture(options.image), choose(options.device)
+        zoo.locate_all([(model.name, model.member) for model in models if not model.file], options.data_root)
+        for model in models:
+            net = zoo.build(model.name).eval()
+            about = zoo.load_weights(net, model.name, model.file, model.member, options.data_root)
+            shares = net.to(device)(about["transform"](picture)[None].to(device))[0].softmax(0)
+            print(f"{options.image}, by {model.label}:")
+            for share, number in zip(*(part.tolist() for part in shares.topk(5)), strict=True):
+                print(f"  {share:6.1%}  {about['categories'][number]}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,425 @@
+"""Translation with a sequence to sequence network and attention: French to English, one GRU reads, another writes.
+
+Original: "NLP From Scratch: Translation with a Sequence to Sequence Network and Attention", the PyTorch tutorials.
+Attention: D. Bahdanau et al., 2015 (additive), and T. Luong et al., 2015 (multiplicative).
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn, optim
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from data import StudyError, eng_fra, parallel
+from data.parallel import Pairs, Parallel
+from tutorials.common import checkpoint, figures
+from tutorials.common import translation_metrics as scores
+from tutorials.common.device import unwrap
+from tutorials.common.options import Options, parse
+from tutorials.common.pairs import PairSet
+from tutorials.common.run import Run
+from tutorials.common.stopping import one_line_errors
+from tutorials.common.translation_report import commonest, report
+from tutorials.common.translator import Translator
+from tutorials.common.vocabulary import PAD, Subwords, Vocabulary, from_json
+
+# N sentences, S source tokens, T target tokens, H hidden, V target words, M tokens that are no padding
+
+
+@dataclass
+class Seq2SeqOptions(Options):
+    """Translation with a sequence to sequence network and attention."""
+
+    batch_size: int = 32
+    """Pairs in a step, over all processes together."""
+    lr: float = 1e-3
+    """Learning rate; with --one-cycle, its peak."""
+    one_cycle: bool = False
+    """Let the learning rate rise and fall over the run."""
+    weight_decay: float = 0.0
+    """How fast weights shrink (AdamW)."""
+    hidden: int = 128
+    """Width of embeddings, GRUs and attention."""
+    bidirectional: bool = False
+    """Read the source in both directions, with half of the width each."""
+    attention: Literal["bahdanau", "luong", "none"] = "bahdanau"
+    """How the decoder looks back at the source."""
+    dropout: float = 0.1
+    """Share of the embeddings' values that is dropped in training."""
+    output_dropout: float = 0.0
+    """The same for what the decoder's words are chosen by."""
+    word_dropout: float = 0.0
+    """Share of the words, of source and target, that training hides."""
+    label_smoothing: float = 0.0
+    """Share of each target that is spread over all words."""
+    tied: bool = False
+    """Use one matrix for the decoder's embeddings and its output."""
+    teacher_forcing: float = 1.0
+    """Share of the batches in which the decoder is given the right words, at the start; in others it reads its own."""
+    teacher_forcing_end: float = 1.0
+    """The same at the end; between, it goes in a straight line."""
+    count_padding: bool = False
+    """Train as the original does: encoder, attention and loss run over the padding, too."""
+    held_out: int = 0
+    """Pairs of the validation and of the test part, each; they share no sentence with the training part."""
+    beam: int = 1
+    """Width of the beam in the test; 1 is greedy."""
+    length_penalty: float = 1.0
+    """Beams are compared by log p / length to this power."""
+    whole: bool = False
+    """Take the whole corpus, as it was written, in sub-words: not only short sentences like "i am …" in plain words."""
+    pairs: Path | None = None
+    """Take your own pairs, in sub-words: a file of lines "source, tab, target"."""
+    subwords: int = 4000
+    """Sub-words of each language, with --whole and --pairs."""
+    reverse: bool = False
+    """Translate the other way."""
+    text: str | None = None
+    """Do not train: translate this text, with the saved net of --run-dir or else the newest one."""
+
+    keeping = Options.keeping | {"text"}
+    limits = Options.limits | {
+        "batch_size": (1, inf), "lr": (0, inf), "weight_decay": (0, inf), "hidden": (2, 8192), "dropout": (0, 1),
+        "output_dropout": (0, 1), "word_dropout": (0, 1), "label_smoothing": (0, 1), "teacher_forcing": (0, 1),
+        "teacher_forcing_end": (0, 1), "held_out": (0, inf), "beam": (1, 100), "length_penalty": (0, 10),
+        "subwords": (100, 100_000),
+    }  # fmt: skip
+
+
+RECIPES = {
+    "original": dict(epochs=80, count_padding=True),
+    "study": dict(epochs=30, batch_size=64, lr=2e-3, one_cycle=True, weight_decay=0.01, hidden=256, bidirectional=True,
+                  dropout=0.4, output_dropout=0.4, word_dropout=0.1, label_smoothing=0.1, tied=True, held_out=1000,
+                  beam=5),
+}  # fmt: skip
+PUBLISHED = {"train/nll_padded": 0.0291}
+# Whose attention the original shows; the tiny twin shows test sentences of its own.
+SHOWN = (
+    "il n est pas aussi grand que son pere", "je suis trop fatigue pour conduire",
+    "je suis desole si c est une question idiote", "je suis reellement fiere de vous",
+)  # fmt: skip
+
+
+def main() -> None:
+    options = parse(Seq2SeqOptions, RECIPES)
+    if options.text is not None:
+        return translate_text(options)
+    with Run("seq2seq", options) as run:
+        parts = load_pairs(run)
+        languages = [learn_words(options, texts) for texts in (parts.train.source, parts.train.target)]
+        net = run.distribute(Seq2Seq(*map(len, languages), options))
+        train(run, net, parts, languages)
+        translator, _ = load_translator(run.folder / "best.safetensors")
+        translator.net.to(run.device)
+        test(run, translator, parts)
+
+
+# 1. Normalise, filter and split the pairs, number the words
+
+
+def is_filtered(options: Seq2SeqOptions) -> bool:
+    """Whether the pairs are the original's: normalised, short, with a verb of being, and in plain words."""
+    return not (options.whole or options.pairs)
+
+
+def load_pairs(run: Run) -> Parallel:
+    """Training, validation and test pairs; no sentence of the last two, source or target, is in the first."""
+    options = run.options
+    pairs = parallel.read_table(options.pairs) if options.pairs else run.load_data("eng_fra")
+    pairs = eng_fra.prepare(pairs) if is_filtered(options) else pairs
+    pairs = pairs.reversed() if options.reverse else pairs
+    parts = parallel.split(pairs, options.held_out, options.seed, eng_fra.key)
+    told = ", ".join(f"{len(part):,} {name}" for name, part in vars(parts).items() if len(part))
+    run.say(f"{len(pairs):,} pairs: {told}")
+    return parts
+
+
+def learn_words(options: Seq2SeqOptions, texts: Sequence[str]) -> Vocabulary:
+    """The word index of one language, from its training sentences alone."""
+    return Vocabulary.build(texts) if is_filtered(options) else Subwords.learn(texts, options.subwords)
+
+
+# 2. The encoder, and three decoders: without attention, with Luong's, with Bahdanau's
+
+
+Memory = dict[str, Tensor]  # what the decoder needs of the source
+Steps = tuple[Tensor, Tensor, Tensor | None]  # outputs (N, T, H), the next hidden (N, H), where it looked (N, T, S)
+
+
+class Encoder(nn.Module):
+    """Reads the source; padding is never read, so that a sentence means the same in any batch."""
+
+    def __init__(self, words: int, options: Seq2SeqOptions) -> None:
+        super().__init__()
+        H, directions = options.hidden, 1 + options.bidirectional
+        self.embedding = nn.Embedding(words, H, padding_idx=None if options.count_padding else PAD)
+        self.dropout = nn.Dropout(options.dropout)
+        self.gru = nn.GRU(H, H // directions, batch_first=True, bidirectional=options.bidirectional)
+
+    def forward(self, source: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        embedded = self.dropout(self.embedding(source))
+        packed = pack_padded_sequence(embedded, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        outputs, hidden = self.gru(packed)
+        outputs, _ = pad_packed_sequence(outputs, batch_first=True, total_length=source.shape[1])  # (N, S, H)
+        return outputs, torch.cat(tuple(hidden), 1)  # the last state of each direction: (N, H)
+
+
+class Decoder(nn.Module):
+    """Writes with the source's last state alone; inputs are words (N, T), one or many steps at once."""
+
+    def __init__(self, words: int, options: Seq2SeqOptions) -> None:
+        super().__init__()
+        H = options.hidden
+        self.embedding = nn.Embedding(words, H, padding_idx=None if options.count_padding else PAD)
+        self.dropout = nn.Dropout(options.dropout)
+        self.build(H)
+        self.out_dropout = nn.Dropout(options.output_dropout)
+        self.out = nn.Linear(H, words)
+        if options.tied:
+            nn.init.normal_(self.embedding.weight, std=H**-0.5)
+            self.out.weight = self.embedding.weight
+
+    def build(self, H: int) -> None:
+        self.gru = nn.GRU(H, H, batch_first=True)
+
+    def remember(self, outputs: Tensor, mask: Tensor) -> Memory:
+        """What all steps need of the source: outputs (N, S, H), mask (N, S), 0 for words and -inf for padding."""
+        return {}
+
+    def forward(self, inputs: Tensor, hidden: Tensor, memory: Memory) -> Steps:
+        outputs, hidden = self.gru(self.dropout(self.embedding(inputs)), hidden[None])
+        return outputs, hidden[0], None
+
+
+class LuongDecoder(Decoder):
+    """Looks back after the GRU: what it sees changes the word, not the state, so that one call runs all T steps."""
+
+    def build(self, H: int) -> None:
+        super().build(H)
+        self.key = nn.Linear(H, H, bias=False)
+        self.combine = nn.Linear(2 * H, H)
+
+    def remember(self, outputs: Tensor, mask: Tensor) -> Memory:
+        return {"values": outputs, "keys": self.key(outputs), "mask": mask}
+
+    def forward(self, inputs: Tensor, hidden: Tensor, memory: Memory) -> Steps:
+        states, hidden, _ = super().forward(inputs, hidden, memory)
+        energies = states @ memory["keys"].mT + memory["mask"][:, None]  # (N, T, S)
+        weights = energies.softmax(-1)
+        context = weights @ memory["values"]  # (N, T, H)
+        return self.combine(torch.cat([states, context], -1)).tanh(), hidden, weights
+
+
+class BahdanauDecoder(Decoder):
+    """Looks back before each step of its GRU: what it sees goes into the state."""
+
+    def build(self, H: int) -> None:
+        self.query, self.key, self.energy = nn.Linear(H, H), nn.Linear(H, H), nn.Linear(H, 1)
+        self.cell = nn.GRUCell(2 * H, H)  # its inputs: the embedded word, and the context
+
+    def remember(self, outputs: Tensor, mask: Tensor) -> Memory:
+        # The gates are linear in the context, which is a weighted mean of the source: what each source word gives
+        # to the gates is computed once, and the loop needs no context.
+        _, for_context = self.cell.weight_ih.chunk(2, 1)
+        return {"pull": F.linear(outputs, for_context), "keys": self.key(outputs), "mask": mask}
+
+    def forward(self, inputs: Tensor, hidden: Tensor, memory: Memory) -> Steps:
+        cell, H = self.cell, hidden.shape[1]
+        keys, pull, mask = memory["keys"], memory["pull"], memory["mask"]
+        embedded = self.dropout(self.embedding(inputs))
+        given = F.linear(embedded, cell.weight_ih[:, :H], cell.bias_ih)  # (N, T, 3H), all steps at once
+        weight, bias = torch.cat([self.query.weight, cell.weight_hh]), torch.cat([self.query.bias, cell.bias_hh])
+        energy = self.energy.weight[0]
+        states, looks = [], []
+        for from_word in given.unbind(1):
+            query, own = F.linear(hidden, weight, bias).split([H, 3 * H], 1)
+            look = ((query[:, None] + keys).tanh() @ energy + self.energy.bias + mask).softmax(-1)  # (N, S)
+            gates = torch.baddbmm(from_word[:, None], look[:, None], pull)[:, 0]  # (N, 3H)
+            reset, update = (gates[:, : 2 * H] + own[:, : 2 * H]).sigmoid().chunk(2, 1)
+            new = (gates[:, 2 * H :] + reset * own[:, 2 * H :]).tanh()
+            hidden = torch.lerp(new, hidden, update)  # (N, H)
+            states.append(hidden)
+            looks.append(look)
+        return torch.stack(states, 1), hidden, torch.stack(looks, 1)
+
+
+class Seq2Seq(nn.Module):
+    """Encoder and decoder; 1,638,064 parameters for the original's word lists and width."""
+
+    def __init__(self, source_words: int, target_words: int, options: Seq2SeqOptions) -> None:
+        super().__init__()
+        kind = {"none": Decoder, "luong": LuongDecoder, "bahdanau": BahdanauDecoder}[options.attention]
+        self.encoder, self.decoder = Encoder(source_words, options), kind(target_words, options)
+
+    def encode(self, source: Tensor, lengths: Tensor) -> tuple[Tensor, Memory]:
+        """The decoder's first hidden state (N, H), and its memory of the source."""
+        outputs, hidden = self.encoder(source, lengths)
+        padding = torch.arange(source.shape[1], device=source.device) >= lengths[:, None]
+        mask = torch.zeros_like(outputs[:, :, 0]).masked_fill(padding, -inf)
+        return hidden, self.decoder.remember(outputs, mask)
+
+    def score(self, outputs: Tensor) -> Tensor:
+        """Scores (..., V) of the words, from the decoder's outputs (..., H)."""
+        return self.decoder.out(self.decoder.out_dropout(outputs))
+
+    def forward(self, source: Tensor, lengths: Tensor, inputs: Tensor, real: Tensor, forced: bool = True) -> Tensor:
+        """Scores (M, V) at the `real` places (N, T) of the target; not `forced`, the decoder reads what it wrote."""
+        hidden, memory = self.encode(source, lengths)
+        if forced:
+            return self.score(self.decoder(inputs, hidden, memory)[0][real])
+        tokens, written = inputs[:, :1], []
+        for _ in range(inputs.shape[1]):
+            outputs, hidden, _ = self.decoder(tokens, hidden, memory)
+            written.append(self.score(outputs))
+            tokens = written[-1].detach().argmax(-1)
+        return torch.cat(written, 1)[real]
+
+    def step(self, tokens: Tensor, hidden: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """One step of decoding: scores (N, V) after the tokens (N,), and the next hidden state."""
+        outputs, hidden, _ = self.decoder(tokens[:, None], hidden, memory)
+        return self.score(outputs[:, 0]), hidden
+
+
+# 3. Train with teacher forcing
+
+
+def train(run: Run, net: nn.Module, parts: Parallel, languages: Sequence[Vocabulary]) -> None:
+    """Train for all epochs; keep the weights with the best BLEU on the validation pairs, or without any, the last."""
+    options = run.options
+    trainset = PairSet(parts.train, languages, options.word_dropout, options.count_padding, options.seed)
+    trainloader = run.loader(trainset, options.batch_size, shuffle=True, collate_fn=tuple)
+    optimizer = optim.AdamW(net.parameters(), options.lr, weight_decay=options.weight_decay)  # without decay: Adam
+    steps = options.epochs * len(trainloader)
+    scheduler = optim.lr_scheduler.OneCycleLR(optimizer, options.lr, steps) if options.one_cycle else \
+        optim.lr_scheduler.ConstantLR(optimizer, 1)  # fmt: skip
+    run.track(net=net, optimizer=optimizer, scheduler=scheduler)
+    about = {"languages": [words.to_json() for words in languages], "limit": trainset.target.shape[1]}
+    for epoch in run.epochs():
+        net.train()
+        ratio = forcing_ratio(options, epoch)
+        for source, lengths, inputs, target in run.batches(trainloader):
+            real = torch.ones_like(target, dtype=torch.bool) if options.count_padding else target != PAD
+            forced = random.random() < ratio
+            optimizer.zero_grad()
+            answers = net(source, lengths, inputs, real, forced)
+            losses = F.cross_entropy(answers, target[real], reduction="none", label_smoothing=options.label_smoothing)
+            losses.mean().backward()
+            optimizer.step()
+            scheduler.step()
+            run.log("train", loss=losses.mean(), word_loss=losses[target[real] != PAD].mean(), forced=forced)
+        run.histograms()
+        score = epoch
+        if len(parts.val):
+            score = validate(run, Translator(unwrap(net), languages, about["limit"]), parts.val)
+        run.keep_best(score, **about)
+
+
+def forcing_ratio(options: Seq2SeqOptions, epoch: int) -> float:
+    """The share of an epoch's batches in which the decoder reads the right words: from start to end in a line."""
+    done = epoch / max(1, options.epochs - 1)
+    return (1 - done) * options.teacher_forcing + done * options.teacher_forcing_end
+
+
+def validate(run: Run, translator: Translator, pairs: Pairs) -> float:
+    """BLEU of the greedy translations; logs it with the loss for each word."""
+    sources, references = scores.distinct(pairs)
+    bleu = scores.measure(translator(sources), references)["bleu"]
+    run.log("val", loss=word_loss(translator, pairs), bleu=bleu)
+    return bleu
+
+
+@torch.no_grad()
+def word_loss(translator: Translator, pairs: Pairs) -> float:
+    """Mean negative log-likelihood, in nats, of the right words after the right words; EOS is one, padding is none."""
+    net, dataset = translator.net.eval(), PairSet(pairs, translator.languages)
+    total, words = 0.0, 0
+    for rows in torch.arange(len(dataset)).split(500):
+        source, lengths, inputs, target = (part.to(translator.device) for part in dataset.__getitems__(rows))
+        real = target != PAD
+        total += float(F.cross_entropy(net(source, lengths, inputs, real), target[real], reduction="sum"))
+        words += int(real.sum())
+    return total / words
+
+
+# 4. Translate, measure, and see where the decoder looked
+
+
+def load_translator(path: Path) -> tuple[Translator, SimpleNamespace]:
+    """The translator that a run saved, on the CPU, and that run's options."""
+    weights, about = checkpoint.load_best(path, "seq2seq")
+    options, languages = SimpleNamespace(**about["options"]), [from_json(words) for words in about["languages"]]
+    net = Seq2Seq(*map(len, languages), options)
+    net.load_state_dict(weights)
+    return Translator(net, languages, about["limit"]), options
+
+
+def test(run: Run, translator: Translator, parts: Parallel) -> None:
+    """Scores on the test pairs or, where there are none, as in the original, on the training pairs; figures."""
+    options = run.options
+    split, pairs = ("test", parts.test) if len(parts.test) else ("train", parts.train)
+    metrics = report(run, translator, split, pairs, options.beam, options.length_penalty)
+    metrics |= {f"{split}/loss": word_loss(translator, pairs), **printed_losses(run)}
+    if run.journal:
+        ratios = [forcing_ratio(options, epoch) for epoch in range(options.epochs)]
+        forcing = figures.Panel("share of batches with teacher forcing", {"": ratios}, axes={"ylim": (-0.05, 1.05)})
+        run.figure("teacher_forcing", figures.panels(forcing))
+        run.figure("curves", figures.curves(run.folder / "metrics.jsonl", "bleu"))
+        if options.attention != "none":
+            shown = SHOWN if options.data == "official" and is_filtered(options) else ()
+            run.figure("attention", attention_maps(translator, shown or sorted(pairs.source, key=len)[-4:]))
+    published = PUBLISHED if options.data == "official" and not options.pairs else {}
+    run.finish(metrics, published, commonest(parts.train, split, pairs))
+
+
+def printed_losses(run: Run) -> dict[str, float]:
+    """The training loss as the original prints it, the mean of the last five epochs over all places, and over words."""
+    if not run.journal or not run.options.count_padding:
+        return {}
+    tags, first = figures.read_curves(run.folder / "metrics.jsonl"), run.step * (1 - 5 / run.options.epochs)
+    losses = {"train/nll_padded": tags["loss/train"], "train/nll": tags["word_loss/train"]}
+    return {name: float(np.mean(np.array(values)[np.array(at) > first])) for name, (at, values) in losses.items()}
+
+
+@torch.no_grad()
+def attention_maps(translator: Translator, sentences: Sequence[str]) -> figures.Figure:
+    """Where the decoder looked while it wrote its greedy translations."""
+    maps, (read, write) = [], translator.languages
+    for source, output in zip(sentences, translator(sentences), strict=True):
+        tokens, lengths, inputs, _ = PairSet(Pairs((source,), (output,)), (read, write)).__getitems__([0])
+        place = translator.device
+        start = translator.net.encode(tokens.to(place), lengths.to(place))
+        _, _, weights = translator.net.decoder(inputs.to(place), *start)  # (1, T, S)
+        maps.append(figures.Heat(weights[0].cpu().numpy(), [*write.cut(output), "end"], [*read.cut(source), "end"]))
+    return figures.word_maps(maps)
+
+
+def translate_text(options: Seq2SeqOptions) -> None:
+    """Print the translation of any sentence, and save where the decoder looked."""
+    with one_line_errors():
+        path = checkpoint.find_best("seq2seq", options.run_dir)
+        translator, trained = load_translator(path)
+        text = eng_fra.normalise([options.text])[0] if is_filtered(trained) else options.text.strip()
+        unknown = translator.languages[0].unknown(text)
+        if not text or len(unknown) == len(set(translator.languages[0].cut(text))):
+            what = f"no word of {text!r} is known to the net" if text else "the text has no words"
+            raise StudyError(f'seq2seq: {what} of {path}. Give a sentence: make translate-fr TEXT="Je suis fatigué."')
+        if unknown:
+            print(f"unknown to the net, which saw {len(translator.languages[0]):,} words: {', '.join(unknown)}")
+        print(translator([text], options.beam, options.length_penalty)[0])
+        if trained.attention != "none":
+            picture = path.parent / "figures" / "translation.png"
+            picture.parent.mkdir(exist_ok=True)
+            attention_maps(translator, [text]).savefig(picture)
+            print(f"where it looked: {picture}")
+
+
+if __name__ == "__main__":
+    main()
