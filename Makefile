@@ -39,6 +39,18 @@ pretrained: setup ## compare AlexNet, VGG, ResNet and DenseNet: cost, accuracy, 
 predict: need-image setup ## what ImageNet's models see in your own picture: IMAGE=photo.jpg MODELS="resnet18 squeezenet1_0"
 	@$(PY) -m tutorials.pretrained --image "$(IMAGE)" $(if $(MODELS),--models $(MODELS)) $(ARGS)
 
+transfer: setup ## fine-tune a pretrained net and keep it frozen, on ants and bees or your folders: IMAGES=dir MODEL=resnet50
+	@$(call RUN,tutorials.transfer_learning) $(if $(IMAGES),--images "$(IMAGES)") $(if $(MODEL),--model $(MODEL)) $(OPTIONS)
+
+predict-transfer: need-image setup ## classify your own picture with the net that make transfer saved: IMAGE=photo.jpg
+	@$(PY) -m tutorials.transfer_learning --image "$(IMAGE)" $(ARGS)
+
+seq2seq: setup ## translate French to English with GRUs and attention; your own pairs: PAIRS=file.tsv
+	@$(call RUN,tutorials.seq2seq) $(OPTIONS) $(if $(PAIRS),--pairs "$(PAIRS)")
+
+translate-fr: setup ## translate a French sentence, and see where the net looked: TEXT="Je suis fatigué."
+	@$(PY) -m tutorials.seq2seq --text="$(TEXT)" $(ARGS)
+
 need-image:
 	@: $(or $(IMAGE),$(error give the picture: IMAGE=photo.jpg))
 
@@ -175,5 +187,5 @@ $(LATEST)/.ready: pyproject.toml
 	@touch $@
 
 .PHONY: study test tensorboard from-scratch $(STUDIES) caption-features bench-from-scratch \
-  parity parity-report parity-latest race exercises exercise cifar10 predict-cifar10 pretrained predict names predict-names sentiment predict-news race-sentiment \
+  parity parity-report parity-latest race exercises exercise cifar10 predict-cifar10 seq2seq translate-fr transfer predict-transfer pretrained predict names predict-names sentiment predict-news race-sentiment \
   data-list scorecard setup test-latest lint lock clean help need-image

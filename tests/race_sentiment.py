@@ -95,18 +95,19 @@ class Ours:
         self.bags = ours.Bags(corpus, everything, ngrams, ngrams.table(corpus.lexicon))
         self.net = ours.make_net(self.options, ngrams, 4, self.bags)
         self.prepared = time.perf_counter() - begun
-        steps = 100 * len(self.bags) // self.options.batch_size
+        self.size = ours.size_of_batch(self.options, len(self.bags))
+        steps = 100 * len(self.bags) // self.size
         self.optimizers, self.schedulers = ours.make_optimizers(self.net, self.options, steps)
 
     def epoch(self) -> None:
         self.net.train()
-        for indices in torch.randperm(len(self.bags)).split(self.options.batch_size):
+        for indices in torch.randperm(len(self.bags)).split(self.size):
             labels, features, offsets = self.bags.__getitems__(indices)
             self.net.zero_grad()
             F.cross_entropy(self.net(features, offsets), labels).backward()
-            if self.options.clip < float("inf"):
+            if self.options.clip:
                 nn.utils.clip_grad_norm_(self.net.parameters(), self.options.clip)
-            for part in [*self.optimizers, *self.schedulers] if self.options.adam else self.optimizers:
+            for part in [*self.optimizers, *self.schedulers] if self.options.adagrad else self.optimizers:
                 part.step()
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 import unicodedata
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -75,7 +76,7 @@ def test_no_sentence_is_in_two_parts_however_it_is_written():
     ]
     pairs = Pairs(tuple(sources), tuple(targets))
     parts = parallel.split(pairs, 50, 0, eng_fra.key)
-    assert [len(part) for part in (parts.val, parts.test)] == [50, 50] and len(parts.train) == 500
+    assert all(45 <= len(part) <= 50 for part in (parts.val, parts.test))  # a group that does not fit is passed over
     together = [pair for part in vars(parts).values() for pair in zip(part.source, part.target, strict=True)]
     assert sorted(together) == sorted(zip(sources, targets, strict=True))
     for side in ("source", "target"):
@@ -228,7 +229,7 @@ def test_each_merge_is_the_most_frequent_pair_of_that_moment():
     for best in words.ranks:
         frequency: dict[tuple[str, str], int] = {}
         for word, count in counts.items():
-            for pair in zip(word, word[1:], strict=False):
+            for pair in pairwise(word):
                 frequency[pair] = frequency.get(pair, 0) + count
         assert frequency[best] == max(frequency.values())
         merged: dict[tuple[str, ...], int] = {}

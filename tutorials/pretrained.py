@@ -39,7 +39,7 @@ class PretrainedOptions(Options):
 
     models: tuple[str, ...] = ()
     """torchvision's names, families (VGG), or all; resnet50-v1 is ResNet-50 with its older weights. Default: all of
-    the four families; of the twin, three small models; for --image, resnet18."""
+    the four families; of the twin, two small models; for --image, resnet18."""
     weights: Literal["published", "none"] = "published"
     """torchvision's weights (downloaded when missing), or none: then only the cost is measured."""
     weights_file: tuple[str, ...] = ()
@@ -77,7 +77,7 @@ class PretrainedOptions(Options):
 
 
 RECIPES: dict[str, dict[str, Any]] = {"original": dict(robust_images=0), "study": {}}
-TINY = ("resnet18", "shufflenet_v2_x0_5", "shufflenet_v2_x1_0")  # the twin's
+TINY = ("resnet18", "shufflenet_v2_x0_5")  # the twin's
 TINY_SIDE = 48  # pixels of the twin's crops
 SIDES = {"official": (128, 160, 192, 224, 256, 288, 320), "tiny": (32, 48, 64, 96)}
 SAME = 0.98  # of the first answers at least so many must be float32's
@@ -268,11 +268,10 @@ def measure_sizes(run: Survey, models: list[Model]) -> dict[str, Any]:
         net = quicken(run, zoo.build(model.name).to(run.device).eval())
         one_size = model.name.startswith(("vit_", "swin", "maxvit"))
         sides = [side for side in SIDES[run.options.data] if side >= zoo.least_size(model.name) and not one_size]
-        costs = [cost.measure(net, side, 1, max(1, run.options.repetitions // 3)) for side in sides]
+        costs = [cost.measure_size(net, side, -(-run.options.repetitions // 4)) for side in sides]
         if costs:
-            found[f"{model.label} ({family})"] = {"side": sides} | {
-                name: [getattr(one, name) for one in costs] for name in ("gflops", "latency", "memory")
-            }
+            named = model.label if model.label.startswith(family) else f"{model.label} ({family})"
+            found[named] = {"side": sides} | {name: [one[name] for one in costs] for name in costs[0]}
     return {"sizes": found}
 
 

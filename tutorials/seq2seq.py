@@ -12,7 +12,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn, optim
@@ -27,7 +26,7 @@ from tutorials.common.options import Options, parse
 from tutorials.common.pairs import PairSet
 from tutorials.common.run import Run
 from tutorials.common.stopping import one_line_errors
-from tutorials.common.translation_report import commonest, report
+from tutorials.common.translation_report import attention_maps, commonest, printed_losses, report
 from tutorials.common.translator import Translator
 from tutorials.common.vocabulary import PAD, Subwords, Vocabulary, from_json
 
@@ -80,8 +79,6 @@ class Seq2SeqOptions(Options):
     """Take your own pairs, in sub-words: a file of lines "source, tab, target"."""
     subwords: int = 4000
     """Sub-words of each language, with --whole and --pairs."""
-    reverse: bool = False
-    """Translate the other way."""
     text: str | None = None
     """Do not train: translate this text, with the saved net of --run-dir or else the newest one."""
 
@@ -92,6 +89,11 @@ class Seq2SeqOptions(Options):
         "teacher_forcing_end": (0, 1), "held_out": (0, inf), "beam": (1, 100), "length_penalty": (0, 10),
         "subwords": (100, 100_000),
     }  # fmt: skip
+
+    def check(self) -> None:
+        super().check()
+        if self.bidirectional and self.hidden % 2:
+            raise ValueError(f"--hidden must be even with --bidirectional, not {self.hidden}")
 
 
 RECIPES = {
@@ -135,7 +137,6 @@ def load_pairs(run: Run) -> Parallel:
     options = run.options
     pairs = parallel.read_table(options.pairs) if options.pairs else run.load_data("eng_fra")
     pairs = eng_fra.prepare(pairs) if is_filtered(options) else pairs
-    pairs = pairs.reversed() if options.reverse else pairs
     parts = parallel.split(pairs, options.held_out, options.seed, eng_fra.key)
     told = ", ".join(f"{len(part):,} {name}" for name, part in vars(parts).items() if len(part))
     run.say(f"{len(pairs):,} pairs: {told}")
@@ -282,6 +283,10 @@ class Seq2Seq(nn.Module):
             tokens = written[-1].detach().argmax(-1)
         return torch.cat(written, 1)[real]
 
+    def look(self, source: Tensor, lengths: Tensor, inputs: Tensor) -> Tensor | None:
+        """Where each step that reads `inputs` looks in the source: (N, T, S)."""
+        return self.decoder(inputs, *self.encode(source, lengths))[2]
+
     def step(self, tokens: Tensor, hidden: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """One step of decoding: scores (N, V) after the tokens (N,), and the next hidden state."""
         outputs, hidden, _ = self.decoder(tokens[:, None], hidden, memory)
@@ -332,21 +337,8 @@ def validate(run: Run, translator: Translator, pairs: Pairs) -> float:
     """BLEU of the greedy translations; logs it with the loss for each word."""
     sources, references = scores.distinct(pairs)
     bleu = scores.measure(translator(sources), references)["bleu"]
-    run.log("val", loss=word_loss(translator, pairs), bleu=bleu)
+    run.log("val", loss=translator.loss(pairs), bleu=bleu)
     return bleu
-
-
-@torch.no_grad()
-def word_loss(translator: Translator, pairs: Pairs) -> float:
-    """Mean negative log-likelihood, in nats, of the right words after the right words; EOS is one, padding is none."""
-    net, dataset = translator.net.eval(), PairSet(pairs, translator.languages)
-    total, words = 0.0, 0
-    for rows in torch.arange(len(dataset)).split(500):
-        source, lengths, inputs, target = (part.to(translator.device) for part in dataset.__getitems__(rows))
-        real = target != PAD
-        total += float(F.cross_entropy(net(source, lengths, inputs, real), target[real], reduction="sum"))
-        words += int(real.sum())
-    return total / words
 
 
 # 4. Translate, measure, and see where the decoder looked
@@ -366,7 +358,7 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
     options = run.options
     split, pairs = ("test", parts.test) if len(parts.test) else ("train", parts.train)
     metrics = report(run, translator, split, pairs, options.beam, options.length_penalty)
-    metrics |= {f"{split}/loss": word_loss(translator, pairs), **printed_losses(run)}
+    metrics |= {f"{split}/loss": translator.loss(pairs), **(printed_losses(run) if options.count_padding else {})}
     if run.journal:
         ratios = [forcing_ratio(options, epoch) for epoch in range(options.epochs)]
         forcing = figures.Panel("share of batches with teacher forcing", {"": ratios}, axes={"ylim": (-0.05, 1.05)})
@@ -377,28 +369,6 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
             run.figure("attention", attention_maps(translator, shown or sorted(pairs.source, key=len)[-4:]))
     published = PUBLISHED if options.data == "official" and not options.pairs else {}
     run.finish(metrics, published, commonest(parts.train, split, pairs))
-
-
-def printed_losses(run: Run) -> dict[str, float]:
-    """The training loss as the original prints it, the mean of the last five epochs over all places, and over words."""
-    if not run.journal or not run.options.count_padding:
-        return {}
-    tags, first = figures.read_curves(run.folder / "metrics.jsonl"), run.step * (1 - 5 / run.options.epochs)
-    losses = {"train/nll_padded": tags["loss/train"], "train/nll": tags["word_loss/train"]}
-    return {name: float(np.mean(np.array(values)[np.array(at) > first])) for name, (at, values) in losses.items()}
-
-
-@torch.no_grad()
-def attention_maps(translator: Translator, sentences: Sequence[str]) -> figures.Figure:
-    """Where the decoder looked while it wrote its greedy translations."""
-    maps, (read, write) = [], translator.languages
-    for source, output in zip(sentences, translator(sentences), strict=True):
-        tokens, lengths, inputs, _ = PairSet(Pairs((source,), (output,)), (read, write)).__getitems__([0])
-        place = translator.device
-        start = translator.net.encode(tokens.to(place), lengths.to(place))
-        _, _, weights = translator.net.decoder(inputs.to(place), *start)  # (1, T, S)
-        maps.append(figures.Heat(weights[0].cpu().numpy(), [*write.cut(output), "end"], [*read.cut(source), "end"]))
-    return figures.word_maps(maps)
 
 
 def translate_text(options: Seq2SeqOptions) -> None:

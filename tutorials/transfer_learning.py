@@ -102,8 +102,8 @@ class TransferOptions(Options):
 
 RECIPES = {
     "original": dict(epochs=25, select_best=True, log_every=61),
-    "study": dict(epochs=5, batch_size=16, lr=3e-3, schedule="cosine", depth_rate=0.1, frozen_share=0.5, frozen_norms=True,
-                  min_crop=0.35, keep_decoded=True, probe=True, folds=5, curve=True, log_every=5),
+    "study": dict(epochs=5, batch_size=16, lr=3e-3, schedule="cosine", depth_rate=0.1, frozen_share=0.5,
+                  frozen_norms=True, min_crop=0.35, keep_decoded=True, probe=True, folds=5, curve=True, log_every=5),
 }  # fmt: skip
 # Of ResNet-18: the best epoch on the images that are reported; standard deviations 0.0146 and 0.0131.
 PUBLISHED = {"finetune/test_best_accuracy": 0.9375, "frozen/test_best_accuracy": 0.9530}
@@ -118,7 +118,7 @@ def main() -> None:
         show_training_batch(lesson)
         frozen = feature_extractor(lesson)
         tuned = fine_tuning(lesson, frozen)
-        metrics = {**judge(lesson, "finetune", tuned), **judge(lesson, "frozen", frozen)}
+        metrics = judge(lesson, {"finetune": tuned, "frozen": frozen})
         if options.folds:
             metrics |= compare_on_folds(lesson, fine_tune)
         if options.curve:
@@ -191,13 +191,13 @@ def train_model(part: Part, net: nn.Module, groups: list[dict], trainset: Photos
         if (epoch + 1) % options.test_every and epoch + 1 < options.epochs:
             continue
         scores = predict(part, model, testset)
-        history.add(scores)
+        history.add(scores, watch.drift())
         accuracy = (scores.argmax(1) == testset.labels).float().mean()
-        part.log("val", loss=F.cross_entropy(scores, testset.labels), accuracy=accuracy, **watch.drift())
+        part.log("val", loss=F.cross_entropy(scores, testset.labels), accuracy=accuracy)
         if options.select_best:
             part.keep_best(float(accuracy))
     weights = checkpoint.load_best(part.folder / "best.safetensors", part.name)[0] if options.select_best else None
-    return {"scores": torch.stack(history.scores), "cpu": history.cpu, "net": weights or net.state_dict()}
+    return history.state_dict() | {"scores": torch.stack(history.scores), "net": weights or net.state_dict()}
 
 
 @torch.no_grad()

@@ -34,7 +34,7 @@ def draw(label: int, rng: np.random.Generator) -> bytes:
     ground, insect = rng.uniform(0, 255, (2, 3))
     while abs(ground - insect).max() < 80:
         insect = rng.uniform(0, 255, 3)
-    pixels = np.where(shape[..., None], insect, ground) + rng.normal(0, 25, (height, width, 3))
+    pixels = np.where(shape[..., None], insect, ground) + rng.normal(0, 15, (height, width, 3))
     file = io.BytesIO()
     Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(file, "PNG")
     return file.getvalue()

@@ -12,7 +12,7 @@ COLOURS = np.array(
 )  # fmt: skip
 
 
-def imagenet(train: int = 400, test: int = 200, seed: int = 0) -> ImageNet:
+def imagenet(train: int = 300, test: int = 150, seed: int = 0) -> ImageNet:
     """ImageNet's twin: test pictures (N, 64, 64, 3) uint8 of ten classes, and some to train on.
 
     A class has both a pattern and a tint under noise, so that even a net of random filters, of which only the last

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, ScalarFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from tutorials.common.figures import NEUTRAL, PALETTE, new_figure, tidy
 
@@ -57,12 +57,9 @@ def accuracy_against_cost(points: Sequence[Point], ylabel: str) -> Figure:
     least, most = min(p.accuracy for p in points), max(p.accuracy for p in points)
     room = max(0.15 * (most - least), 0.02)
     axes.set_ylim(least - room, most + room)
-    axes.xaxis.set_major_formatter(ScalarFormatter())
-    if high / low < 10:
-        axes.xaxis.set_minor_formatter(ScalarFormatter())
-        axes.tick_params(axis="x", which="minor", labelsize=7)
-    else:
-        axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     tidy(axes, "1e9 multiply-adds for one picture (bubble: parameters)", ylabel)
     legend = figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
     for handle in legend.legend_handles[: len(colour)]:
@@ -104,7 +101,7 @@ def latency_bars(labels: Sequence[str], families: Sequence[str], median: Sequenc
         axes.text(max(p95[row], median[row]), row, f"  {median[row]:.1f}", va="center", fontsize=8)
     axes.set_yticks(range(len(labels)), labels)
     axes.invert_yaxis()
-    axes.margins(x=0.12)
+    axes.margins(x=0.12, y=0.01)
     tidy(axes, f"ms for one picture, {place} (bar: median, line: to the 95th percentile)", "")
     if len(colour) > 1:
         figure.legend(loc="outside lower center", ncols=5, frameon=False)

@@ -17,16 +17,29 @@ SIZES = (5, 10, 25, 50, 100, 200, 500)  # images of each class in the learning c
 DRAWS = 5  # of images for each point of it, for the frozen features
 
 
-def judge(lesson: Lesson, name: str, outcome: Mapping[str, Any]) -> dict[str, float]:
+def judge(lesson: Lesson, outcomes: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
     """Accuracy on the published test images after the last epoch; as the original reports it; and without flattery."""
-    correct = (outcome["scores"].argmax(2) == lesson.labels[lesson.test]).numpy()  # (E, N)
-    by_epoch = correct.mean(1)
-    values = {"test_accuracy": by_epoch[-1], "cpu_seconds": outcome["cpu"]}
+    metrics, lines, drifts = {}, {}, {}
+    for name, outcome in outcomes.items():
+        correct = (outcome["scores"].argmax(2) == lesson.labels[lesson.test]).numpy()  # (E, N)
+        lines[name], drifts[name] = correct.mean(1), outcome.get("drift", [0.0])
+        metrics |= {f"{name}/test_accuracy": float(lines[name][-1]), f"{name}/cpu_seconds": outcome["cpu"]}
+        if lesson.options.select_best:
+            best, honest = float(lines[name].max()), folds.select_on_half(correct, lesson.options.seed)
+            metrics |= {f"{name}/test_best_accuracy": best, f"{name}/test_honest_accuracy": honest,
+                        f"{name}/flattery": best - honest, f"{name}/norm_drift": drifts[name][-1]}  # fmt: skip
     if lesson.options.select_best:
-        honest = folds.select_on_half(correct, lesson.options.seed)
-        best = {"test_best_accuracy": by_epoch.max(), "test_honest_accuracy": honest}
-        values |= {**best, "flattery": by_epoch.max() - honest}
-    return {f"{name}/{key}": float(value) for key, value in values.items()}
+        best = {f"{name}, best": ([int(line.argmax()) + 1], [line.max()]) for name, line in lines.items()}
+        honest = {f"{name}, honest": (range(1, len(line) + 1), [metrics[f"{name}/test_honest_accuracy"]] * len(line))
+                  for name, line in lines.items()}  # fmt: skip
+        by_epoch = {name: (range(1, len(line) + 1), line) for name, line in lines.items()}
+        moved = {name: (range(1, len(line) + 1), line) for name, line in drifts.items()}
+        drift = figures.Panel("drift of batch norm's means\n(standard deviations)", moved)
+        lesson.run.figure(
+            "selection",
+            figures.panels(figures.Panel("test accuracy", by_epoch | best | honest), drift, columns=2, width=5),
+        )
+    return metrics
 
 
 def compare_on_folds(lesson: Lesson, fine_tune: Callable[..., dict]) -> dict[str, float]:

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-WARM_UP = 3  # calls that are not timed: the first ones choose algorithms and fill caches
+WARM_UP = 3  # calls at most that are not timed: the first ones choose algorithms and fill caches
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,17 @@ def measure(net: nn.Module, size: int, batch_size: int, repetitions: int) -> Cos
     )
 
 
+def measure_size(net: nn.Module, size: int, repetitions: int) -> dict[str, float]:
+    """What grows with the picture: multiply-adds (1e9), median time (ms) and peak memory for one of (3, size, size)."""
+    weight = next(net.parameters())
+    image = torch.randn(1, 3, size, size, device=weight.device, dtype=weight.dtype)
+    return {
+        "gflops": count_gflops(net, image),
+        "latency": statistics.median(time_calls(lambda: net(image), weight.device, repetitions)),
+        "memory": peak_memory(net, image),
+    }
+
+
 @torch.no_grad()  # in inference mode the counter sees nothing
 def count_gflops(net: nn.Module, images: Tensor) -> float:
     """Multiply-adds, in 1e9, of all convolutions and matrix products: half of what torch's counter says."""
@@ -60,12 +71,13 @@ def count_gflops(net: nn.Module, images: Tensor) -> float:
 def time_calls(function: Callable[[], Any], device: torch.device, repetitions: int) -> list[float]:
     """Milliseconds of each of so many calls, after a few that do not count; each ends when the device has finished."""
     finish, times = getattr(torch, device.type).synchronize, []
-    for call in range(WARM_UP + repetitions):
+    warm_up = min(WARM_UP, repetitions)
+    for call in range(warm_up + repetitions):
         finish()
         begun = time.perf_counter()
         function()
         finish()
-        if call >= WARM_UP:
+        if call >= warm_up:
             times.append(1000 * (time.perf_counter() - begun))
     return times
 

@@ -34,7 +34,7 @@ def select(tree: Any, rows: Tensor) -> Any:
 def log_probabilities(step: Step, tokens: Tensor, state: Any, memory: Any) -> tuple[Tensor, Any]:
     """Log-probabilities (M, V) of the next tokens, in which what must never come is impossible; the next state."""
     scores, state = step(tokens, state, memory)
-    scores = scores.log_softmax(-1)
+    scores = scores.float().log_softmax(-1)
     scores[:, NEVER] = -torch.inf
     return scores, state
 

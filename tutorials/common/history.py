@@ -9,22 +9,24 @@ from torch import Tensor, nn
 
 
 class History:
-    """What the epochs of a training came to: scores (E, N, C) of the test images, and processor seconds."""
+    """What the epochs of a training came to: scores (E, N, C) of the test images, the drift, and processor seconds."""
 
     def __init__(self) -> None:
         self.scores: list[Tensor] = []
+        self.drift: list[float] = []
         self.cpu, self.since = 0.0, time.process_time()
 
-    def add(self, scores: Tensor) -> None:
+    def add(self, scores: Tensor, drift: float) -> None:
         now = time.process_time()
         self.cpu, self.since = self.cpu + now - self.since, now
         self.scores.append(scores)
+        self.drift.append(drift)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"scores": self.scores, "cpu": self.cpu}
+        return {"scores": self.scores, "drift": self.drift, "cpu": self.cpu}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.scores, self.cpu = list(state["scores"]), state["cpu"]
+        self.scores, self.drift, self.cpu = list(state["scores"]), list(state["drift"]), state["cpu"]
 
 
 class NormWatch:
@@ -41,8 +43,9 @@ class NormWatch:
         for norm in self.norms:
             norm.eval()
 
-    def drift(self) -> dict[str, float]:
-        """How far the running means have moved since the start, in standard deviations, over all channels."""
+    def drift(self) -> float:
+        """How far the running means have moved since the start, in standard deviations, over all channels; 0 when the
+        net has no batch norm."""
         pairs = zip(self.norms, self.before, strict=True)
         moved = [(norm.running_mean.cpu() - mean).abs() / deviation for norm, (mean, deviation) in pairs]
-        return {"drift": float(torch.cat(moved).mean())} if moved else {}
+        return float(torch.cat(moved).mean()) if moved else 0.0

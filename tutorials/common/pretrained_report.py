@@ -199,7 +199,7 @@ def look_inside(run: Survey, best: Mapping[str, Any], photographs: ImageNet, pre
     for family, model in best.items():
         net, about = prepare(model, photographs)
         first = next(module for module in net.modules() if isinstance(module, nn.Conv2d))
-        run.figure(f"filters_{model.label}", figures.filters(first.weight.detach().cpu().numpy()[:64]))
+        run.figure(f"filters_{model.label}", figures.filters(first.weight.detach().cpu().numpy()[:32]))
         images = torch.stack([about["transform"](picture) for picture in pictures]).to(run.device)
         with torch.no_grad():
             answers = net(images).argmax(1)

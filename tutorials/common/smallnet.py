@@ -37,8 +37,9 @@ def pretrain(part: Part) -> dict[str, dict[str, Tensor]]:
     loader = part.loader(TensorDataset(images, torch.from_numpy(twin.train_labels)), 100, shuffle=True)
     net = SmallNet()
     model = part.distribute(net)
-    optimizer = optim.SGD(model.parameters(), 0.05, momentum=0.9)
-    part.track(net=model, optimizer=optimizer)
+    optimizer = optim.AdamW(model.parameters(), 1e-2)
+    scheduler = optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, part.options.epochs * len(loader))
+    part.track(net=model, optimizer=optimizer, scheduler=scheduler)
     for _ in part.epochs():
         model.train()
         for x, labels in part.batches(loader):
@@ -47,5 +48,6 @@ def pretrain(part: Part) -> dict[str, dict[str, Tensor]]:
             loss = F.cross_entropy(scores, labels)
             loss.backward()
             optimizer.step()
+            scheduler.step()
             part.log("train", loss=loss, accuracy=(scores.argmax(1) == labels).float().mean())
     return {"net": {name: value.cpu() for name, value in net.state_dict().items()}}

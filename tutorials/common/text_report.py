@@ -106,12 +106,12 @@ def errors(testset: "Bags", scores: Tensor, classes: list[str]) -> str:
     return "\n".join(lines) if worst else "none"
 
 
-def learning_curve(run: Run, trainset: "Bags", learn: Callable[["Bags"], float]) -> None:
-    """Validation accuracy of nets that `learn` trains on a half, a quarter, … of the texts, beside the whole."""
-    points = {len(trainset): run.best_score}
+def learning_curve(run: Run, trainset: "Bags", whole: float, learn: Callable[["Bags"], float]) -> None:
+    """Validation accuracy of nets that `learn` trains on a half, a quarter, … of the texts, beside all."""
+    points = {len(trainset): whole}
     for halvings in range(1, run.options.curve + 1):
         part = trainset.part(trainset.rows[:: 2**halvings])
-        if len(part) >= run.options.batch_size:
+        if len(part) >= max(64, run.options.batch_size):
             points[len(part)] = learn(part)
     line = {size: [points[size]] for size in sorted(points)}
     run.figure("learning_curve", figures.spreads({"one net": line}, "training texts", "validation accuracy"))

@@ -20,9 +20,9 @@ TEST_SHARE = 0.1  # of the user's rows, where no test file is named
 
 @dataclass
 class RowsOptions(Options):
-    """Which texts: AG_NEWS or any csv file, and how they are dealt out."""
+    """Which texts: AG_NEWS or any csv file, how they are dealt out, and what of them is a feature."""
 
-    csv: tuple[Path, ...] = ()
+    csv: tuple[str, ...] = ()
     """Train on these csv files instead of AG_NEWS: a column of labels, all others text; a header or none."""
     test_csv: Path | None = None
     """Test on this csv file; without it, on a tenth of the rows of --csv."""
@@ -36,20 +36,30 @@ class RowsOptions(Options):
     """Take equal texts but once: a copy of a training text among the validation texts flatters the score."""
     val_share: float = 0.05
     """Share of the training texts that is held out to choose the best epoch by."""
+    val_words: bool = False
+    """Take the words of the validation texts into the vocabulary too, as the original does."""
+    ngrams: int = 1
+    """Longest run of words that is a feature of its own."""
+    prefixes: tuple[int, ...] = ()
+    """First letters of longer words that are features too: 4 makes the same of bank, banks and banking."""
+    buckets: int = 0
+    """Vectors that all n-grams and prefixes share, by their hash; 0 takes 32 for each text, up to a million."""
     text: str | None = None
     """Do not train: classify this text, with the saved net of --run-dir or else the newest one."""
 
     keeping = Options.keeping | {"text"}
-    limits = Options.limits | {"val_share": (0.0001, 0.9)}
+    limits = Options.limits | {"val_share": (0.0001, 0.9), "ngrams": (1, 3), "buckets": (0, 2**30)}
 
     def check(self) -> None:
         """Raise ValueError for what goes with --csv only; give its run a folder of its own."""
         super().check()
+        if not all(1 <= length <= 20 for length in self.prefixes):
+            raise ValueError(f"--prefixes must be in 1..20, not {self.prefixes}")
         for name in ("test_csv", "columns", "classes"):
             if getattr(self, name) and not self.csv and self.text is None:
                 raise ValueError(f"--{name.replace('_', '-')} goes with --csv only")
         if self.csv and not self.run_dir:
-            self.run_dir = Path("runs") / f"sentiment-{self.csv[0].stem}-{self.recipe}-seed{self.seed}"
+            self.run_dir = Path("runs") / f"sentiment-{Path(self.csv[0]).stem}-{self.recipe}-seed{self.seed}"
 
 
 @dataclass(frozen=True)
@@ -67,7 +77,7 @@ def load_texts(run: Run) -> tuple[Corpus, Rows, list[str]]:
     tokenise = text.tokenizer(options.unescape)
     name = f"{text.TOKENIZER} {version('torchtext')}{f' unescaped {text.ESCAPES}' if options.unescape else ''}"
     if options.csv:
-        paths = [*options.csv, *([options.test_csv] if options.test_csv else [])]
+        paths = [Path(path) for path in (*options.csv, *([options.test_csv] if options.test_csv else []))]
         tables = [(Table(path), find_layout(Table(path), options.columns)) for path in paths]
         tested = bool(options.test_csv)
     else:

@@ -1,6 +1,7 @@
 """What a tutorial that translates tells at its end: scores, examples good and bad, BLEU by length."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -35,3 +36,21 @@ def commonest(train: Pairs, split: str, pairs: Pairs) -> dict[str, float]:
     sources, references = scores.distinct(pairs)
     said = Counter(train.target).most_common(1)[0][0]
     return {f"{split}/{name}": value for name, value in scores.measure([said] * len(sources), references).items()}
+
+
+def attention_maps(translator: Translator, sentences: Sequence[str]) -> figures.Figure:
+    """Where the net looked while it wrote its greedy translations."""
+    maps, (read, write) = [], translator.languages
+    for source, output in zip(sentences, translator(sentences), strict=True):
+        shares = translator.look(source, output).numpy()
+        maps.append(figures.Heat(shares, [*write.cut(output), "end"], [*read.cut(source), "end"]))
+    return figures.word_maps(maps)
+
+
+def printed_losses(run: Run) -> dict[str, float]:
+    """The training loss as the original prints it, the mean of the last five epochs over all places, and over words."""
+    if not run.journal:
+        return {}
+    tags, first = figures.read_curves(run.folder / "metrics.jsonl"), run.step * (1 - 5 / run.options.epochs)
+    losses = {"train/nll_padded": tags["loss/train"], "train/nll": tags["word_loss/train"]}
+    return {name: float(np.mean(np.array(values)[np.array(at) > first])) for name, (at, values) in losses.items()}

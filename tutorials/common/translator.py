@@ -4,14 +4,23 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from data.parallel import Pairs
 from tutorials.common.decoding import beam, greedy
-from tutorials.common.vocabulary import Vocabulary, pad
+from tutorials.common.pairs import PairSet
+from tutorials.common.vocabulary import PAD, Vocabulary, pad
 
 
 class Net(Protocol):
-    """What a net that translates can do: read N sources, and write the next token of each (see decoding.py)."""
+    """What a net that translates can do: learn, read N sources, and write the next token of each (see decoding.py)."""
+
+    def __call__(self, source: Tensor, lengths: Tensor, inputs: Tensor, real: Tensor) -> Tensor:
+        """Scores (M, V) at the M `real` places (N, T), after the words that `inputs` (N, T) give."""
+
+    def look(self, source: Tensor, lengths: Tensor, inputs: Tensor) -> Tensor:
+        """Where each place of `inputs` looks in the source: (N, T, S)."""
 
     def encode(self, source: Tensor, lengths: Tensor) -> tuple[Any, Any]:
         """Sources (N, S) padded, their lengths (N,) -> the first state and the memory of decoding."""
@@ -49,3 +58,23 @@ class Translator:
             else:
                 written += beam(self.net.step, state, memory, limits, width, alpha)
         return [self.languages[1].decode(row) for row in written]
+
+    @torch.no_grad()
+    def loss(self, pairs: Pairs, size: int = 500) -> float:
+        """Mean negative log-likelihood, in nats, of the right words after the right words, EOS among them."""
+        dataset, total, words = PairSet(pairs, self.languages), 0.0, 0
+        self.net.eval()
+        for rows in torch.arange(len(dataset)).split(size):
+            source, lengths, inputs, target = (part.to(self.device) for part in dataset.__getitems__(rows))
+            real = target != PAD
+            scores = self.net(source, lengths, inputs, real)
+            total += float(F.cross_entropy(scores, target[real], reduction="sum"))
+            words += int(real.sum())
+        return total / words
+
+    @torch.no_grad()
+    def look(self, source: str, output: str) -> Tensor:
+        """Where the net looks in the source (S tokens and EOS) as it writes the output: shares (T, S)."""
+        self.net.eval()
+        tokens, lengths, inputs, _ = PairSet(Pairs((source,), (output,)), self.languages).__getitems__([0])
+        return self.net.look(tokens.to(self.device), lengths.to(self.device), inputs.to(self.device))[0].cpu()

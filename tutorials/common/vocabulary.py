@@ -172,9 +172,9 @@ def learn_merges(counts: Mapping[str, int], number: int) -> list[tuple[str, str]
     return merges
 
 
-def pad(rows: Sequence[Sequence[int]], width: int = 0) -> Tensor:
-    """Rows of numbers as one tensor (N, T) int64, filled up with PAD; T is the longest row's length, or `width`."""
+def pad(rows: Sequence[Sequence[int]]) -> Tensor:
+    """Rows of numbers as one tensor (N, T) int64, as wide as the longest row, filled up with PAD."""
     lengths = np.array([len(row) for row in rows], dtype=np.int64)
-    padded = np.full((len(rows), max(width, lengths.max(initial=0))), PAD, dtype=np.int64)
+    padded = np.full((len(rows), lengths.max(initial=0)), PAD, dtype=np.int64)
     padded[np.arange(padded.shape[1]) < lengths[:, None]] = np.fromiter(chain.from_iterable(rows), dtype=np.int64)
     return torch.from_numpy(padded)
