@@ -9,6 +9,8 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from data.errors import StudyError
 from data.fetch import fetch
 from data.parallel import Pairs, letters, read_table
@@ -55,6 +57,26 @@ def prepare(pairs: Pairs, full_stops: bool = False) -> Pairs:
     both = zip(normalise(pairs.source, full_stops), normalise(pairs.target, full_stops), strict=True)
     kept = [pair for pair in both if is_short_be(*pair)]
     return Pairs(tuple(source for source, _ in kept), tuple(target for _, target in kept))
+
+
+def further(pairs: Pairs, held_out: Sequence[Pairs], count: int, seed: int) -> Pairs:
+    """Up to `count` of the short pairs that the filter does not keep, drawn by the seed, normalised; no sentence of
+    them, source or target, is by `key` in a held-out part."""
+    sides = normalise(pairs.source), normalise(pairs.target)
+    known = [{key(text) for part in held_out for text in getattr(part, side)} for side in ("source", "target")]
+    chosen: list[int] = []
+    for number in np.random.default_rng(seed).permutation(len(pairs)):
+        if len(chosen) == count:
+            break
+        both = [side[number] for side in sides]
+        short = all(0 < len(text.split()) < MAX_WORDS for text in both)
+        if (
+            short
+            and not is_short_be(*both)
+            and all(key(text) not in keys for text, keys in zip(both, known, strict=True))
+        ):
+            chosen.append(number)
+    return Pairs(*sides).part(chosen)
 
 
 def key(sentence: str) -> str:

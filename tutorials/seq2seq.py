@@ -6,7 +6,7 @@ Attention: D. Bahdanau et al., 2015 (additive), and T. Luong et al., 2015 (multi
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 from types import SimpleNamespace
@@ -69,6 +69,8 @@ class Seq2SeqOptions(Options):
     """Train as the original does: encoder, attention and loss run over the padding, too."""
     held_out: int = 0
     """Pairs of the validation and of the test part, each; they share no sentence with the training part."""
+    extra: int = 0
+    """Further pairs to train on: short ones of other beginnings, which share no sentence with the held-out parts."""
     beam: int = 1
     """Width of the beam in the test; 1 is greedy."""
     length_penalty: float = 1.0
@@ -86,8 +88,8 @@ class Seq2SeqOptions(Options):
     limits = Options.limits | {
         "batch_size": (1, inf), "lr": (0, inf), "weight_decay": (0, inf), "hidden": (2, 8192), "dropout": (0, 1),
         "output_dropout": (0, 1), "word_dropout": (0, 1), "label_smoothing": (0, 1), "teacher_forcing": (0, 1),
-        "teacher_forcing_end": (0, 1), "held_out": (0, inf), "beam": (1, 100), "length_penalty": (0, 10),
-        "subwords": (100, 100_000),
+        "teacher_forcing_end": (0, 1), "held_out": (0, inf), "extra": (0, inf), "beam": (1, 100),
+        "length_penalty": (0, 10), "subwords": (100, 100_000),
     }  # fmt: skip
 
     def check(self) -> None:
@@ -135,9 +137,13 @@ def is_filtered(options: Seq2SeqOptions) -> bool:
 def load_pairs(run: Run) -> Parallel:
     """Training, validation and test pairs; no sentence of the last two, source or target, is in the first."""
     options = run.options
-    pairs = parallel.read_table(options.pairs) if options.pairs else run.load_data("eng_fra")
-    pairs = eng_fra.prepare(pairs) if is_filtered(options) else pairs
+    corpus = parallel.read_table(options.pairs) if options.pairs else run.load_data("eng_fra")
+    pairs = eng_fra.prepare(corpus) if is_filtered(options) else corpus
     parts = parallel.split(pairs, options.held_out, options.seed, eng_fra.key)
+    if options.extra and is_filtered(options):
+        more = eng_fra.further(corpus, (parts.val, parts.test), options.extra, options.seed)
+        train = Pairs(parts.train.source + more.source, parts.train.target + more.target)
+        parts = replace(parts, train=train)
     told = ", ".join(f"{len(part):,} {name}" for name, part in vars(parts).items() if len(part))
     run.say(f"{len(pairs):,} pairs: {told}")
     return parts
@@ -303,8 +309,10 @@ def train(run: Run, net: nn.Module, parts: Parallel, languages: Sequence[Vocabul
     trainloader = run.loader(trainset, options.batch_size, shuffle=True, collate_fn=tuple)
     optimizer = optim.AdamW(net.parameters(), options.lr, weight_decay=options.weight_decay)  # without decay: Adam
     steps = options.epochs * len(trainloader)
-    scheduler = optim.lr_scheduler.OneCycleLR(optimizer, options.lr, steps) if options.one_cycle else \
-        optim.lr_scheduler.ConstantLR(optimizer, 1)  # fmt: skip
+    if options.one_cycle:
+        scheduler = optim.lr_scheduler.OneCycleLR(optimizer, options.lr, steps)
+    else:
+        scheduler = optim.lr_scheduler.ConstantLR(optimizer, 1)
     run.track(net=net, optimizer=optimizer, scheduler=scheduler)
     about = {"languages": [words.to_json() for words in languages], "limit": trainset.target.shape[1]}
     for epoch in run.epochs():
@@ -361,7 +369,8 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
     metrics |= {f"{split}/loss": translator.loss(pairs), **(printed_losses(run) if options.count_padding else {})}
     if run.journal:
         ratios = [forcing_ratio(options, epoch) for epoch in range(options.epochs)]
-        forcing = figures.Panel("share of batches with teacher forcing", {"": ratios}, axes={"ylim": (-0.05, 1.05)})
+        line = (range(1, options.epochs + 1), ratios)
+        forcing = figures.Panel("share of batches with teacher forcing", {"": line}, axes={"ylim": (-0.05, 1.05)})
         run.figure("teacher_forcing", figures.panels(forcing))
         run.figure("curves", figures.curves(run.folder / "metrics.jsonl", "bleu"))
         if options.attention != "none":

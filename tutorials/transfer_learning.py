@@ -50,8 +50,6 @@ class TransferOptions(Options):
     """Learning rate of the head at the start."""
     momentum: float = 0.9
     """Momentum of SGD."""
-    weight_decay: float = 0.0
-    """How fast weights shrink."""
     schedule: Literal["step", "cosine"] = "step"
     """A tenth of the rate after every 7 epochs, or a cosine to nothing over the run."""
     depth_rate: float = 1.0
@@ -87,7 +85,7 @@ class TransferOptions(Options):
 
     keeping = Options.keeping | {"image"}
     limits = Options.limits | {
-        "batch_size": (1, inf), "lr": (0, inf), "momentum": (0, 1), "weight_decay": (0, inf), "depth_rate": (1e-6, 1),
+        "batch_size": (1, inf), "lr": (0, inf), "momentum": (0, 1), "depth_rate": (1e-6, 1),
         "frozen_share": (0, 0.99), "min_crop": (0.01, 1), "views": (1, 100), "folds": (0, 100), "repeats": (1, 1000),
         "tuned_repeats": (1, 1000), "test_every": (1, inf),
     }  # fmt: skip
@@ -98,6 +96,8 @@ class TransferOptions(Options):
             raise ValueError("--folds and --curve compare with the fitted head: they need --probe")
         if self.folds == 1 or self.tuned_repeats > self.repeats:
             raise ValueError("--folds must be 0 or at least 2, and --tuned-repeats at most --repeats")
+        if self.weights_file and not self.model:
+            raise ValueError("--weights-file needs --model, whose weights they are")
 
 
 RECIPES = {
@@ -126,8 +126,7 @@ def main() -> None:
         show_predictions(lesson, metrics, {"finetune": tuned, "frozen": frozen})
         official = options.data == "official" and lesson.model == "resnet18" and not options.images
         chance = np.bincount(lesson.labels[lesson.test]).max() / len(lesson.test)
-        chances = {name: chance for name in metrics if name.endswith("accuracy")}
-        run.finish(metrics, PUBLISHED if official else {}, chances)
+        run.finish(metrics, PUBLISHED if official else {}, {name: chance for name in metrics if "accuracy" in name})
 
 
 # 1. Load data
@@ -149,8 +148,9 @@ def load_pictures(run: Whole) -> Pictures:
 
 
 def show_training_batch(lesson: Lesson, count: int = 16) -> None:
+    """Some training pictures as augmentation makes them."""
     photos = lesson.photos(lesson.train[:: max(1, len(lesson.train) // count)][:count], lesson.options.min_crop)
-    images, labels = map(torch.stack, zip(*photos, strict=True))
+    images, labels = map(torch.stack, zip(*photos, strict=True))  # (16, 3, H, W), (16,)
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (lesson.looks.mean, lesson.looks.std))
     shown = (images * std + mean).clamp(0, 1).permute(0, 2, 3, 1).numpy()
     lesson.run.figure("training_batch", figures.image_grid(shown, [lesson.classes[label] for label in labels]))
@@ -168,7 +168,7 @@ def train_model(part: Part, net: nn.Module, groups: list[dict], trainset: Photos
     watch = NormWatch(net)
     model = part.distribute(net.to(memory_format=torch.channels_last) if options.channels_last else net)
     trainloader = part.loader(trainset, min(options.batch_size, len(trainset)), shuffle=True)
-    optimizer = optim.SGD(groups, options.lr, momentum=options.momentum, weight_decay=options.weight_decay)
+    optimizer = optim.SGD(groups, options.lr, momentum=options.momentum)
     steps = len(trainloader)
     fall = {"step": lambda step: 0.1 ** (step // (7 * steps)),
             "cosine": lambda step: (1 + cos(pi * step / (options.epochs * steps))) / 2}  # fmt: skip

@@ -126,7 +126,8 @@ def curves(record: Path, metric: str = "accuracy") -> Figure:
 def confusion(matrix: np.ndarray, classes: Sequence[str]) -> Figure:
     """A confusion matrix (C, C) of counts, true classes in rows; cells show the percentage of their row."""
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    figure = new_figure(0.55 * len(classes) + 1.8, 0.5 * len(classes) + 1.2)
+    side = max(len(classes), 5)  # the colour bar's label needs so much
+    figure = new_figure(0.55 * side + 1.8, 0.5 * side + 1.2)
     axes = figure.subplots()
     picture = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for (row, column), value in np.ndenumerate(share):
