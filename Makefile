@@ -45,20 +45,11 @@ transfer: setup ## fine-tune a pretrained net and keep it frozen, on ants and be
 predict-transfer: need-image setup ## classify your own picture with the net that make transfer saved: IMAGE=photo.jpg
 	@$(PY) -m tutorials.transfer_learning --image "$(IMAGE)" $(ARGS)
 
-seq2seq: setup ## translate French to English with GRUs and attention; your own pairs: PAIRS=file.tsv
-	@$(call RUN,tutorials.seq2seq) $(OPTIONS) $(if $(PAIRS),--pairs "$(PAIRS)")
-
-translate-fr: setup ## translate a French sentence, and see where the net looked: TEXT="Je suis fatigué."
-	@$(PY) -m tutorials.seq2seq --text="$(TEXT)" $(ARGS)
-
-need-image:
-	@: $(or $(IMAGE),$(error give the picture: IMAGE=photo.jpg))
-
 names: setup ## tell the language of names, letter by letter; of your own lines: FOLDER=dir
 	@$(call RUN,tutorials.char_rnn) $(OPTIONS) $(if $(FOLDER),--folder "$(FOLDER)")
 
 predict-names: setup ## the three likeliest languages of a name: NAME=Satoshi
-	@$(PY) -m tutorials.char_rnn --name "$(NAME)" $(ARGS)
+	@$(PY) -m tutorials.char_rnn --name="$$NAME" $(ARGS)
 
 sentiment: setup ## tell the topic of news; of any csv of labels and texts: CSV="file.csv …" (TEST=file.csv)
 	@$(call RUN,tutorials.text_sentiment) $(OPTIONS) $(if $(CSV),--csv $(CSV)) $(if $(TEST),--test-csv "$(TEST)")
@@ -68,6 +59,21 @@ predict-news: setup ## the class of your own text, with probabilities: TEXT="Sto
 
 race-sentiment: setup ## time an epoch against the original's way, on 120,000 generated news
 	@$(PY) -m tests.race_sentiment $(ARGS)
+
+seq2seq: setup ## translate French to English with GRUs and attention; your own pairs: PAIRS=file.tsv
+	@$(call RUN,tutorials.seq2seq) $(OPTIONS) $(if $(PAIRS),--pairs "$(PAIRS)")
+
+translate-fr: setup ## translate a French sentence, and see where the net looked: TEXT="Je suis fatigué."
+	@$(PY) -m tutorials.seq2seq --text="$$TEXT" $(ARGS)
+
+language-model: setup ## a transformer that writes like Wikipedia, trained on WikiText-2
+	@$(call RUN,tutorials.language_model) $(OPTIONS)
+
+generate: setup ## let the language model go on writing: TEXT="The river"
+	@$(PY) -m tutorials.language_model --text="$$TEXT" $(ARGS)
+
+need-image:
+	@: $(or $(IMAGE),$(error give the picture: IMAGE=photo.jpg))
 
 ##@ By hand, in NumPy
 from-scratch: $(STUDIES) ## run all six studies of the CS231n assignment, one after another
@@ -187,5 +193,6 @@ $(LATEST)/.ready: pyproject.toml
 	@touch $@
 
 .PHONY: study test tensorboard from-scratch $(STUDIES) caption-features bench-from-scratch \
-  parity parity-report parity-latest race exercises exercise cifar10 predict-cifar10 seq2seq translate-fr transfer predict-transfer pretrained predict names predict-names sentiment predict-news race-sentiment \
+  parity parity-report parity-latest race exercises exercise cifar10 predict-cifar10 pretrained predict transfer \
+  predict-transfer names predict-names sentiment predict-news race-sentiment seq2seq translate-fr language-model generate \
   data-list scorecard setup test-latest lint lock clean help need-image

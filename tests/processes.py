@@ -17,7 +17,13 @@ from tutorials.common import checkpoint
 
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(
-    ["tests.trainings", "tests.studies", "tutorials.cifar10", "from_scratch.studies.captioning"]
+    [
+        "tests.trainings",
+        "tests.studies",
+        "from_scratch.studies.captioning",
+        *(f"tutorials.{name}" for name in ("cifar10", "pretrained", "transfer_learning", "char_rnn", "text_sentiment")),
+        *(f"tutorials.{name}" for name in ("seq2seq", "language_model")),
+    ]
 )
 
 

@@ -129,6 +129,8 @@ def test_what_a_pair_set_gives():
     assert source.tolist() == [[6, 6, EOS, PAD, PAD], [9, 4, 5, 4, EOS]] and lengths.tolist() == [3, 5]
     assert target.tolist() == [[12, EOS, PAD, PAD], [5, 4, 5, EOS]]
     assert inputs.tolist() == [[BOS, 12, EOS, PAD], [BOS, 5, 4, 5]]
+    short = PairSet(PAIRS, LANGUAGES, longest=5)
+    assert len(short) == 2 and torch.equal(short.source, source) and short.lengths[1].tolist() == [2, 4]
     hiding = PairSet(Pairs(PAIRS.source * 100, PAIRS.target * 100), LANGUAGES, hidden=0.3)
     batches = []
     for epoch in (1, 2, 1):

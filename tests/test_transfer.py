@@ -21,7 +21,7 @@ from data.sources import SOURCES, File
 from tests.processes import finish, run_to_end, start
 from tests.test_hymenoptera_data import folder
 from tutorials import transfer_learning as transfer
-from tutorials.common import checkpoint, folds, probe, zoo
+from tutorials.common import checkpoint, contest, folds, probe, zoo
 from tutorials.common.history import NormWatch
 from tutorials.common.lesson import build
 from tutorials.common.options import parse
@@ -100,7 +100,7 @@ def test_selection_on_the_judged_images_flatters_and_halves_do_not():
     assert np.mean(best) > 0.93 and abs(np.mean(honest) - 0.9) < 0.01
     better = sets[0].copy()
     better[7] = True
-    assert folds.select_on_half(better, seed=0) == 1
+    assert folds.select_on_half(better, seed=0) > 0.999
 
 
 # The fitted head
@@ -194,14 +194,14 @@ def test_the_study_recipe_compares_on_folds_and_leaves_everything(study):
     assert not list(study.rglob("last.safetensors"))  # what was finished keeps its outcome alone
 
 
-def test_the_learning_curve(tmp_path):
-    code, printed = run(tmp_path / "curve", "--folds", "0", "--epochs", "1")
-    assert code == 0, printed
+def test_the_learning_curve(tmp_path, monkeypatch):
+    monkeypatch.setattr(contest, "SIZES", (10,))
+    main("--run-dir", str(tmp_path / "curve"), "--folds", "0", "--epochs", "1")
     metrics = summary(tmp_path / "curve")["metrics"]
-    lines = {name: [metrics[f"curve/{name}/{size}"] for size in (5, 10, 25, 55)]
+    lines = {name: [metrics[f"curve/{name}/{size}"] for size in (10, 55)]
              for name in ("frozen", "finetune", "scratch", "random, frozen")}  # fmt: skip
-    assert lines["frozen"][-1] > lines["frozen"][0]
-    assert lines["frozen"][-1] > max(lines["scratch"][-1], lines["random, frozen"][-1])  # transfer means something
+    assert lines["frozen"][1] > lines["frozen"][0]
+    assert lines["frozen"][1] > max(lines["scratch"][1], lines["random, frozen"][1])  # transfer means something
     assert (tmp_path / "curve" / "figures" / "learning_curve.png").exists()
 
 
@@ -215,7 +215,7 @@ def test_the_original_recipe_is_the_published_protocol(original):
         best, honest = (metrics[f"{way}/test_{kind}_accuracy"] for kind in ("best", "honest"))
         assert metrics[f"{way}/flattery"] == pytest.approx(best - honest)
         lines = [json.loads(line) for line in (original / way / "metrics.jsonl").read_text().splitlines()]
-        assert lines[-1]["step"] == 60 and lines[-1]["epoch"] == 2
+        assert [one["epoch"] for one in lines if "accuracy/val" in one] == [1, 2] and lines[-1]["step"] == 60
         assert metrics[f"{way}/test_best_accuracy"] == pytest.approx(max(one.get("accuracy/val", 0) for one in lines))
     assert metrics["frozen/norm_drift"] > 0.01  # nothing but the head learns, and still the net is another
     assert {"selection", "curves_frozen", "curves_finetune"} <= {path.stem for path in (original / "figures").iterdir()}
@@ -305,7 +305,7 @@ def test_resnet18_from_a_verified_file_learns_a_folder_of_your_own(resnet_root, 
 
 
 def test_missing_or_wrong_weights_are_told_in_one_line(resnet_root, tmp_path):
-    images = folder(tmp_path / "images", 3)
+    images = folder(tmp_path / "images", 5)
     root = tmp_path / "empty"
     code, printed = run(tmp_path / "none", "--images", str(images), "--data-root", str(root), "--model", "resnet18")
     assert code == 1 and "Traceback" not in printed

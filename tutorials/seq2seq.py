@@ -81,6 +81,8 @@ class Seq2SeqOptions(Options):
     """Take your own pairs, in sub-words: a file of lines "source, tab, target"."""
     subwords: int = 4000
     """Sub-words of each language, with --whole and --pairs."""
+    longest: int = 40
+    """Tokens, of source or target, that a training pair may have."""
     text: str | None = None
     """Do not train: translate this text, with the saved net of --run-dir or else the newest one."""
 
@@ -89,7 +91,7 @@ class Seq2SeqOptions(Options):
         "batch_size": (1, inf), "lr": (0, inf), "weight_decay": (0, inf), "hidden": (2, 8192), "dropout": (0, 1),
         "output_dropout": (0, 1), "word_dropout": (0, 1), "label_smoothing": (0, 1), "teacher_forcing": (0, 1),
         "teacher_forcing_end": (0, 1), "held_out": (0, inf), "extra": (0, inf), "beam": (1, 100),
-        "length_penalty": (0, 10), "subwords": (100, 100_000),
+        "length_penalty": (0, 10), "subwords": (100, 100_000), "longest": (2, inf),
     }  # fmt: skip
 
     def check(self) -> None:
@@ -305,7 +307,13 @@ class Seq2Seq(nn.Module):
 def train(run: Run, net: nn.Module, parts: Parallel, languages: Sequence[Vocabulary]) -> None:
     """Train for all epochs; keep the weights with the best BLEU on the validation pairs, or without any, the last."""
     options = run.options
-    trainset = PairSet(parts.train, languages, options.word_dropout, options.count_padding, options.seed)
+    trainset = PairSet(
+        parts.train, languages, options.word_dropout, options.count_padding, options.longest, options.seed
+    )
+    if len(trainset) < len(parts.train):
+        run.say(
+            f"{len(parts.train) - len(trainset):,} training pairs have more than {options.longest} tokens: left out"
+        )
     trainloader = run.loader(trainset, options.batch_size, shuffle=True, collate_fn=tuple)
     optimizer = optim.AdamW(net.parameters(), options.lr, weight_decay=options.weight_decay)  # without decay: Adam
     steps = options.epochs * len(trainloader)

@@ -24,7 +24,7 @@ SENTENCES = (
 )
 
 
-def wikitext2(train: int = 300, val: int = 30, test: int = 30, seed: int = 0) -> WikiText2:
+def wikitext2(train: int = 150, val: int = 30, test: int = 30, seed: int = 0) -> WikiText2:
     """WikiText-2's twin: so many articles in each part, with headings, empty lines and <unk> as in the real text."""
     rng = np.random.default_rng(seed)
     parts = ([line for _ in range(count) for line in article(rng)] for count in (train, val, test))

@@ -1,6 +1,7 @@
 """Sentence pairs as tensors in memory, for nets that translate."""
 
 from collections.abc import Sequence
+from math import inf
 
 import torch
 import torch.nn.functional as F
@@ -18,13 +19,16 @@ class PairSet(Dataset):
 
     `hidden` is the share of words that each epoch hides, so that no sentence can be learnt by one word of it;
     `whole_width` leaves all batches as wide as the longest sentence, and calls all that text, as the original does.
+    Pairs with more than `longest` tokens on a side are left out: a single one would make its whole batch as wide.
     """
 
     def __init__(
-        self, pairs: Pairs, languages: Sequence[Vocabulary], hidden: float = 0, whole_width: bool = False, seed: int = 0
-    ) -> None:
-        texts = (pairs.source, pairs.target)
-        rows = [list(map(words.encode, side)) for words, side in zip(languages, texts, strict=True)]
+        self, pairs: Pairs, languages: Sequence[Vocabulary], hidden: float = 0, whole_width: bool = False,
+        longest: float = inf, seed: int = 0,
+    ) -> None:  # fmt: skip
+        both = zip(map(languages[0].encode, pairs.source), map(languages[1].encode, pairs.target), strict=True)
+        kept = [rows for rows in both if max(map(len, rows)) <= longest]
+        rows = [[row[side] for row in kept] for side in (0, 1)]
         self.source, self.target = map(pad, rows)  # (N, S), (N, T)
         self.lengths = [torch.tensor([len(row) for row in side]) for side in rows]
         self.hidden, self.whole_width, self.seed = hidden, whole_width, seed

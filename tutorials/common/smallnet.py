@@ -24,7 +24,7 @@ class SmallNet(nn.Module):
     @staticmethod
     def block(before: int, after: int) -> nn.Sequential:
         convolution = nn.Conv2d(before, after, 3, padding=1, bias=False)
-        return nn.Sequential(convolution, nn.BatchNorm2d(after), nn.ReLU(), nn.MaxPool2d(2))
+        return nn.Sequential(convolution, nn.MaxPool2d(2), nn.BatchNorm2d(after), nn.ReLU())
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc(self.blocks(x).mean((2, 3)))  # (N, 64, 4, 4) -> (N, C)
