@@ -102,7 +102,7 @@ class Seq2SeqOptions(Options):
 
 RECIPES = {
     "original": dict(epochs=80, count_padding=True),
-    "study": dict(epochs=30, batch_size=64, lr=2e-3, one_cycle=True, weight_decay=0.01, hidden=256, bidirectional=True,
+    "study": dict(epochs=18, batch_size=64, lr=2e-3, one_cycle=True, weight_decay=0.01, hidden=256, bidirectional=True,
                   dropout=0.4, output_dropout=0.4, word_dropout=0.1, label_smoothing=0.1, tied=True, held_out=1000,
                   beam=5),
 }  # fmt: skip
@@ -384,7 +384,7 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
         if options.attention != "none":
             shown = SHOWN if options.data == "official" and is_filtered(options) else ()
             run.figure("attention", attention_maps(translator, shown or sorted(pairs.source, key=len)[-4:]))
-    published = PUBLISHED if options.data == "official" and not options.pairs else {}
+    published = PUBLISHED if options.data == "official" and is_filtered(options) else {}
     run.finish(metrics, published, commonest(parts.train, split, pairs))
 
 
