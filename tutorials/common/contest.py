@@ -12,7 +12,8 @@ from tutorials.common.journal import print_table
 from tutorials.common.lesson import Lesson, fit_head, keep_features
 from tutorials.common.parts import Part, Whole
 
-SCRATCH = dict(depth_rate=1.0, frozen_share=0.0, frozen_norms=False)  # all layers learn when none has learnt
+# All layers learn when none has learnt, and faster.
+SCRATCH = dict(lr=5e-4, depth_rate=1.0, frozen_share=0.0, frozen_norms=False)
 SIZES = (5, 10, 25, 50, 100, 200, 500)  # images of each class in the learning curve
 DRAWS = 5  # of images for each point of it, for the frozen features
 
