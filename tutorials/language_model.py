@@ -95,6 +95,8 @@ RECIPES = {
     "study": dict(epochs=6, batch_size=32, length=64, shuffle=True, width=192, hidden=768, layers=4, heads=4,
                   norm_first=True, frequent=4000, optimizer="muon", lr=0.02, decay="cosine", weight_decay=0.1,
                   clip=1.0),
+    "study-tiny": dict(batch_size=16, length=32, width=48, hidden=96, layers=2, heads=2, dropout=0.0, frequent=40,
+                       lr=0.05, epochs=5, log_every=20),
 }  # fmt: skip
 PUBLISHED = {"val/perplexity_by_chunks": 261.07, "test/perplexity_by_chunks": 240.24}
 

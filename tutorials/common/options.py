@@ -67,11 +67,15 @@ AnyOptions = TypeVar("AnyOptions", bound=Options)
 def parse(
     kind: type[AnyOptions], recipes: Mapping[str, Mapping[str, Any]], argv: Sequence[str] | None = None
 ) -> AnyOptions:
-    """Read the command line into `kind`; the chosen recipe gives the defaults. A wrong option exits with 2."""
+    """Read the command line into `kind`; the chosen recipe gives the defaults. A wrong option exits with 2.
+
+    A recipe may have other values for a data set, under the name "study-tiny" for instance.
+    """
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--recipe", default="study")
-    recipe = first.parse_known_args(argv)[0].recipe
-    default = kind(**recipes.get(recipe, {}))
+    first.add_argument("--data", default="tiny")
+    chosen = first.parse_known_args(argv)[0]
+    default = kind(**{**recipes.get(chosen.recipe, {}), **recipes.get(f"{chosen.recipe}-{chosen.data}", {})})
     options = tyro.cli(
         kind,
         args=argv,
@@ -84,9 +88,9 @@ def parse(
     except ValueError as error:
         print(f"{Path(sys.argv[0]).stem}: {error}. See --help.", file=sys.stderr)
         raise SystemExit(2) from None
-    chosen, usual = deciding(options), deciding(default)
+    values, usual = deciding(options), deciding(default)
     kept = {"data", "recipe", "seed", "log_every"}
-    options.changed = {name: chosen[name] for name in chosen.keys() - kept if chosen[name] != usual[name]}
+    options.changed = {name: values[name] for name in values.keys() - kept if values[name] != usual[name]}
     return options
 
 

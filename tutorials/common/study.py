@@ -29,11 +29,11 @@ class Study:
 STUDIES = (
     Study("cifar10", "tutorials.cifar10", "test/accuracy", 0.5),
     Study("pretrained", "tutorials.pretrained", "best/top1", 0.6),
-    Study("transfer", "tutorials.transfer_learning", "frozen/test_accuracy", 0.7),
+    Study("transfer", "tutorials.transfer_learning", "frozen/fold_mean", 0.65),
     Study("names", "tutorials.char_rnn", "test/accuracy", 0.8),
     Study("sentiment", "tutorials.text_sentiment", "test/accuracy", 0.8),
     Study("seq2seq", "tutorials.seq2seq", "test/bleu", 80),
-    Study("language-model", "tutorials.language_model", "test/perplexity", 6),
+    Study("language-model", "tutorials.language_model", "test/perplexity", 5),
     Study("fully-connected", "from_scratch.studies.fully_connected", "3_layers/train_accuracy", 0.9),
     Study("initialization", "from_scratch.studies.initialization", "he/10_layers/train_accuracy", 0.17),
     Study("batchnorm", "from_scratch.studies.batchnorm", "deep/batch_norm/train_accuracy", 0.35),
