@@ -85,7 +85,7 @@ class Ours:
     def __init__(self, path: Path, root: Path, recipe: str) -> None:
         self.options = ours.TextOptions(**ours.RECIPES[recipe])
         begun = time.perf_counter()
-        tokenise = text.tokenizer(self.options.unescape)
+        tokenise = text.tokenizer()
         corpus = tokenised([(Table(path), Layout())], tokenise, recipe, root)
         self.built = time.perf_counter() - begun
         everything = np.arange(len(corpus.labels))
@@ -95,26 +95,27 @@ class Ours:
         self.bags = ours.Bags(corpus, everything, ngrams, ngrams.table(corpus.lexicon))
         self.net = ours.make_net(self.options, ngrams, 4, self.bags)
         self.prepared = time.perf_counter() - begun
-        self.size = ours.size_of_batch(self.options, len(self.bags))
-        steps = 100 * len(self.bags) // self.size
-        self.optimizers, self.schedulers = ours.make_optimizers(self.net, self.options, steps)
+        steps = 100 * len(self.bags) // self.options.batch_size
+        self.optimizer, self.scheduler = ours.make_optimizer(self.net, self.options, steps)
 
     def epoch(self) -> None:
         self.net.train()
-        for indices in torch.randperm(len(self.bags)).split(self.size):
+        for indices in torch.randperm(len(self.bags)).split(self.options.batch_size):
             labels, features, offsets = self.bags.__getitems__(indices)
-            self.net.zero_grad()
+            self.optimizer.zero_grad()
             F.cross_entropy(self.net(features, offsets), labels).backward()
             if self.options.clip:
                 nn.utils.clip_grad_norm_(self.net.parameters(), self.options.clip)
-            for part in [*self.optimizers, *self.schedulers] if self.options.adagrad else self.optimizers:
-                part.step()
+            self.optimizer.step()
+            if self.options.linear:
+                self.scheduler.step()
 
 
 def timed(function) -> float:
-    begun = time.perf_counter()
+    """Seconds of computing, which do not grow when other programs want the machine too."""
+    begun = time.process_time()
     function()
-    return time.perf_counter() - begun
+    return time.process_time() - begun
 
 
 def peak() -> float:

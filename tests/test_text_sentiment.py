@@ -25,7 +25,7 @@ from tests.processes import finish, run_to_end, same, start
 from tutorials import text_sentiment as tutorial
 from tutorials.common import checkpoint, text
 from tutorials.common.ngrams import Ngrams, gather_rows
-from tutorials.common.rowwise import RowwiseAdagrad
+from tutorials.common.text_rows import Contents
 
 
 def main(*argv: str) -> None:
@@ -105,7 +105,7 @@ def test_batches_are_the_texts_in_order(tmp_path):
 
 
 def test_the_weights_are_rarity_over_length():
-    options = {"idf": True, "word_dropout": 0.0, "dropout": 0.0, "dim": 3, "init": 1.0, "adagrad": True}
+    options = {"idf": True, "dim": 3, "word_dropout": 0.0}
     net = tutorial.Net(6, 2, options).eval()
     net.idf.copy_(torch.tensor([0.0, 1, 2, 3, 0, 5]))
     features, offsets = torch.tensor([1, 2, 2, 5, 0, 3, 4]), torch.tensor([0, 3, 4, 6])
@@ -124,26 +124,18 @@ def test_the_originals_net_is_the_published_one():
     assert net.embedding.weight.abs().max() <= 0.5 and not net.fc.bias.any() and not net.embedding.sparse
 
 
-def test_rowwise_adagrad_by_hand():
-    table = torch.nn.Embedding(5, 3, sparse=True)
-    expected, squares = table.weight.detach().clone(), np.zeros(5)
-    optimizer = RowwiseAdagrad(table.parameters(), lr=0.1)
-    for rows in ([0, 2, 2], [2, 4]):
-        upstream = torch.randn(len(rows), 3)
-        optimizer.zero_grad()
-        table(torch.tensor(rows)).backward(upstream)
-        optimizer.step()
-        for row in set(rows):
-            g = sum(g for g, r in zip(upstream, rows, strict=True) if r == row)
-            squares[row] += float(g.square().mean())
-            expected[row] -= 0.1 * g / (squares[row] ** 0.5 + 1e-8)
-    assert torch.allclose(table.weight, expected, atol=1e-6)
-
-
-def test_text_as_it_once_was_printed():
-    assert text.restore(r"Google #39;s\shares rise  #36;5 &lt;b&gt;again&lt;/b&gt;").split() == [
-        "Google's", "shares", "rise", "$5", "b", "again", "/b"
-    ]  # fmt: skip
+def test_a_net_begins_as_naive_bayes(tmp_path):
+    corpus, ngrams = corpus_of(tmp_path), Ngrams([*WORDS, "on", "unseen"])
+    bags = tutorial.Bags(corpus, np.arange(4), ngrams, ngrams.table(corpus.lexicon))
+    options = tutorial.TextOptions(idf=True, bayes=0.5, dim=8)
+    net = tutorial.make_net(options, ngrams, 2, bags)
+    # "a": the cat sat, cat; "b": the cat sat on the mat, sat the cat
+    counts = np.array([[0, 0], [1, 3], [2, 2], [1, 2], [0, 1], [0, 1], [0, 0]])
+    logs = np.log((counts + 1) / (counts + 1).sum(0))
+    expected = 0.5 * (logs - logs.mean(1, keepdims=True)) * (counts.sum(1) > 0)[:, None]
+    got = net.embedding.weight @ net.fc.weight.T
+    assert torch.allclose(got, torch.from_numpy(expected).float(), atol=1e-5)
+    assert net.idf[[0, 6]].tolist() == [0, 0] and torch.allclose(net.idf[4], torch.tensor(5 / 2).log() + 1)
 
 
 def test_without_torchtext_it_says_what_to_do(monkeypatch):
@@ -183,7 +175,7 @@ def test_the_original_recipe_is_the_published_protocol(tmp_path):
     assert code == 0, printed
     options = summary_of(tmp_path / "original")["options"]
     assert (options["batch_size"], options["lr"], options["clip"], options["val_share"]) == (64, 5.0, 0.1, 0.05)
-    assert (options["dim"], options["ngrams"], options["idf"], options["adagrad"]) == (64, 1, False, False)
+    assert (options["dim"], options["ngrams"], options["idf"], options["bayes"]) == (64, 1, False, 0.0)
     assert tutorial.RECIPES["original"]["epochs"] == 10
     assert summary_of(tmp_path / "original")["metrics"]["test/accuracy"] > 0.3
 
@@ -196,9 +188,17 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_bits(study, tmp_path):
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     assert finish(process) == -signal.SIGKILL
-    assert 0 < checkpoint.load(folder / "last.safetensors")["step"] < 170
+    assert 0 < checkpoint.load(folder / "last.safetensors")["step"] < 35
     assert run_to_end(main, folder, *argv)[0] == 0
     same(study[0], folder)
+
+
+def test_a_run_goes_on_with_the_same_texts_only(tmp_path):
+    began = Contents(corpus_of(tmp_path)).state_dict()
+    Contents(corpus_of(tmp_path)).load_state_dict(began)
+    for changed in (LINES + "a,the\n", LINES.replace("mat", "hat"), "b" + LINES[1:]):
+        with pytest.raises(data.StudyError, match="the run began with other texts"):
+            Contents(corpus_of(tmp_path, changed)).load_state_dict(began)
 
 
 def test_your_own_text(study, tmp_path):

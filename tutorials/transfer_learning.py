@@ -20,8 +20,8 @@ from torch import Tensor, nn, optim
 from data import StudyError
 from data.hymenoptera import Pictures, from_folder
 from tutorials.common import checkpoint, figures, probe, zoo
-from tutorials.common.contest import compare_on_folds, judge, learning_curve
-from tutorials.common.gallery import show_gallery
+from tutorials.common.contest import compare_on_folds, judge, learning_curve, majority
+from tutorials.common.gallery import show_gallery, show_training_batch
 from tutorials.common.history import History, NormWatch
 from tutorials.common.lesson import Lesson, build, fit_head, keep_features
 from tutorials.common.options import Options, parse
@@ -85,9 +85,9 @@ class TransferOptions(Options):
 
     keeping = Options.keeping | {"image"}
     limits = Options.limits | {
-        "batch_size": (1, inf), "lr": (0, inf), "depth_rate": (1e-6, 1),
-        "frozen_share": (0, 0.99), "min_crop": (0.01, 1), "views": (1, 100), "folds": (0, 100), "repeats": (1, 1000),
-        "tuned_repeats": (1, 1000), "test_every": (1, inf),
+        "batch_size": (1, inf), "lr": (0, inf), "depth_rate": (1e-6, 1), "frozen_share": (0, 0.99),
+        "min_crop": (0.01, 1), "views": (1, 100), "test_every": (1, inf), "folds": (0, 100), "repeats": (1, 1000),
+        "tuned_repeats": (1, 1000),
     }  # fmt: skip
 
     def check(self) -> None:
@@ -127,8 +127,9 @@ def main() -> None:
             metrics |= learning_curve(lesson, fine_tune)
         show_predictions(lesson, metrics, {"finetune": tuned, "frozen": frozen})
         official = options.data == "official" and lesson.model == "resnet18" and not options.images
-        chance = np.bincount(lesson.labels[lesson.test]).max() / len(lesson.test)
-        run.finish(metrics, PUBLISHED if official else {}, {name: chance for name in metrics if "accuracy" in name})
+        chance = {"accuracy": majority(lesson.labels[lesson.test]), "fold_mean": majority(lesson.labels)}
+        chances = {name: value for name in metrics for kind, value in chance.items() if name.endswith(kind)}
+        run.finish(metrics, PUBLISHED if official else {}, chances)
 
 
 # 1. Load data
@@ -144,18 +145,10 @@ def load_pictures(run: Whole) -> Pictures:
             f"{len(pictures.skipped)} skipped")  # fmt: skip
     smallest = int(np.bincount(np.concatenate([pictures.train_labels, pictures.test_labels])).min())
     if run.options.folds > smallest:
-        raise StudyError(f"transfer: a class has {smallest} pictures, too few for --folds {run.options.folds}. "
-                         f"Add some, or give --folds {smallest if smallest > 1 else 0}.")  # fmt: skip
+        raise StudyError(
+            f"transfer: a class has {smallest} pictures, too few for --folds {run.options.folds}. Add some."
+        )
     return pictures
-
-
-def show_training_batch(lesson: Lesson, count: int = 16) -> None:
-    """Some training pictures as augmentation makes them."""
-    photos = lesson.photos(lesson.train[:: max(1, len(lesson.train) // count)][:count], lesson.options.min_crop)
-    images, labels = map(torch.stack, zip(*photos, strict=True))  # (16, 3, H, W), (16,)
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (lesson.looks.mean, lesson.looks.std))
-    shown = (images * std + mean).clamp(0, 1).permute(0, 2, 3, 1).numpy()
-    lesson.run.figure("training_batch", figures.image_grid(shown, [lesson.classes[label] for label in labels]))
 
 
 # 2. Training the model
@@ -215,7 +208,7 @@ def predict(run: Whole | Part, net: nn.Module, photos: Photos) -> Tensor:
 
 
 def fine_tuning(lesson: Lesson, frozen: Mapping[str, Any]) -> dict[str, Any]:
-    """All layers learn, on the published split; after the study's probe, from its head on."""
+    """All layers learn, on the published split; with the study's probe, from its head on."""
     return lesson.run.part("finetune", partial(fine_tune, lesson, lesson.train, lesson.test, frozen.get("head")))
 
 
@@ -260,6 +253,7 @@ def feature_extractor(lesson: Lesson) -> dict[str, Any]:
 
 
 def train_head(lesson: Lesson, part: Part) -> dict[str, Any]:
+    """The original's way: all but the head without gradients, and batch norm nevertheless in training mode."""
     net = lesson.net().requires_grad_(False)
     head = net.get_submodule(zoo.head_name(net)).requires_grad_(True)
     photos = lesson.photos(lesson.train, part.options.min_crop), lesson.photos(lesson.test)
@@ -272,7 +266,8 @@ def train_head(lesson: Lesson, part: Part) -> dict[str, Any]:
 def show_predictions(lesson: Lesson, metrics: Mapping[str, float], outcomes: Mapping[str, Mapping[str, Any]]) -> None:
     """Save the better net, better on the folds if there are any; its curves, answers and features."""
     run = lesson.run
-    way = max(outcomes, key=lambda name: metrics.get(f"{name}/fold_mean", metrics[f"{name}/test_accuracy"]))
+    gain = metrics.get("difference/mean", metrics["finetune/test_accuracy"] - metrics["frozen/test_accuracy"])
+    way = "finetune" if gain > 0 else "frozen"
     net = lesson.net()
     net.load_state_dict(outcomes[way]["net"])
     run.tracked["net"] = net.to(run.device)

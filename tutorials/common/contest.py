@@ -30,15 +30,14 @@ def judge(lesson: Lesson, outcomes: Mapping[str, Mapping[str, Any]]) -> dict[str
             metrics |= {f"{name}/test_best_accuracy": best, f"{name}/test_honest_accuracy": honest,
                         f"{name}/flattery": best - honest, f"{name}/norm_drift": drifts[name][-1]}  # fmt: skip
     if lesson.options.select_best:
-        best = {f"{name}, best": ([int(line.argmax()) + 1], [line.max()]) for name, line in lines.items()}
         honest = {f"{name}, honest": (range(1, len(line) + 1), [metrics[f"{name}/test_honest_accuracy"]] * len(line))
                   for name, line in lines.items()}  # fmt: skip
         by_epoch = {name: (range(1, len(line) + 1), line) for name, line in lines.items()}
         moved = {name: (range(1, len(line) + 1), line) for name, line in drifts.items()}
-        drift = figures.Panel("drift of batch norm's means\n(standard deviations)", moved)
+        drift = figures.Panel("drift of batch norm's means\n(standard deviations)", moved, axes={"ylim": (0, None)})
         lesson.run.figure(
             "selection",
-            figures.panels(figures.Panel("test accuracy", by_epoch | best | honest), drift, columns=2, width=5),
+            figures.panels(figures.Panel("test accuracy", by_epoch | honest), drift, columns=2, width=5),
         )
     return metrics
 
@@ -77,12 +76,17 @@ def tell(run: Whole, estimates: Mapping[str, folds.Estimate], counts: Sequence[i
         print_table(("accuracy, per cent", "folds", "mean", "sd", "95 % from", "to"), rows)
     *_, difference = estimates.values()
     better = "fine-tuning" if difference.mean > 0 else "the frozen net"
-    verdict = "more than noise" if difference.p < 0.05 else "no more than noise may be"
-    run.say(f"better on the same folds: {better}; p = {difference.p:.2f} (corrected paired t-test): {verdict}")
+    verdict = f"{better} is better" if difference.p < 0.05 else "neither is better by more than noise"
+    run.say(f"on the same folds {verdict}: p = {difference.p:.2f} (corrected paired t-test)")
 
 
 def accuracy(lesson: Lesson, test: np.ndarray, scores: Tensor) -> float:
     return float((scores.argmax(1) == lesson.labels[test]).float().mean())
+
+
+def majority(labels: Tensor) -> float:
+    """How often the most frequent class is right."""
+    return float(labels.bincount().max() / len(labels))
 
 
 def forgetting(work: Callable[[Part], dict[str, Any]]) -> Callable[[Part], dict[str, Any]]:

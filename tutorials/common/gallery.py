@@ -10,6 +10,15 @@ from tutorials.common.explain import grad_cam
 from tutorials.common.lesson import Lesson
 
 
+def show_training_batch(lesson: Lesson, count: int = 16) -> None:
+    """Some training pictures as augmentation makes them."""
+    photos = lesson.photos(lesson.train[:: max(1, len(lesson.train) // count)][:count], lesson.options.min_crop)
+    images, labels = map(torch.stack, zip(*photos, strict=True))  # (16, 3, H, W), (16,)
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (lesson.looks.mean, lesson.looks.std))
+    shown = (images * std + mean).clamp(0, 1).permute(0, 2, 3, 1).numpy()
+    lesson.run.figure("training_batch", figures.image_grid(shown, [lesson.classes[label] for label in labels]))
+
+
 def show_gallery(lesson: Lesson, net: nn.Module, scores: Tensor) -> None:
     """Figures from the scores (N, C) of the test pictures, and all pictures' features for the projector."""
     run, labels = lesson.run, lesson.labels[lesson.test]

@@ -1,6 +1,5 @@
 """torchtext, imported here and nowhere else: its last version, 0.18.0, loads with torch 2.3 only."""
 
-import re
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -11,11 +10,6 @@ from data import StudyError
 
 TOKENIZER = "basic_english"
 UNKNOWN = "<unk>"  # what stands for every word that the vocabulary does not have: number 0
-# What the AG_NEWS files made of characters: a line's end became a backslash, the & of &#39; and &lt; went.
-ESCAPES = tuple((re.compile(pattern), character) for pattern, character in {
-    r"\\+": " ", " ?#39;": "'", r" ?#36;": "$", r"&?\b[lg]t;|<[^<>]{0,200}>": " ",
-    r"&?#\d+;|&?\b(?:quot|amp|nbsp);": " ",
-}.items())  # fmt: skip
 
 
 def torchtext() -> ModuleType:
@@ -33,17 +27,9 @@ def torchtext() -> ModuleType:
     return torchtext
 
 
-def tokenizer(unescape: bool = False) -> Callable[[str], list[str]]:
-    """Text -> words in lower case, with punctuation as words; with `unescape`, of the text as it once was printed."""
-    tokenise = torchtext().data.get_tokenizer(TOKENIZER)
-    return (lambda text: tokenise(restore(text))) if unescape else tokenise
-
-
-def restore(text: str) -> str:
-    """Undo what the AG_NEWS files made of special characters."""
-    for pattern, character in ESCAPES:
-        text = pattern.sub(character, text)
-    return text
+def tokenizer() -> Callable[[str], list[str]]:
+    """Text -> words in lower case, with punctuation as words."""
+    return torchtext().data.get_tokenizer(TOKENIZER)
 
 
 def vocabulary(words: Sequence[str]) -> Any:

@@ -110,7 +110,8 @@ def learning_curve(run: Run, trainset: "Bags", whole: float, learn: Callable[["B
     """Validation accuracy of nets that `learn` trains on a half, a quarter, … of the texts, beside all."""
     points = {len(trainset): whole}
     for halvings in range(1, run.options.curve + 1):
-        part = trainset.part(trainset.rows[:: 2**halvings])
+        rows = trainset.rows[:: 2**halvings]
+        part = type(trainset)(trainset.corpus, rows, trainset.ngrams, trainset.table)
         if len(part) >= max(64, run.options.batch_size):
             points[len(part)] = learn(part)
     line = {size: [points[size]] for size in sorted(points)}

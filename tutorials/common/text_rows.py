@@ -1,5 +1,6 @@
 """Which texts a run trains on, which it holds out and which it tests on: AG_NEWS, its twin, or the user's csv files."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -30,8 +31,6 @@ class RowsOptions(Options):
     """Names of the classes in the order of their labels, for each csv file; without it, the labels themselves."""
     columns: tuple[str, ...] = ()
     """The label's column and then the text's, by name or number (1 is the first); without it, they are found."""
-    unescape: bool = False
-    """Undo what AG_NEWS made of special characters, such as #39; for an apostrophe."""
     distinct: bool = False
     """Take equal texts but once: a copy of a training text among the validation texts flatters the score."""
     val_share: float = 0.05
@@ -43,7 +42,7 @@ class RowsOptions(Options):
     prefixes: tuple[int, ...] = ()
     """First letters of longer words that are features too: 4 makes the same of bank, banks and banking."""
     buckets: int = 0
-    """Vectors that all n-grams and prefixes share, by their hash; 0 takes 32 for each text, up to a million."""
+    """Vectors that all n-grams and prefixes share, by their hash; 0 takes 128 for each text, up to a million."""
     text: str | None = None
     """Do not train: classify this text, with the saved net of --run-dir or else the newest one."""
 
@@ -71,11 +70,28 @@ class Rows:
     test: ndarray
 
 
+class Contents:
+    """What makes a run refuse to go on when its files have changed: its texts and labels, in their order."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        both = corpus.digests.tobytes() + corpus.labels.tobytes()
+        self.digest, self.name = hashlib.blake2b(both, digest_size=8).hexdigest(), f"{len(corpus.labels):,} texts"
+
+    def state_dict(self) -> dict[str, str]:
+        return {"digest": self.digest}
+
+    def load_state_dict(self, state: dict[str, str]) -> None:
+        """Raise StudyError for other texts than those that the run began with."""
+        if state["digest"] != self.digest:
+            raise StudyError(
+                f"the run began with other texts than these {self.name}. Leave out --resume to start anew."
+            )
+
+
 def load_texts(run: Run) -> tuple[Corpus, Rows, list[str]]:
     """The tokenised texts with their classes as labels, the rows of each part, and the names of the classes."""
     options = run.options
-    tokenise = text.tokenizer(options.unescape)
-    name = f"{text.TOKENIZER} {version('torchtext')}{f' unescaped {text.ESCAPES}' if options.unescape else ''}"
+    tokenise, name = text.tokenizer(), f"{text.TOKENIZER} {version('torchtext')}"
     if options.csv:
         paths = [Path(path) for path in (*options.csv, *([options.test_csv] if options.test_csv else []))]
         tables = [(Table(path), find_layout(Table(path), options.columns)) for path in paths]
@@ -87,6 +103,7 @@ def load_texts(run: Run) -> tuple[Corpus, Rows, list[str]]:
     names = list(options.classes) if options.csv else list(news.classes)
     corpus, classes = name_classes(corpus, tables, names, len(tables) - tested)
     describe(run, corpus, tables)
+    run.track(texts=Contents(corpus))
     return corpus, split(run, corpus, len(tables) - tested), classes
 
 
