@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -242,11 +243,9 @@ def spreads(lines: Mapping[str, Mapping[float, Sequence[float]]], xlabel: str, y
 
 
 def overlay(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
-    """Heat maps (N, H, W) in 0..1 over pictures (N, H, W, 3) uint8: what is cold is dark and grey."""
-    images = images / 255
-    grey = images.mean(3, keepdims=True).repeat(3, 3)
-    heat = maps[..., None]
-    return (0.35 + 0.65 * heat) * (heat * images + (1 - heat) * grey)
+    """Heat maps (N, H, W) in 0..1 over pictures (N, H, W, 3) uint8, which turn grey beneath them."""
+    grey = (images / 255).mean(3, keepdims=True)
+    return 0.55 * grey + 0.45 * colormaps["inferno"](maps)[..., :3]
 
 
 def ranked(content: Mapping[str, Mapping[str, float]], label: str, columns: int = 4) -> Figure:

@@ -26,7 +26,10 @@ def show_gallery(lesson: Lesson, net: nn.Module, scores: Tensor) -> None:
     np.add.at(matrix, (labels.numpy(), scores.argmax(1).numpy()), 1)
     run.figure("confusion", figures.confusion(matrix, lesson.classes))
     right, wrong = ranked(scores, labels)
-    few, many = torch.cat([wrong[:4], right[:4]]), torch.cat([wrong[:12], right[:6], right[-6:]])
+    few, many = (
+        torch.cat([wrong[:4], right[:4]]),
+        torch.cat([wrong[:12], right[:6], right[6:][-max(6, 18 - len(wrong)) :]]),
+    )
     grid = figures.image_grid(lesson.thumbnails(lesson.test[many]), titles(lesson, scores, many), 6, 1.6)
     run.figure("predictions", grid)
     photos = lesson.photos(lesson.test)
