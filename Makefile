@@ -51,6 +51,9 @@ names: setup ## tell the language of names, letter by letter; of your own lines:
 predict-names: setup ## the three likeliest languages of a name: NAME=Satoshi
 	@$(PY) -m tutorials.char_rnn --name="$$NAME" $(ARGS)
 
+race-names: setup ## time a step against the original's loop over single names: DATA=official
+	@$(PY) -m tests.race_names $(if $(DATA),--data $(DATA)) $(ARGS)
+
 sentiment: setup ## tell the topic of news; of any csv of labels and texts: CSV="file.csv …" (TEST=file.csv)
 	@$(call RUN,tutorials.text_sentiment) $(OPTIONS) $(if $(CSV),--csv $(CSV)) $(if $(TEST),--test-csv "$(TEST)")
 
@@ -194,5 +197,5 @@ $(LATEST)/.ready: pyproject.toml
 
 .PHONY: study test tensorboard from-scratch $(STUDIES) caption-features bench-from-scratch \
   parity parity-report parity-latest race exercises exercise cifar10 predict-cifar10 pretrained predict transfer \
-  predict-transfer names predict-names sentiment predict-news race-sentiment seq2seq translate-fr language-model generate \
-  data-list scorecard setup test-latest lint lock clean help need-image
+  predict-transfer names predict-names race-names sentiment predict-news race-sentiment seq2seq translate-fr \
+  language-model generate data-list scorecard setup test-latest lint lock clean help need-image
