@@ -6,7 +6,7 @@ Source: S. Robertson, "Classifying Names with a Character-Level RNN", PyTorch Tu
 import string
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,16 +16,20 @@ from data.fetch import fetch
 
 UNKNOWN = "_"
 ALPHABET = string.ascii_letters + " .,;'" + UNKNOWN
+# Grave, acute, circumflex, tilde, macron, breve, dot, diaeresis, ring, double acute, caron, cedilla, ogonek, stroke.
+MARKS = "\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u0327\u0328\u0335"
 # Letters that Unicode does not take apart into a plain letter and its marks.
 LETTERS = str.maketrans({
-    "ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d",
-    "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ı": "i", "ħ": "h", "Ħ": "H", "’": "'", "‘": "'", "\u00a0": " ",
+    "ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o\u0335", "Ø": "O\u0335", "ł": "l\u0335",
+    "Ł": "L\u0335", "đ": "d\u0335", "Đ": "D\u0335", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ı": "i",
+    "ħ": "h\u0335", "Ħ": "H\u0335", "’": "'", "‘": "'", "\u00a0": " ",
 })  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Names:
-    """N names in letters of ALPHABET, their labels (N,) int64, and the classes that labels number.
+    """N names in letters of ALPHABET, each with its MARKS after it, their labels (N,) int64, and the classes
+    that labels number.
 
     `empty` counts the lines that were left out because nothing was in them; `foreign` tells, with file and line, of
     each name with letters outside the alphabet.
@@ -40,6 +44,10 @@ class Names:
     def part(self, indices: Sequence[int] | np.ndarray) -> "Names":
         """Some of the names, of the same classes."""
         return Names(tuple(self.names[i] for i in indices), self.labels[indices], self.classes)
+
+    def plain(self) -> "Names":
+        """The names without marks."""
+        return replace(self, names=tuple(map(to_ascii, self.names)))
 
 
 def official(root: Path | None = None) -> Names:
@@ -58,7 +66,7 @@ def folder(path: Path) -> Names:
     for label, file in enumerate(files):
         before = len(names)
         for number, line in read_lines(file):
-            name, outside = known_letters(to_ascii(line))
+            name, outside = known_letters(spell(line))
             if outside:
                 foreign.append(f"{file}, line {number}: {line!r} has {' '.join(map(repr, outside))}")
             if not name.strip(UNKNOWN + " "):  # nothing that could be learnt from
@@ -85,24 +93,35 @@ def read_lines(file: Path) -> Iterator[tuple[int, str]]:
             raise StudyError(f"names: {file}, line {number} is not UTF-8 ({error}). Save the file as UTF-8.") from None
 
 
-def to_ascii(text: str) -> str:
-    """A text without accents: Ślusàrski becomes Slusarski. Letters that have no such form stay as they are."""
+def spell(text: str) -> str:
+    """A text in plain letters, each with its MARKS after it; letters that have no such form stay as they are."""
     apart = unicodedata.normalize("NFD", text.translate(LETTERS))
-    return "".join(letter for letter in apart if unicodedata.category(letter) != "Mn")
+    return "".join(letter for letter in apart if letter in MARKS or unicodedata.category(letter) != "Mn")
+
+
+def to_ascii(text: str) -> str:
+    """A text without marks: Ślusàrski becomes Slusarski. Letters that have no such form stay as they are."""
+    return "".join(letter for letter in spell(text) if letter not in MARKS)
+
+
+def key(name: str) -> str:
+    """What is the same for all spellings of a name: José, Jose and JOSE."""
+    return to_ascii(name).casefold()
 
 
 def known_letters(text: str) -> tuple[str, list[str]]:
     """A text with UNKNOWN for each letter outside the alphabet, and those letters."""
-    known = "".join(letter if letter in ALPHABET else UNKNOWN for letter in text)
-    return known, sorted(set(text) - set(ALPHABET))
+    known = "".join(letter if letter in ALPHABET + MARKS else UNKNOWN for letter in text)
+    return known, sorted(set(text) - set(ALPHABET + MARKS))
 
 
 def split_grouped(names: Names, seed: int, val: float = 0.05, test: float = 0.1) -> tuple[Names, Names, Names]:
-    """Training, validation and test part: no name, in whatever case, is in two of them, and a name that a class has
-    several times counts once. Each part has its share of every class; raises StudyError where that cannot be."""
+    """Training, validation and test part: no name, in whatever case and with whatever marks, is in two of them, and a
+    name that a class has several times counts once. Each part has its share of every class; raises StudyError where
+    that cannot be."""
     owners: dict[str, dict[int, int]] = {}  # name -> class -> where it comes first
     for place, (name, label) in enumerate(zip(names.names, names.labels.tolist(), strict=True)):
-        owners.setdefault(name.casefold(), {}).setdefault(label, place)
+        owners.setdefault(key(name), {}).setdefault(label, place)
     sizes = np.bincount([label for places in owners.values() for label in places], minlength=len(names.classes))
     strata: list[list[list[int]]] = [[] for _ in names.classes]
     for places in owners.values():  # a name of several classes is dealt out with the rarest of them

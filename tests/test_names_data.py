@@ -7,7 +7,7 @@ import pytest
 
 import data
 from data import StudyError
-from data.names import ALPHABET, Names, folder, known_letters, official, split_grouped, to_ascii
+from data.names import ALPHABET, MARKS, Names, folder, key, known_letters, official, spell, split_grouped, to_ascii
 
 
 @pytest.fixture
@@ -26,6 +26,8 @@ def test_accents_go_and_letters_stay():
     assert to_ascii("Ślusàrski") == "Slusarski" and to_ascii("O'Néàl") == "O'Neal"
     assert to_ascii("Groß Marszałek Ørsted Æbelø") == "Gross Marszalek Orsted AEbelo"
     assert to_ascii("S\u0301lusa\u0300rski") == "Slusarski"  # marks on their own
+    assert spell("Ślu\u0307\u0323ł") == "S\u0301lu\u0307l\u0335"  # a dot below is no mark of any of the languages
+    assert key("JOSÉ") == key("jose") == "jose"
     assert known_letters("Au-Yong3") == ("Au_Yong_", ["-", "3"])
     assert len(ALPHABET) == len(set(ALPHABET)) == 58
 
@@ -34,7 +36,8 @@ def test_a_folder_is_read_in_order_with_its_oddities_counted(files):
     path = files({"Beta": "\ufeffÁdám\r\n\r\n  Bo Li \r\nAu-Yong\n\n".encode(), "Alpha": "Ann\nAnn\n東京\n".encode()})
     names = folder(path)
     assert names.classes == ("Alpha", "Beta")
-    assert names.names == ("Ann", "Ann", "Adam", "Bo Li", "Au_Yong")
+    assert names.names == ("Ann", "Ann", "A\u0301da\u0301m", "Bo Li", "Au_Yong")
+    assert names.plain().names == ("Ann", "Ann", "Adam", "Bo Li", "Au_Yong")
     assert names.labels.tolist() == [0, 0, 1, 1, 1] and names.labels.dtype == np.int64
     assert names.empty == 2  # the line of nothing, and the one without a letter that is known
     assert len(names.foreign) == 2
@@ -69,7 +72,7 @@ def test_what_is_no_folder_or_no_file_is_named(tmp_path):
 
 
 def keys(names: Names) -> set[str]:
-    return {name.casefold() for name in names.names}
+    return set(map(key, names.names))
 
 
 def test_no_name_is_in_two_parts_and_each_counts_once():
@@ -109,15 +112,16 @@ def test_the_twin_is_of_the_official_type_and_seeded():
 
 def test_the_real_names(real_data):
     names = official(real_data)
-    assert len(names.names) == 20_074 and len(names.classes) == 18 and max(map(len, names.names)) == 20
+    assert len(names.names) == 20_074 and len(names.classes) == 18 and max(map(len, names.plain().names)) == 20
     counts = Counter(names.classes[label] for label in names.labels)
     assert (counts["Arabic"], counts["Vietnamese"], counts["Russian"]) == (2000, 73, 9408)
-    assert all(set(name) <= set(ALPHABET) for name in names.names)
+    assert all(set(name) <= set(ALPHABET + MARKS) for name in names.names)
+    assert sum(bool(set(MARKS) & set(name)) for name in names.names) == 148
     told = "\n".join(names.foreign)
     assert "'Au-Yong' has '-'" in told and "Rafaj1" in told and "Groß" not in told
-    assert "Slusarski" in names.names and "Marszalek" in names.names
+    assert "Slusarski" in names.plain().names and "Marszalek" in names.plain().names
     parts = split_grouped(names, seed=0)
-    pairs = {(name.casefold(), label) for name, label in zip(names.names, names.labels.tolist(), strict=True)}
+    pairs = {(key(name), label) for name, label in zip(names.names, names.labels.tolist(), strict=True)}
     assert sum(len(part.names) for part in parts) == len(pairs) == 17_988
     assert not keys(parts[0]) & keys(parts[2]) and not keys(parts[1]) & (keys(parts[0]) | keys(parts[2]))
     for part in parts:

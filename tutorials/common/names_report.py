@@ -13,7 +13,7 @@ from torch import Tensor, nn, optim
 from torch.utils.data import Dataset
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-from data.names import ALPHABET
+from data.names import ALPHABET, MARKS
 from tutorials.common import figures, reading
 from tutorials.common.run import Run
 
@@ -49,7 +49,8 @@ def explain(run: Run, net: nn.Module, testset: Dataset, encode: Callable, exampl
         shares = net(testset.letters, testset.lengths).mean(0).softmax(1)
         states = torch.cat([reader.features(net.vectors(letters), lengths) for reader in net.readers], 1)
     table = net.letters.weight if net.letters else next(net.readers.parameters()).T  # (A, E), of one-hot letters (A, H)
-    run.journal.embedding("letters", table.detach(), list(ALPHABET.replace(" ", "␣")), None, run.step)
+    symbols = [*ALPHABET.replace(" ", "␣"), *(f"◌{mark}" for mark in MARKS)]
+    run.journal.embedding("letters", table.detach(), symbols[: len(table)], None, run.step)
     run.journal.embedding("names", states, [classes[label] for label in labels], None, run.step)
     surest = [int((shares[:, label] * (testset.labels == label)).argmax()) for label in range(len(classes))]
     names = [testset.names[i] for i in surest]
