@@ -21,7 +21,8 @@ study: setup ## run every tutorial on its tiny twin, offline, and show a table: 
 test: setup ## run all tests and the style check
 	@$(call BIN,$(VENV),ruff) check .
 	@$(call BIN,$(VENV),ruff) format --check .
-	@$(PY) -m pytest -n 2 $(ARGS)
+	@$(PY) -m pytest -n 2 -m "not browser and not notebooks" $(ARGS)
+	@echo "left out: what needs a browser (make test-browser), and notebooks that take longer (make test-notebooks)"
 
 tensorboard: setup ## serve the dashboards of all runs on localhost:6006
 	@$(call BIN,$(VENV),tensorboard) --logdir runs --load_fast=false --port $(or $(PORT),6006)
@@ -69,11 +70,20 @@ seq2seq: setup ## translate French to English with GRUs and attention; your own 
 translate-fr: setup ## translate a French sentence, and see where the net looked: TEXT="Je suis fatigué."
 	@$(PY) -m tutorials.seq2seq --text="$$TEXT" $(ARGS)
 
+translation: setup ## translate German to English with nn.Transformer; your own files: SOURCE=file.de TARGET=file.en
+	@$(call RUN,tutorials.translation) $(OPTIONS) $(if $(SOURCE),--source "$(SOURCE)") $(if $(TARGET),--target "$(TARGET)")
+
+translate-de: setup ## translate a German sentence, and see where the net looked: TEXT="Ein Hund läuft."
+	@$(PY) -m tutorials.translation --text="$$TEXT" $(ARGS)
+
 language-model: setup ## a transformer that writes like Wikipedia, trained on WikiText-2
 	@$(call RUN,tutorials.language_model) $(OPTIONS)
 
 generate: setup ## let the language model go on writing: TEXT="The river"
 	@$(PY) -m tutorials.language_model --text="$$TEXT" $(ARGS)
+
+ablate-language-model: setup ## what each change of the language model's recipe gives: ARGS="--minutes 3 --data official"
+	@$(PY) -m tests.ablate_language_model $(ARGS)
 
 need-image:
 	@: $(or $(IMAGE),$(error give the picture: IMAGE=photo.jpg))
@@ -135,8 +145,20 @@ data-%: setup ## download, verify and unpack one data set: data-cifar10, data-na
 scorecard: setup ## keep the summaries of official runs in docs/results and write the README's table from them
 	@$(PY) -m tutorials.common.scorecard
 
+book: setup ## build the study book, a site that needs no network, from the scripts and the runs: runs/book/index.html
+	@$(PY) -m docs.book $(ARGS)
+
+notebooks: setup ## write every tutorial as a notebook, below runs/notebooks
+	@$(PY) -m docs.notebooks $(ARGS)
+
 ##@ Upkeep
 setup: $(VENV)/.ready$(TORCH:%=-%) ## build .venv from requirements.lock unless it is current (TORCH=cpu: torch without CUDA)
+
+test-browser: setup ## run the tests that look at pages in a headless Chromium of this machine
+	@$(PY) -m pytest -m browser -rs $(ARGS)
+
+test-notebooks: setup ## run every notebook top to bottom on its tiny twin
+	@$(PY) -m pytest -n 2 -m notebooks $(ARGS)
 
 test-latest: $(LATEST)/.ready ## run the tests with the newest torch, in an environment of its own
 	@$(call PYTHON_IN,$(LATEST)) -m pytest -n 2 $(ARGS)
@@ -198,4 +220,5 @@ $(LATEST)/.ready: pyproject.toml
 .PHONY: study test tensorboard from-scratch $(STUDIES) caption-features bench-from-scratch \
   parity parity-report parity-latest race exercises exercise cifar10 predict-cifar10 pretrained predict transfer \
   predict-transfer names predict-names race-names sentiment predict-news race-sentiment seq2seq translate-fr \
-  language-model generate data-list scorecard setup test-latest lint lock clean help need-image
+  translation translate-de language-model generate ablate-language-model data-list scorecard book notebooks setup test-browser test-notebooks test-latest lint lock \
+  clean help need-image

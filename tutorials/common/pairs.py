@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from data import StudyError
 from data.parallel import Pairs
 from tutorials.common.vocabulary import BOS, UNK, Vocabulary, pad
 
@@ -58,3 +59,31 @@ class PairSet(Dataset):
             return tokens
         chosen = torch.rand(tokens.shape, generator=self.generator) < self.hidden
         return tokens.masked_fill(chosen & (tokens > UNK), UNK)
+
+
+class Batches(Dataset):
+    """Whole batches of pairs of about one length: item i is a batch of `size` pairs, which each epoch draws anew.
+
+    So little of a batch is padding. The pairs that are left over at the end are others in each epoch.
+    """
+
+    def __init__(self, pairs: PairSet, size: int, seed: int = 0) -> None:
+        if not 0 < size <= len(pairs):
+            raise StudyError(f"--batch-size: there are {len(pairs):,} training pairs. Give at most so many.")
+        self.pairs, self.size, self.seed = pairs, size, seed
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Put the pairs in a new order, by length but for a bit of chance."""
+        self.pairs.set_epoch(epoch)
+        generator = torch.Generator().manual_seed(1000 * self.seed + epoch)
+        kept = torch.randperm(len(self.pairs), generator=generator)[: len(self) * self.size]
+        length = sum(side[kept] for side in self.pairs.lengths) + 3 * torch.rand(len(kept), generator=generator)
+        self.rows = kept[length.argsort()].view(-1, self.size)
+
+    def __len__(self) -> int:
+        return len(self.pairs) // self.size
+
+    def __getitem__(self, number: int) -> tuple[Tensor, ...]:
+        """A batch, as PairSet gives it."""
+        return self.pairs.__getitems__(self.rows[number])

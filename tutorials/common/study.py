@@ -33,6 +33,7 @@ STUDIES = (
     Study("names", "tutorials.char_rnn", "test/accuracy", 0.8),
     Study("sentiment", "tutorials.text_sentiment", "test/accuracy", 0.8),
     Study("seq2seq", "tutorials.seq2seq", "test/bleu", 80),
+    Study("translation", "tutorials.translation", "test/bleu", 80),
     Study("language-model", "tutorials.language_model", "test/perplexity", 5),
     Study("fully-connected", "from_scratch.studies.fully_connected", "3_layers/train_accuracy", 0.9),
     Study("initialization", "from_scratch.studies.initialization", "he/10_layers/train_accuracy", 0.17),

@@ -4,10 +4,13 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from data.parallel import Pairs
 from tutorials.common import figures
 from tutorials.common import translation_metrics as scores
+from tutorials.common.figures import Figure
+from tutorials.common.pairs import PairSet
 from tutorials.common.run import Run
 from tutorials.common.translator import Translator
 
@@ -38,7 +41,7 @@ def commonest(train: Pairs, split: str, pairs: Pairs) -> dict[str, float]:
     return {f"{split}/{name}": value for name, value in scores.measure([said] * len(sources), references).items()}
 
 
-def attention_maps(translator: Translator, sentences: Sequence[str]) -> figures.Figure:
+def attention_maps(translator: Translator, sentences: Sequence[str]) -> Figure:
     """Where the net looked while it wrote its greedy translations."""
     maps, (read, write) = [], translator.languages
     for source, output in zip(sentences, translator(sentences), strict=True):
@@ -54,3 +57,32 @@ def printed_losses(run: Run) -> dict[str, float]:
     tags, first = figures.read_curves(run.folder / "metrics.jsonl"), run.step * (1 - 5 / run.options.epochs)
     losses = {"train/nll_padded": tags["loss/train"], "train/nll": tags["word_loss/train"]}
     return {name: float(np.mean(np.array(values)[np.array(at) > first])) for name, (at, values) in losses.items()}
+
+
+def head_maps(translator: Translator, source: str) -> Figure:
+    """Where each head of each decoder layer looks in the source, one row of maps for each layer."""
+    read, write = translator.languages
+    output = translator([source])[0]
+    tokens, lengths, inputs, _ = PairSet(Pairs((source,), (output,)), translator.languages).__getitems__([0])
+    with torch.no_grad():
+        looks = translator.net.look_by_head(*(part.to(translator.device) for part in (tokens, lengths, inputs)))[0]
+    maps = [
+        figures.Heat(shares.cpu().numpy(), [*write.cut(output), "end"], [*read.cut(source), "end"],
+                     f"layer {layer}, head {head}")
+        for layer, heads in enumerate(looks, 1) for head, shares in enumerate(heads, 1)
+    ]  # fmt: skip
+    return figures.word_maps(maps, len(looks[0]))
+
+
+def beam_widths(translator: Translator, pairs: Pairs, alpha: float, widths: Sequence[int] = (1, 2, 3, 5, 8)) -> Figure:
+    """BLEU of the validation pairs against the beam's width: the test part has no say in the choice."""
+    sources, references = scores.distinct(pairs)
+    values = [scores.measure(translator(sources, width, alpha), references)["bleu"] for width in widths]
+    return figures.panels(figures.Panel("validation BLEU", {"": (widths, values)}, "width of the beam"))
+
+
+def written_lengths(translator: Translator, pairs: Pairs) -> Figure:
+    """Words of each translation against words of its reference; what is left of the diagonal is too short."""
+    right = [len(text.split()) for text in pairs.target]
+    ours = [len(text.split()) for text in translator(pairs.source)]
+    return figures.against(right, ours, "words of the reference", "words of the greedy translation")

@@ -121,11 +121,28 @@ class Subwords(Vocabulary):
         return super().to_json() | {"merges": [list(pair) for pair in self.ranks]}
 
 
+class Words(Subwords):
+    """Whole words and signs, each as it was written, in such a way that `join` gives back the very text."""
+
+    def __init__(self, tokens: Sequence[str]) -> None:
+        super().__init__(tokens, ())
+
+    @classmethod
+    def build(cls, texts: Iterable[str], min_count: int = 1) -> Self:
+        return super().build((" ".join(cls.words(text)) for text in texts), min_count)
+
+    def cut_word(self, word: str) -> list[str]:
+        return [word]
+
+    def to_json(self) -> dict[str, Any]:
+        return Vocabulary.to_json(self)
+
+
 def from_json(content: Mapping[str, Any]) -> Vocabulary:
     """The vocabulary that `to_json` described."""
     if content["kind"] == "Subwords":
         return Subwords(content["tokens"], content["merges"])
-    return Vocabulary(content["tokens"])
+    return {"Words": Words, "Vocabulary": Vocabulary}[content["kind"]](content["tokens"])
 
 
 def merge(pieces: Sequence[str], pair: tuple[str, str]) -> list[str]:

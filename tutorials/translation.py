@@ -1,0 +1,352 @@
+"""German to English with nn.Transformer on Multi30k: captions of photographs, sub-words, cached decoding.
+
+Original: "Language Translation with nn.Transformer and torchtext", the PyTorch tutorials.
+Net: A. Vaswani et al., "Attention Is All You Need", 2017. A small one is enough for Multi30k, with strong dropout:
+Z. Wu et al., "Good for Misconceived Reasons", 2021.
+"""
+
+import math
+import statistics
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Literal
+
+import torch
+from torch import Tensor, nn, optim
+
+from data import StudyError, parallel
+from data.parallel import Pairs, Parallel
+from tutorials.common import checkpoint, figures
+from tutorials.common import translation_metrics as scores
+from tutorials.common.device import unwrap
+from tutorials.common.muon import Muon
+from tutorials.common.options import Options, parse
+from tutorials.common.pairs import Batches, PairSet
+from tutorials.common.run import Run
+from tutorials.common.stopping import one_line_errors
+from tutorials.common.transformer import SinusoidalPositions, causal_mask, decoder_memory, decoder_step
+from tutorials.common.translation_report import (
+    attention_maps,
+    beam_widths,
+    commonest,
+    head_maps,
+    report,
+    written_lengths,
+)
+from tutorials.common.translator import Translator
+from tutorials.common.vocabulary import PAD, Subwords, Vocabulary, Words, from_json
+
+# N sentences, S source tokens, T target tokens, E width, V target words, M tokens that are no padding
+
+
+@dataclass
+class TranslationOptions(Options):
+    """German to English with nn.Transformer."""
+
+    width: int = 512
+    """Width of the embeddings and of all layers."""
+    heads: int = 8
+    """Heads of each attention."""
+    layers: int = 3
+    """Layers of the encoder, and of the decoder."""
+    feed_forward: int = 512
+    """Width between the two linear layers behind each attention."""
+    dropout: float = 0.1
+    """Share of values that training drops, in every layer and behind the embeddings."""
+    norm_first: bool = False
+    """Normalise what a layer reads, as most do today, and not what it gives."""
+    subwords: int = 0
+    """Sub-words, which both languages share with their embeddings; 0: whole words of each language, as originally."""
+    batch_size: int = 128
+    """Pairs in a step, over all processes together."""
+    by_length: bool = False
+    """Fill the batches with pairs of about one length, so that little of them is padding."""
+    optimizer: Literal["adam", "muon"] = "adam"
+    """Muon updates the layers' matrices, and Adam, with a quarter of the rate, all else."""
+    lr: float = 1e-4
+    """Learning rate, or its highest."""
+    warm_up: int = 0
+    """Steps in which the learning rate rises; it then falls in a line to nothing at the end. 0: it stays."""
+    weight_decay: float = 0.0
+    """How fast weights shrink (Muon)."""
+    label_smoothing: float = 0.0
+    """Share of each target that is spread over all words."""
+    clip: float = inf
+    """The longest gradient to follow; longer ones are shortened."""
+    beam: int = 1
+    """Width of the beam in the test; 1 is greedy."""
+    length_penalty: float = 1.0
+    """Beams are compared by log p / length to this power."""
+    source: Path | None = None
+    """Take your own pairs: a file of sentences, one in each line …"""
+    target: Path | None = None
+    """… and the file of their translations, line by line."""
+    held_out: int = 1000
+    """Pairs of the validation and of the test part, each, with --source and --target."""
+    longest: int = 100
+    """Tokens, of source or target, that a training pair may have."""
+    text: str | None = None
+    """Do not train: translate this text, with the saved net of --run-dir or else the newest one."""
+
+    keeping = Options.keeping | {"text"}
+    limits = Options.limits | {
+        "width": (2, 8192), "heads": (1, 128), "layers": (1, 64), "feed_forward": (1, 65536), "dropout": (0, 0.95),
+        "subwords": (0, 100_000), "batch_size": (1, inf), "lr": (0, inf), "warm_up": (0, inf),
+        "weight_decay": (0, inf), "label_smoothing": (0, 1), "clip": (1e-9, inf), "beam": (1, 100),
+        "length_penalty": (0, 10), "held_out": (1, inf), "longest": (2, 5000),
+    }  # fmt: skip
+
+    def check(self) -> None:
+        super().check()
+        if self.width % (2 * self.heads):
+            raise ValueError(f"--width must be a multiple of twice --heads ({self.heads}), not {self.width}")
+        if (self.source is None) != (self.target is None):
+            raise ValueError("--source and --target go together")
+
+
+RECIPES = {
+    "original": dict(epochs=18),
+    "study": dict(epochs=30, width=192, heads=4, layers=3, feed_forward=512, dropout=0.3, norm_first=True,
+                  subwords=4000, by_length=True, optimizer="muon", lr=0.02, warm_up=200, weight_decay=0.1,
+                  label_smoothing=0.1, clip=1.0, beam=5),
+    "study-tiny": dict(epochs=8, width=48, heads=4, layers=2, feed_forward=96, dropout=0.0, norm_first=True,
+                       subwords=300, batch_size=32, by_length=True, optimizer="muon", lr=0.02, warm_up=30, clip=1.0,
+                       beam=5, log_every=20),
+}  # fmt: skip
+PUBLISHED = {"val/loss_epoch_16": 1.873}  # of 16 epochs in 2021; the page's last edition printed nothing
+SHOWN = ("Eine Gruppe von Menschen steht vor einem Iglu.",)  # the original's own sentence
+
+
+def main() -> None:
+    options = parse(TranslationOptions, RECIPES)
+    if options.text is not None:
+        return translate_text(options)
+    if options.source and not options.run_dir:
+        options.run_dir = Path("runs") / f"translation-{options.source.stem}-{options.recipe}-seed{options.seed}"
+    with Run("translation", options) as run:
+        parts = load_pairs(run)
+        languages = learn_words(run, parts.train)
+        net = run.distribute(Translation(*map(len, languages), options))
+        train(run, net, parts, languages)
+        translator, _ = load_translator(run.folder / "best.safetensors")
+        translator.net.to(run.device)
+        test(run, translator, parts)
+
+
+# 1. Pairs of sentences, and the words or sub-words of both languages
+
+
+def load_pairs(run: Run) -> Parallel:
+    """Training, validation and test pairs: the published parts, or your own files, split."""
+    options = run.options
+    if options.source:
+        parts = parallel.split(parallel.read_files(options.source, options.target), options.held_out, options.seed)
+    else:
+        parts = run.load_data("multi30k")
+    run.say(", ".join(f"{len(part):,} pairs to {use}" for part, use in
+                      zip(vars(parts).values(), ("train on", "validate", "test with"), strict=True)))  # fmt: skip
+    return parts
+
+
+def learn_words(run: Run, pairs: Pairs) -> tuple[Vocabulary, Vocabulary]:
+    """The tokens of source and target, from the training sentences alone; sub-words are the same in both."""
+    if run.options.subwords:
+        shared = Subwords.learn(pairs.source + pairs.target, run.options.subwords)
+        languages = shared, shared
+    else:
+        languages = Words.build(pairs.source), Words.build(pairs.target)
+    run.say("{:,} tokens of the source language, {:,} of the target".format(*map(len, languages)))
+    return languages
+
+
+# 2. The net
+
+
+class Translation(nn.Module):
+    """nn.Transformer between embeddings with positions and a linear layer that scores the target's words."""
+
+    def __init__(self, source_words: int, target_words: int, options: TranslationOptions) -> None:
+        super().__init__()
+        E = options.width
+        self.transformer = nn.Transformer(
+            E, options.heads, options.layers, options.layers, options.feed_forward, options.dropout,
+            batch_first=True, norm_first=options.norm_first,
+        )  # fmt: skip
+        self.transformer.encoder.enable_nested_tensor = False  # an output is as wide as its batch
+        self.source, self.target = nn.Embedding(source_words, E), nn.Embedding(target_words, E)
+        self.positions = SinusoidalPositions(E, options.dropout)
+        self.out = nn.Linear(E, target_words)
+        for weight in self.parameters():
+            if weight.ndim > 1:
+                nn.init.xavier_uniform_(weight)
+        if options.subwords:
+            nn.init.normal_(self.target.weight, std=E**-0.5)
+            self.source.weight = self.out.weight = self.target.weight
+
+    def embed(self, table: nn.Embedding, tokens: Tensor, start: int = 0) -> Tensor:
+        return self.positions(table(tokens) * math.sqrt(table.embedding_dim), start)
+
+    def read(self, source: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """The encoder's output (N, S, E), and where there is padding (N, S)."""
+        padding = torch.arange(source.shape[1], device=source.device) >= lengths[:, None]
+        return self.transformer.encoder(self.embed(self.source, source), src_key_padding_mask=padding), padding
+
+    def forward(self, source: Tensor, lengths: Tensor, inputs: Tensor, real: Tensor) -> Tensor:
+        """Scores (M, V) at the `real` places (N, T) of the target. Padding comes last: no real place sees it."""
+        memory, padding = self.read(source, lengths)
+        mask = causal_mask(inputs.shape[1], inputs.device)
+        states = self.transformer.decoder(
+            self.embed(self.target, inputs), memory, mask, memory_key_padding_mask=padding, tgt_is_causal=True
+        )
+        return self.out(states[real])
+
+    def encode(self, source: Tensor, lengths: Tensor) -> tuple[None, dict]:
+        """No state yet, and each decoder layer's keys and values of the source."""
+        return None, decoder_memory(self.transformer.decoder, *self.read(source, lengths))
+
+    def step(self, tokens: Tensor, past: list | None, memory: dict) -> tuple[Tensor, list]:
+        """Scores (N, V) after the tokens (N,); keys and values of all before them are in `past`."""
+        start = past[0][0].shape[2] if past else 0
+        x = self.embed(self.target, tokens[:, None], start)
+        states, past = decoder_step(self.transformer.decoder, x, past, memory)
+        return self.out(states[:, 0]), past
+
+    def look_by_head(self, source: Tensor, lengths: Tensor, inputs: Tensor) -> Tensor:
+        """Where each head of each layer looks in the source, from each place of `inputs`: (N, layers, heads, T, S)."""
+        maps: list[Tensor] = []
+        _, memory = self.encode(source, lengths)
+        decoder_step(self.transformer.decoder, self.embed(self.target, inputs), None, memory, maps)
+        return torch.stack(maps, 1)
+
+    def look(self, source: Tensor, lengths: Tensor, inputs: Tensor) -> Tensor:
+        """The mean over all layers and heads: (N, T, S)."""
+        return self.look_by_head(source, lengths, inputs).mean((1, 2))
+
+
+# 3. Training
+
+
+def train(run: Run, net: nn.Module, parts: Parallel, languages: tuple[Vocabulary, Vocabulary]) -> None:
+    """Train for all epochs; keep the weights with the least loss for each word of the validation pairs."""
+    options = run.options
+    pairs = PairSet(parts.train, languages, longest=options.longest)
+    if len(pairs) < len(parts.train):
+        run.say(f"{len(parts.train) - len(pairs):,} training pairs have more than {options.longest} tokens: left out")
+    if options.by_length:  # each process takes a batch of its own
+        whole = Batches(pairs, options.batch_size // run.place.world_size, options.seed)
+        trainloader = run.loader(whole, run.place.world_size, shuffle=True, collate_fn=lambda batches: batches[0])
+    else:
+        trainloader = run.loader(pairs, options.batch_size, shuffle=True, collate_fn=tuple)
+    criterion = nn.CrossEntropyLoss(label_smoothing=options.label_smoothing)
+    movers = optimizers(net, options)
+    steps = options.epochs * len(trainloader)
+    schedules = [
+        optim.lr_scheduler.LambdaLR(mover, lambda step: rate(step, options.warm_up, steps)) for mover in movers
+    ]
+    tracked = {f"{kind}{i}": one for kind, group in (("optimizer", movers), ("schedule", schedules))
+               for i, one in enumerate(group)}  # fmt: skip
+    run.track(net=net, **tracked)
+    about = {"languages": [words.to_json() for words in languages], "limit": pairs.target.shape[1] + 5}
+    for _epoch in run.epochs():
+        net.train()
+        for source, lengths, inputs, target in run.batches(trainloader):
+            real = target != PAD
+            net.zero_grad()
+            loss = criterion(net(source, lengths, inputs, real), target[real])
+            loss.backward()
+            nn.utils.clip_grad_norm_(net.parameters(), options.clip)
+            for mover in (*movers, *schedules):
+                mover.step()
+            run.log("train", loss=loss)
+        run.histograms()
+        translator = Translator(unwrap(net), languages, about["limit"])
+        loss = translator.loss(parts.val)
+        run.log("val", loss=loss, bleu=validate(translator, parts.val))
+        run.keep_best(-loss, **about)
+
+
+def optimizers(net: nn.Module, options: TranslationOptions) -> list[optim.Optimizer]:
+    """Adam, or Muon for the layers' matrices and Adam for words, norms and biases."""
+    if options.optimizer == "adam":
+        return [optim.Adam(net.parameters(), options.lr, betas=(0.9, 0.98), eps=1e-9)]
+    inner = {True: [], False: []}
+    for name, weight in net.named_parameters():
+        inner["layers." in name and weight.ndim == 2].append(weight)
+    muon = Muon(inner[True], options.lr, momentum=0.95, weight_decay=options.weight_decay)
+    return [muon, optim.Adam(inner[False], options.lr / 4, betas=(0.9, 0.98), eps=1e-9)]
+
+
+def rate(step: int, warm_up: int, steps: int) -> float:
+    """The learning rate's factor: up in a line, then down in a line; without a warm-up always 1."""
+    return min((step + 1) / warm_up, (steps - step) / max(1, steps - warm_up), 1) if warm_up else 1.0
+
+
+def validate(translator: Translator, pairs: Pairs) -> float:
+    """BLEU of the greedy translations."""
+    sources, references = scores.distinct(pairs)
+    return scores.measure(translator(sources), references)["bleu"]
+
+
+# 4. Translate and measure
+
+
+def load_translator(path: Path) -> tuple[Translator, SimpleNamespace]:
+    """The translator that a run saved, on the CPU, and that run's options."""
+    weights, about = checkpoint.load_best(path, "translation")
+    options, languages = SimpleNamespace(**about["options"]), [from_json(words) for words in about["languages"]]
+    net = Translation(*map(len, languages), options)
+    net.load_state_dict(weights)
+    return Translator(net, languages, about["limit"]), options
+
+
+def test(run: Run, translator: Translator, parts: Parallel) -> None:
+    """Scores on the test pairs; the validation loss also as the original computes it, batch by batch; figures."""
+    options, val = run.options, parts.val
+    metrics = report(run, translator, "test", parts.test, options.beam, options.length_penalty)
+    chunks = [val.part(range(at, min(at + 128, len(val)))) for at in range(0, len(val), 128)]
+    metrics |= {
+        "test/loss": translator.loss(parts.test),
+        "val/loss": translator.loss(val),
+        "val/loss_of_batches": statistics.mean(map(translator.loss, chunks)),
+    }
+    if run.journal:
+        _, losses = figures.read_curves(run.folder / "metrics.jsonl")["loss/val"]
+        if len(losses) >= 16:
+            metrics["val/loss_epoch_16"] = losses[15]
+        shown = SHOWN if options.data == "official" and not options.source else ()
+        shown = (*shown, *sorted(parts.test.source, key=len)[len(parts.test) // 2 :])[:4]
+        run.figure("curves", figures.curves(run.folder / "metrics.jsonl", "bleu"))
+        run.figure("attention", attention_maps(translator, shown))
+        run.figure("heads", head_maps(translator, shown[0]))
+        run.figure("positions", figures.positions(translator.net.positions.table[:100].cpu().numpy()))
+        run.figure("beam", beam_widths(translator, val, options.length_penalty))
+        run.figure("lengths", written_lengths(translator, parts.test))
+    published = PUBLISHED if options.data == "official" and not options.source else {}
+    run.finish(metrics, published, commonest(parts.train, "test", parts.test))
+
+
+def translate_text(options: TranslationOptions) -> None:
+    """Print the translation of any sentence, and save where the decoder looked."""
+    with one_line_errors():
+        path = checkpoint.find_best("translation", options.run_dir)
+        translator, _ = load_translator(path)
+        text, read = options.text.strip(), translator.languages[0]
+        unknown = read.unknown(text)
+        if len(unknown) == len(set(read.cut(text))):
+            what = f"no word of {text!r} is known to the net" if text else "the text has no words"
+            raise StudyError(
+                f'translation: {what} of {path}. Give a sentence: make translate-de TEXT="Ein Hund läuft."'
+            )
+        if unknown:
+            print(f"unknown to the net, which knows {len(read):,} tokens: {', '.join(unknown)}")
+        print(translator([text], options.beam, options.length_penalty)[0])
+        picture = path.parent / "figures" / "translation.png"
+        picture.parent.mkdir(exist_ok=True)
+        attention_maps(translator, [text]).savefig(picture)
+        print(f"where it looked: {picture}")
+
+
+if __name__ == "__main__":
+    main()
