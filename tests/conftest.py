@@ -1,6 +1,7 @@
 """What all tests share: one thread, no GPU, the real data where STUDY_DATA has them."""
 
 import os
+import shutil
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
@@ -17,3 +18,17 @@ def real_data() -> Path:
     if not root:
         pytest.skip("needs the real data: set STUDY_DATA to their folder")
     return Path(root)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A headless Chromium of this machine, for tests marked `browser`; they are left out where there is none."""
+    found = filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome")))
+    program = next(found, None)
+    if not program:
+        pytest.skip("needs Chromium (Debian: apt install chromium); then: make test-browser")
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=program)
+        yield browser
+        browser.close()

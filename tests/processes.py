@@ -22,7 +22,7 @@ context.set_forkserver_preload(
         "tests.studies",
         "from_scratch.studies.captioning",
         *(f"tutorials.{name}" for name in ("cifar10", "pretrained", "transfer_learning", "char_rnn", "text_sentiment")),
-        *(f"tutorials.{name}" for name in ("seq2seq", "language_model")),
+        *(f"tutorials.{name}" for name in ("seq2seq", "translation", "language_model")),
     ]
 )
 

@@ -394,12 +394,12 @@ def translate_text(options: Seq2SeqOptions) -> None:
         path = checkpoint.find_best("seq2seq", options.run_dir)
         translator, trained = load_translator(path)
         text = eng_fra.normalise([options.text])[0] if is_filtered(trained) else options.text.strip()
-        unknown = translator.languages[0].unknown(text)
-        if not text or len(unknown) == len(set(translator.languages[0].cut(text))):
+        read = translator.languages[0]
+        if not read.knows(text):
             what = f"no word of {text!r} is known to the net" if text else "the text has no words"
             raise StudyError(f'seq2seq: {what} of {path}. Give a sentence: make translate-fr TEXT="Je suis fatigué."')
-        if unknown:
-            print(f"unknown to the net, which saw {len(translator.languages[0]):,} words: {', '.join(unknown)}")
+        if unknown := read.unknown(text):
+            print(f"unknown to the net, which saw {len(read):,} words: {', '.join(unknown)}")
         print(translator([text], options.beam, options.length_penalty)[0])
         if trained.attention != "none":
             picture = path.parent / "figures" / "translation.png"

@@ -170,11 +170,13 @@ class Translation(nn.Module):
     def __init__(self, source_words: int, target_words: int, options: TranslationOptions) -> None:
         super().__init__()
         E = options.width
+        sizes = E, options.heads, options.feed_forward, options.dropout
+        layer = nn.TransformerEncoderLayer(*sizes, batch_first=True, norm_first=options.norm_first)
+        encoder = nn.TransformerEncoder(layer, options.layers, nn.LayerNorm(E), enable_nested_tensor=False)
         self.transformer = nn.Transformer(
-            E, options.heads, options.layers, options.layers, options.feed_forward, options.dropout,
-            batch_first=True, norm_first=options.norm_first,
+            *sizes[:2], options.layers, options.layers, *sizes[2:],
+            custom_encoder=encoder, batch_first=True, norm_first=options.norm_first,
         )  # fmt: skip
-        self.transformer.encoder.enable_nested_tensor = False  # an output is as wide as its batch
         self.source, self.target = nn.Embedding(source_words, E), nn.Embedding(target_words, E)
         self.positions = SinusoidalPositions(E, options.dropout)
         self.out = nn.Linear(E, target_words)
@@ -245,9 +247,8 @@ def train(run: Run, net: nn.Module, parts: Parallel, languages: tuple[Vocabulary
     schedules = [
         optim.lr_scheduler.LambdaLR(mover, lambda step: rate(step, options.warm_up, steps)) for mover in movers
     ]
-    tracked = {f"{kind}{i}": one for kind, group in (("optimizer", movers), ("schedule", schedules))
-               for i, one in enumerate(group)}  # fmt: skip
-    run.track(net=net, **tracked)
+    names = ("optimizer", "optimizer_of_words", "schedule", "schedule_of_words")
+    run.track(net=net, **dict(zip(names[:: 3 - len(movers)], (*movers, *schedules), strict=True)))
     about = {"languages": [words.to_json() for words in languages], "limit": pairs.target.shape[1] + 5}
     for _epoch in run.epochs():
         net.train()
@@ -333,13 +334,12 @@ def translate_text(options: TranslationOptions) -> None:
         path = checkpoint.find_best("translation", options.run_dir)
         translator, _ = load_translator(path)
         text, read = options.text.strip(), translator.languages[0]
-        unknown = read.unknown(text)
-        if len(unknown) == len(set(read.cut(text))):
+        if not read.knows(text):
             what = f"no word of {text!r} is known to the net" if text else "the text has no words"
             raise StudyError(
                 f'translation: {what} of {path}. Give a sentence: make translate-de TEXT="Ein Hund läuft."'
             )
-        if unknown:
+        if unknown := read.unknown(text):
             print(f"unknown to the net, which knows {len(read):,} tokens: {', '.join(unknown)}")
         print(translator([text], options.beam, options.length_penalty)[0])
         picture = path.parent / "figures" / "translation.png"

@@ -45,6 +45,10 @@ class Vocabulary:
         """The tokens of a text that have no number, each once."""
         return list(dict.fromkeys(token for token in self.cut(text) if token not in self.numbers))
 
+    def knows(self, text: str) -> bool:
+        """Whether any token of a text has a number, signs aside."""
+        return any(token in self.numbers and re.search(r"\w", token) for token in self.cut(text))
+
     def encode(self, text: str) -> list[int]:
         """The numbers of a text's tokens, and EOS; what has no number is UNK."""
         return [*(self.numbers.get(token, UNK) for token in self.cut(text)), EOS]

@@ -1,0 +1,151 @@
+"""`make book`: write the study book's pages from the scripts and their runs, and let Sphinx make a site of them.
+
+The code is included from the scripts, the numbers come from `summary.json` and docs/results, the figures from the run
+folders; what has not been run yet is said so, with the command that runs it.
+"""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+from sphinx.cmd.build import build_main
+
+from docs import ideas, script
+from docs.chapter import Chapter
+from docs.evidence import many
+from docs.ideas import IDEAS, Idea
+from docs.markdown import ROOT, include, readme, relative, table, toctree
+from tutorials.common.study import STUDIES
+
+TUTORIALS = [study.target for study in STUDIES if study.module.startswith("tutorials.")]
+BY_HAND = [study.target for study in STUDIES if study.target not in TUTORIALS]
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="the folder of run folders")
+    parser.add_argument("--out", type=Path, default=Path("runs/book"), help="where the site goes")
+    options, more = parser.parse_known_args(argv)
+    pages = options.out.resolve() / ".pages"
+    Book(pages, options.runs.resolve()).write()
+    doctrees = str(options.out / ".doctrees")
+    code = build_main(["-q", "-c", str(ROOT / "docs"), "-d", doctrees, *more, str(pages), str(options.out)])
+    print(f"the study book is in {options.out / 'index.html'}")
+    return code
+
+
+class Book:
+    """The pages of one book, as MyST Markdown in a folder of their own."""
+
+    def __init__(self, pages: Path, runs: Path) -> None:
+        self.pages, self.runs, self.written = pages, runs, set()
+        self.scripts = {study.target: script.read(script.module(study.module)) for study in STUDIES}
+        self.ideas = {target: ideas.used_by_hand(self.scripts[target].path) for target in BY_HAND}
+        self.ideas |= {target: [idea for idea in IDEAS if ideas.uses(idea, self.scripts[target])]
+                       for target in TUTORIALS}  # fmt: skip
+
+    def write(self) -> None:
+        korean = ROOT / "README.ko.md"
+        for study in STUDIES:
+            chapter = Chapter(study, self.scripts[study.target], self.pages / "chapters", self.runs)
+            self.page(f"chapters/{study.target}", chapter.parts(self.rungs(study.target)))
+        for idea in IDEAS:
+            self.page(f"ideas/{idea.page}", self.idea(idea))
+        self.page("ideas/index", self.index_of_ideas())
+        self.page("parity", self.parity())
+        self.page("readme", [readme(ROOT / "README.md", self.pages)])
+        if korean.exists():
+            self.page("index.ko", [readme(korean, self.pages)])
+        self.page("index", self.front(korean.exists()))
+        for path in set(self.pages.rglob("*.md")) - self.written:
+            path.unlink()
+
+    def page(self, name: str, parts: list[str]) -> None:
+        """Write a page unless it says the same already: Sphinx reads only what is new."""
+        path, text = self.pages / f"{name}.md", "\n\n".join(part for part in parts if part) + "\n"
+        self.written.add(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+
+    def front(self, korean: bool) -> list[str]:
+        """The README's beginning and its results, and the contents between them."""
+        text = readme(ROOT / "README.md", self.pages)
+        results = re.search(r"^## Results\n.*?(?=^## )", text, re.M | re.S)
+        return [
+            text.partition("\n## ")[0],
+            "[한국어](index.ko.md)" if korean else "",
+            "## Contents",
+            toctree("Start here", ["ideas/index", "How to run it <readme>", *["한국어 <index.ko>"] * korean]),
+            toctree("Tutorials, in torch", [f"chapters/{target}" for target in TUTORIALS]),
+            toctree("Held against torch", ["parity"]),
+            toctree("By hand, in NumPy", [f"chapters/{target}" for target in BY_HAND]),
+            results.group() if results else "",
+        ]
+
+    def parity(self) -> list[str]:
+        """The parity report, as it was written."""
+        report = self.runs / "parity/parity.md"
+        if not report.exists():
+            told = "There is no report here yet: `make parity-report` holds every hand-written function against torch "
+            return ["(parity)=", "# Held against torch", f"{told} and writes it; then `make book` again."]
+        figures = relative(report.parent / "figures", self.pages)
+        text = report.read_text(encoding="utf-8").replace("](figures/", f"]({figures}/")
+        return ["(parity)=", text, "The same by idea: [index of ideas](#ideas)."]
+
+    # Ideas, on three rungs
+
+    def rungs(self, target: str) -> str:
+        links = ", ".join(f"[{idea.name}](#{idea.label})" for idea in self.ideas[target])
+        return f"*Ideas used here, each with its three [rungs](#ideas):* {links}." if links else ""
+
+    def chapters(self, idea: Idea, targets: list[str]) -> list[str]:
+        return [f"[{target}](#chapter-{target})" for target in targets if idea in self.ideas[target]]
+
+    def index_of_ideas(self) -> list[str]:
+        rows = []
+        for idea in IDEAS:
+            hand = ", ".join(f"`{file}`" for file in idea.files())
+            cases = f"[{many(len(ideas.cases(idea)), 'case')}](#{idea.label}-parity)"
+            links = [", ".join(self.chapters(idea, targets)) for targets in (BY_HAND, TUTORIALS)]
+            rows.append([f"[{idea.name}](#{idea.label})", hand, links[0], cases, links[1]])
+        return [
+            "(ideas)=",
+            "# Index of ideas",
+            "An idea stands on three rungs: written by hand in NumPy, held against torch number by number, and used in "
+            "torch on real data.",
+            table(["idea", "by hand in", "experiments", "parity", "in torch"], rows),
+            toctree("Ideas", [idea.page for idea in IDEAS], ":hidden:"),
+        ]
+
+    def idea(self, idea: Idea) -> list[str]:
+        report = self.runs / "parity/parity.md"
+        measured = ideas.parity_rows(idea, report) if report.exists() else "Their figures: `make parity-report`."
+        torch = [f"[{lesson.title}: {section.title}](#chapter-{target}-{lesson.sections.index(section) + 1}):\n\n"
+                 f"```python\n{line}\n```"
+                 for target in TUTORIALS for lesson in [self.scripts[target]]
+                 for section, line in ideas.uses(idea, lesson)]  # fmt: skip
+        code = []
+        for path, name, new in ideas.places(idea):
+            code += [f"### {path.name}"] if new else []
+            code.append(include(path, self.pages / "ideas", f":pyobject: {name}"))
+        experiments = ", ".join(self.chapters(idea, BY_HAND))
+        return [
+            f"({idea.label})=",
+            f"# {idea.name}",
+            "## By hand, in NumPy",
+            f"Experiments with it: {experiments}." if experiments else "",
+            *code,
+            f"({idea.label}-parity)=",
+            "## Held against torch",
+            f"Cases: {', '.join(f'`{name}`' for name in ideas.cases(idea))}.",
+            measured,
+            "More about them: [the parity report](#parity).",
+            "## In torch",
+            *(torch or ["No tutorial uses it under this name."]),
+        ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

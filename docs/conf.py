@@ -1,0 +1,28 @@
+"""Sphinx's settings for the study book; `make book` writes its pages (docs/book.py)."""
+
+project = "PyTorch study"
+extensions = ["myst_parser"]
+myst_enable_extensions = ["attrs_block"]
+suppress_warnings = ["myst.header"]
+
+html_theme = "furo"
+html_title = "PyTorch study"
+html_static_path = ["_static"]
+html_css_files = ["book.css"]
+html_js_files = ["book.js"]
+html_copy_source = False
+html_show_sphinx = False
+html_show_copyright = False
+html_permalinks = True
+
+
+def mend(app, pagename, templatename, context, doctree):
+    """Say the Korean page's language, and give the captions of the contents the level that a heading must have."""
+    if pagename.endswith(".ko"):
+        context["language"] = "ko"
+    for part in {"body", "furo_navigation_tree"} & context.keys():
+        context[part] = context[part].replace('role="heading"', 'role="heading" aria-level="2"')
+
+
+def setup(app):
+    app.connect("html-page-context", mend, priority=900)  # after the theme

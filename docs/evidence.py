@@ -1,0 +1,104 @@
+"""What runs left behind, for the book: official summaries in docs/results, figures and the twin's summary in runs."""
+
+import json
+import statistics
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from docs.markdown import ROOT, table
+
+RESULTS = ROOT / "docs/results"
+NAMES = {"official": "the real data", "tiny": "the generated twin"}
+
+
+@dataclass
+class Evidence:
+    """All that is known of one tutorial or study."""
+
+    recipes: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # official summaries, one for each seed
+    twin: dict[str, Any] | None = None
+    drawn: dict[str, Any] | None = None  # the summary of the run whose figures are shown
+    folder: Path | None = None  # of that run
+    figures: dict[str, Path] = field(default_factory=dict)  # by name
+
+    def tables(self) -> tuple[dict[str, dict], str]:
+        """A study's tables by name, and from which data they come: the real ones where there are any."""
+        official = next((runs[0] for runs in self.recipes.values() if runs[0].get("tables")), None)
+        chosen = official or self.twin or {}
+        return chosen.get("tables", {}), NAMES.get(chosen.get("data", ""), "")
+
+    def source(self) -> str:
+        """The data, recipe and seed of the figures."""
+        return f"{NAMES[self.drawn['data']]}, recipe {self.drawn['recipe']}, seed {self.drawn['seed']}"
+
+    def metrics_table(self) -> str:
+        """Every metric by recipe, mean ± standard deviation over seeds, beside the published one and chance."""
+        groups = [(f"{recipe}, {many(len(runs), 'seed')}", runs) for recipe, runs in sorted(self.recipes.items())]
+        groups += [("generated twin", [self.twin])] if self.twin else []
+        if not groups:
+            return ""
+        summaries = [one for _, runs in groups for one in runs]
+        rows = []
+        for metric in dict.fromkeys(name for one in summaries for name in one["metrics"]):
+            cells = [spread([one["metrics"][metric] for one in runs if metric in one["metrics"]]) for _, runs in groups]
+            said = [next((one[what][metric] for one in summaries if metric in one[what]), None)
+                    for what in ("published", "chance")]  # fmt: skip
+            rows.append([f"`{metric}`", *cells, *(number(value) for value in said)])
+        return table(["metric", *(name for name, _ in groups), "published", "chance"], rows)
+
+    def facts(self) -> list[str]:
+        """One sentence for each group of runs: device, time, versions."""
+        groups = [(f"{NAMES['official']}, recipe {recipe}", runs) for recipe, runs in sorted(self.recipes.items())]
+        groups += [(NAMES["tiny"], [self.twin])] if self.twin else []
+        told = []
+        for name, runs in groups:
+            train, total = (statistics.mean(one["seconds"][part] for one in runs) for part in ("train", "total"))
+            versions = ", ".join(f"{package} {version}" for package, version in runs[0]["versions"].items())
+            where = f"{runs[0]['device']}, {many(runs[0]['threads'], 'thread')}"
+            told.append(
+                f"{name[0].upper()}{name[1:]}: {train:.0f} s of training, {total:.0f} s in all, on {where}; {versions}."
+            )
+        return told
+
+
+def gather(target: str, runs: Path) -> Evidence:
+    """The evidence of a target: figures come from an official run where there is one, else from the twin's."""
+    found = Evidence(twin=read(runs / "study" / target))
+    for summary in map(load, sorted(RESULTS.glob(f"{target}-official-*-seed*.json"))):
+        found.recipes.setdefault(summary["recipe"], []).append(summary)
+    names = [f"{target}-{data}-{recipe}-seed0" for data in NAMES for recipe in ("study", "original")]
+    for folder in (runs / name for name in (*names[:2], f"study/{target}", *names[2:])):
+        found.drawn = read(folder)
+        if found.drawn:
+            found.folder = folder
+            found.figures = {path.stem: path for path in sorted((folder / "figures").glob("*.png"))}
+            break
+    found.twin = found.twin or (found.drawn if found.drawn and found.drawn["data"] == "tiny" else None)
+    return found
+
+
+def read(folder: Path) -> dict[str, Any] | None:
+    """The summary of a finished run."""
+    path = folder / "summary.json"
+    return load(path) if path.exists() else None
+
+
+def load(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def spread(values: list[float]) -> str:
+    """Mean ± sample standard deviation."""
+    if not values:
+        return ""
+    mean = number(statistics.mean(values))
+    return f"{mean} ± {statistics.stdev(values):.2g}" if len(values) > 1 else mean
+
+
+def number(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)

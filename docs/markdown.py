@@ -1,0 +1,41 @@
+"""The few forms of MyST Markdown that the book's pages are made of."""
+
+import os
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def directive(name: str, argument: str, lines: list[str]) -> str:
+    body = "".join(f"{line}\n" for line in lines)
+    return f"```{{{name}}} {argument}\n{body}```"
+
+
+def relative(path: Path, folder: Path) -> str:
+    return Path(os.path.relpath(path, folder)).as_posix()
+
+
+def include(path: Path, folder: Path, which: str) -> str:
+    """Code of a file, for a page in `folder`: ":lines: 3-9" or ":pyobject: relu_forward"."""
+    return directive("literalinclude", relative(path, folder), [":language: python", which])
+
+
+def figure(path: Path, folder: Path, caption: str) -> str:
+    return directive("figure", relative(path, folder), [f":alt: {caption}", "", caption])
+
+
+def toctree(caption: str, names: list[str], *options: str) -> str:
+    return directive("toctree", "", [f":caption: {caption}", ":maxdepth: 1", *options, "", *names])
+
+
+def readme(path: Path, folder: Path) -> str:
+    """A README for a page in `folder`: pictures are found, links to files of the repository become plain text."""
+    text = path.read_text(encoding="utf-8")
+    text = re.sub(r"!\[([^\]]*)\]\((?!https?:)([^)]+)\)", lambda m: f"![{m[1]}]({relative(ROOT / m[2], folder)})", text)
+    return re.sub(r"(?<!!)\[([^\]]*)\]\((?!https?:|#)[^)]*\)", r"\1", text)
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in (head, ["---"] * len(head), *rows)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)

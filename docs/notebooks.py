@@ -1,0 +1,152 @@
+"""`make notebooks`: every tutorial as a notebook, whose cells are the script's own definitions.
+
+`main()` is taken apart: each of its statements stands after the section that defines what it calls, so that a reader
+sees results between. No notebook goes into git; they are written anew from the scripts.
+"""
+
+import argparse
+import ast
+import sys
+import textwrap
+from pathlib import Path
+
+import nbformat
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from docs import script
+from docs.script import Script, Section
+from tutorials.common.study import STUDIES, Study
+
+TUTORIALS = [study for study in STUDIES if study.module.startswith("tutorials.")]
+PARAMETERS = """\
+DATA = "tiny"  # the generated twin; "official": the real data
+RECIPE = "study"  # our edition; "original": the published protocol
+SEED = 0
+ARGS = ""  # any option of the tutorial, such as "--epochs 2"
+FOLDER = "runs/notebooks/{target}"  # where the run is written
+"""
+SETUP = """\
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from IPython.display import Image as Picture
+from IPython.display import display
+
+os.chdir(next(folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "pyproject.toml").exists()))
+sys.path.insert(0, os.getcwd())
+argv = ["--data", DATA, "--recipe", RECIPE, "--seed", str(SEED), "--run-dir", FOLDER, *shlex.split(ARGS)]
+"""
+# Run anew, the cell ends the run that it began before.
+OPEN = """\
+if "run" in globals():
+    run.__exit__(None, None, None)
+run = {frame}
+run.__enter__()
+save_figure = run.figure
+
+
+def show_figure(name, figure):
+    \"\"\"Save a figure, as everywhere, and show it here.\"\"\"
+    save_figure(name, figure)
+    display(Picture(run.folder / "figures" / f"{{name}}.png"))
+
+
+run.figure = show_figure
+"""
+CLOSE = "run.__exit__(None, None, None)\ndel run"
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--out", type=Path, default=Path("runs/notebooks"), help="where the notebooks go")
+    options = parser.parse_args(argv)
+    options.out.mkdir(parents=True, exist_ok=True)
+    for study in TUTORIALS:
+        path = options.out / f"{study.target}.ipynb"
+        nbformat.write(notebook(study), path)
+        print(f"wrote {path}")
+    return 0
+
+
+def notebook(study: Study) -> nbformat.NotebookNode:
+    """A tutorial as a notebook."""
+    lesson = script.read(script.module(study.module))
+    steps = Steps(lesson)
+    cells = [
+        new_markdown_cell(f"# {lesson.title}\n\n{lesson.about}"),
+        new_code_cell(PARAMETERS.format(target=study.target).strip()),
+        new_code_cell(SETUP.strip()),
+        *definitions(lesson, lesson.before),
+        *steps.after(lesson.before),
+    ]
+    for section in lesson.sections:
+        cells += [new_markdown_cell(f"## {section.title}"), *definitions(lesson, section), *steps.after(section)]
+    if steps.left:
+        raise ValueError(f"{lesson.path}: nothing defines what main() needs: {sorted(steps.missing)}")
+    cells.append(new_code_cell(CLOSE))
+    for number, cell in enumerate(cells):
+        cell.id = f"cell-{number}"  # the same every time
+    return new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
+
+
+def definitions(lesson: Script, section: Section) -> list[nbformat.NotebookNode]:
+    return [new_code_cell(lesson.lines(piece.first, piece.last)) for piece in section.pieces]
+
+
+class Steps:
+    """The statements of a tutorial's main(), to be dealt out in order."""
+
+    def __init__(self, lesson: Script) -> None:
+        self.left = [step for node in lesson.main.body for step in taken_apart(node, lesson)]
+        self.missing = {name for section in lesson.sections for name in defined(section)}
+        self.uses = {name: used for section in lesson.all_sections() for name, used in defined(section).items()}
+
+    def after(self, section: Section) -> list[nbformat.NotebookNode]:
+        """The next statements, as far as all that they call is defined by the end of this section."""
+        self.missing -= defined(section).keys()
+        cells = []
+        while self.left and not self.missing & self.reach(self.left[0][1]):
+            cells.append(new_code_cell(self.left.pop(0)[0]))
+        return cells
+
+    def reach(self, used: set[str]) -> set[str]:
+        """Names, and all that their definitions use in turn."""
+        more = set().union(*(self.uses.get(name, set()) for name in used)) - used
+        return self.reach(used | more) if more else used
+
+
+def taken_apart(node: ast.stmt, lesson: Script) -> list[tuple[str, set[str]]]:
+    """A statement of main() as cells, each with the names that it uses; a `with` opens its run and goes on."""
+    if isinstance(node, ast.If) and any(isinstance(part, ast.Return) for part in ast.walk(node)):
+        return []  # another way of using the script, such as --image
+    if isinstance(node, ast.With):
+        opened = OPEN.format(frame=ast.unparse(node.items[0].context_expr)).strip()
+        return [(opened, names(node.items[0])), *(step for part in node.body for step in taken_apart(part, lesson))]
+    if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and ast.unparse(node.value.func) == "parse":
+        return [(f"{ast.unparse(node)[:-1]}, argv)", names(node))]
+    return [(textwrap.dedent(lesson.lines(node.lineno, node.end_lineno)), names(node))]
+
+
+def names(node: ast.AST) -> set[str]:
+    """The names that a piece of code reads and does not set itself."""
+    parts = list(ast.walk(node))
+    read = {part.id for part in parts if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)}
+    set_here = {part.id for part in parts if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
+    return read - set_here - {part.arg for part in parts if isinstance(part, ast.arg)}
+
+
+def defined(section: Section) -> dict[str, set[str]]:
+    """The names that a section defines, each with those that its definition uses."""
+    found = {}
+    for node in (node for piece in section.pieces for node in piece.nodes):
+        targets = node.targets if isinstance(node, ast.Assign) else [node]
+        for target in targets:
+            name = getattr(target, "name", getattr(target, "id", None))
+            found |= {name: names(node)} if name else {}
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
