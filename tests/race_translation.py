@@ -14,9 +14,9 @@ from data import default_root
 from tutorials.common import checkpoint
 from tutorials.common.decoding import NEVER
 from tutorials.common.transformer import causal_mask
-from tutorials.common.translator import Translator
+from tutorials.common.translator import Translator, load_translator
 from tutorials.common.vocabulary import BOS, EOS
-from tutorials.translation import load_translator
+from tutorials.translation import Translation
 
 
 @torch.no_grad()
@@ -57,7 +57,8 @@ def main() -> None:
     parser.add_argument("--data-root", type=Path, default=default_root())
     parser.add_argument("--sentences", type=int, default=1000)
     arguments = parser.parse_args()
-    translator, _ = load_translator(checkpoint.find_best("translation", arguments.run_dir))
+    path = checkpoint.find_best("translation", arguments.run_dir)
+    translator, _ = load_translator(path, "translation", Translation)
     sources = data.load("multi30k", arguments.data, arguments.data_root).test.source
     race(translator, list(sources[: arguments.sentences]))
 

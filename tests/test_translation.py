@@ -21,7 +21,7 @@ from tests.processes import finish, run_ranks, run_to_end, same, start
 from tutorials import translation
 from tutorials.common import checkpoint, figures
 from tutorials.common.pairs import Batches, PairSet
-from tutorials.common.translator import Translator
+from tutorials.common.translator import Translator, load_translator
 from tutorials.common.vocabulary import BOS, EOS, PAD, Vocabulary, Words, from_json
 
 SMALL = ["--width", "16", "--heads", "2", "--layers", "1", "--feed-forward", "16", "--log-every", "10"]
@@ -162,7 +162,7 @@ def test_the_study_recipe_learns_the_twin_and_leaves_everything(study):
 
 
 def test_the_attention_follows_the_verb_to_the_end_of_its_clause(study):
-    translator, _ = translation.load_translator(study[0] / "best.safetensors")
+    translator, _ = load_translator(study[0] / "best.safetensors", "translation", translation.Translation)
     german = "Ein alter Mann, der einen roten Ball trägt, singt im Park."
     assert translator([german]) == ["An old man who carries a red ball sings in the park."]
     net, (read, write) = translator.net.eval(), translator.languages

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Literal
 
 import torch
@@ -17,18 +16,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn, optim
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from data import StudyError, eng_fra, parallel
+from data import eng_fra, parallel
 from data.parallel import Pairs, Parallel
 from tutorials.common import checkpoint, figures
 from tutorials.common import translation_metrics as scores
+from tutorials.common import translation_report as report
 from tutorials.common.device import unwrap
 from tutorials.common.options import Options, parse
 from tutorials.common.pairs import PairSet
 from tutorials.common.run import Run
 from tutorials.common.stopping import one_line_errors
-from tutorials.common.translation_report import attention_maps, commonest, printed_losses, report
-from tutorials.common.translator import Translator
-from tutorials.common.vocabulary import PAD, Subwords, Vocabulary, from_json
+from tutorials.common.translator import Translator, load_translator
+from tutorials.common.vocabulary import PAD, Subwords, Vocabulary
 
 # N sentences, S source tokens, T target tokens, H hidden, V target words, M tokens that are no padding
 
@@ -123,7 +122,7 @@ def main() -> None:
         languages = [learn_words(options, texts) for texts in (parts.train.source, parts.train.target)]
         net = run.distribute(Seq2Seq(*map(len, languages), options))
         train(run, net, parts, languages)
-        translator, _ = load_translator(run.folder / "best.safetensors")
+        translator, _ = load_translator(run.folder / "best.safetensors", "seq2seq", Seq2Seq)
         translator.net.to(run.device)
         test(run, translator, parts)
 
@@ -360,21 +359,15 @@ def validate(run: Run, translator: Translator, pairs: Pairs) -> float:
 # 4. Translate, measure, and see where the decoder looked
 
 
-def load_translator(path: Path) -> tuple[Translator, SimpleNamespace]:
-    """The translator that a run saved, on the CPU, and that run's options."""
-    weights, about = checkpoint.load_best(path, "seq2seq")
-    options, languages = SimpleNamespace(**about["options"]), [from_json(words) for words in about["languages"]]
-    net = Seq2Seq(*map(len, languages), options)
-    net.load_state_dict(weights)
-    return Translator(net, languages, about["limit"]), options
-
-
 def test(run: Run, translator: Translator, parts: Parallel) -> None:
     """Scores on the test pairs or, where there are none, as in the original, on the training pairs; figures."""
     options = run.options
     split, pairs = ("test", parts.test) if len(parts.test) else ("train", parts.train)
-    metrics = report(run, translator, split, pairs, options.beam, options.length_penalty)
-    metrics |= {f"{split}/loss": translator.loss(pairs), **(printed_losses(run) if options.count_padding else {})}
+    metrics = report.results(run, translator, split, pairs, options.beam, options.length_penalty)
+    metrics |= {
+        f"{split}/loss": translator.loss(pairs),
+        **(report.printed_losses(run) if options.count_padding else {}),
+    }
     if run.journal:
         ratios = [forcing_ratio(options, epoch) for epoch in range(options.epochs)]
         line = (range(1, options.epochs + 1), ratios)
@@ -383,29 +376,21 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
         run.figure("curves", figures.curves(run.folder / "metrics.jsonl", "bleu"))
         if options.attention != "none":
             shown = SHOWN if options.data == "official" and is_filtered(options) else ()
-            run.figure("attention", attention_maps(translator, shown or sorted(pairs.source, key=len)[-4:]))
+            run.figure("attention", report.attention_maps(translator, shown or sorted(pairs.source, key=len)[-4:]))
     published = PUBLISHED if options.data == "official" and is_filtered(options) else {}
-    run.finish(metrics, published, commonest(parts.train, split, pairs))
+    run.finish(metrics, published, report.commonest(parts.train, split, pairs))
 
 
 def translate_text(options: Seq2SeqOptions) -> None:
     """Print the translation of any sentence, and save where the decoder looked."""
     with one_line_errors():
         path = checkpoint.find_best("seq2seq", options.run_dir)
-        translator, trained = load_translator(path)
+        translator, trained = load_translator(path, "seq2seq", Seq2Seq)
         text = eng_fra.normalise([options.text])[0] if is_filtered(trained) else options.text.strip()
-        read = translator.languages[0]
-        if not read.knows(text):
-            what = f"no word of {text!r} is known to the net" if text else "the text has no words"
-            raise StudyError(f'seq2seq: {what} of {path}. Give a sentence: make translate-fr TEXT="Je suis fatigué."')
-        if unknown := read.unknown(text):
-            print(f"unknown to the net, which saw {len(read):,} words: {', '.join(unknown)}")
-        print(translator([text], options.beam, options.length_penalty)[0])
+        example = 'make translate-fr TEXT="Je suis fatigué."'
+        report.translate_one(translator, text, options.beam, options.length_penalty, path, example)
         if trained.attention != "none":
-            picture = path.parent / "figures" / "translation.png"
-            picture.parent.mkdir(exist_ok=True)
-            attention_maps(translator, [text]).savefig(picture)
-            print(f"where it looked: {picture}")
+            report.save_look(translator, text, path)
 
 
 if __name__ == "__main__":

@@ -10,16 +10,16 @@ import statistics
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Literal
 
 import torch
 from torch import Tensor, nn, optim
 
-from data import StudyError, parallel
+from data import parallel
 from data.parallel import Pairs, Parallel
 from tutorials.common import checkpoint, figures
 from tutorials.common import translation_metrics as scores
+from tutorials.common import translation_report as report
 from tutorials.common.device import unwrap
 from tutorials.common.muon import Muon
 from tutorials.common.options import Options, parse
@@ -27,16 +27,8 @@ from tutorials.common.pairs import Batches, PairSet
 from tutorials.common.run import Run
 from tutorials.common.stopping import one_line_errors
 from tutorials.common.transformer import SinusoidalPositions, causal_mask, decoder_memory, decoder_step
-from tutorials.common.translation_report import (
-    attention_maps,
-    beam_widths,
-    commonest,
-    head_maps,
-    report,
-    written_lengths,
-)
-from tutorials.common.translator import Translator
-from tutorials.common.vocabulary import PAD, Subwords, Vocabulary, Words, from_json
+from tutorials.common.translator import Translator, load_translator
+from tutorials.common.vocabulary import PAD, Subwords, Vocabulary, Words
 
 # N sentences, S source tokens, T target tokens, E width, V target words, M tokens that are no padding
 
@@ -130,7 +122,7 @@ def main() -> None:
         languages = learn_words(run, parts.train)
         net = run.distribute(Translation(*map(len, languages), options))
         train(run, net, parts, languages)
-        translator, _ = load_translator(run.folder / "best.safetensors")
+        translator, _ = load_translator(run.folder / "best.safetensors", "translation", Translation)
         translator.net.to(run.device)
         test(run, translator, parts)
 
@@ -293,19 +285,10 @@ def validate(translator: Translator, pairs: Pairs) -> float:
 # 4. Translate and measure
 
 
-def load_translator(path: Path) -> tuple[Translator, SimpleNamespace]:
-    """The translator that a run saved, on the CPU, and that run's options."""
-    weights, about = checkpoint.load_best(path, "translation")
-    options, languages = SimpleNamespace(**about["options"]), [from_json(words) for words in about["languages"]]
-    net = Translation(*map(len, languages), options)
-    net.load_state_dict(weights)
-    return Translator(net, languages, about["limit"]), options
-
-
 def test(run: Run, translator: Translator, parts: Parallel) -> None:
     """Scores on the test pairs; the validation loss also as the original computes it, batch by batch; figures."""
     options, val = run.options, parts.val
-    metrics = report(run, translator, "test", parts.test, options.beam, options.length_penalty)
+    metrics = report.results(run, translator, "test", parts.test, options.beam, options.length_penalty)
     chunks = [val.part(range(at, min(at + 128, len(val)))) for at in range(0, len(val), 128)]
     metrics |= {
         "test/loss": translator.loss(parts.test),
@@ -319,33 +302,23 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
         shown = SHOWN if options.data == "official" and not options.source else ()
         shown = (*shown, *sorted(parts.test.source, key=len)[len(parts.test) // 2 :])[:4]
         run.figure("curves", figures.curves(run.folder / "metrics.jsonl", "bleu"))
-        run.figure("attention", attention_maps(translator, shown))
-        run.figure("heads", head_maps(translator, shown[0]))
+        run.figure("attention", report.attention_maps(translator, shown))
+        run.figure("heads", report.head_maps(translator, shown[0]))
         run.figure("positions", figures.positions(translator.net.positions.table[:100].cpu().numpy()))
-        run.figure("beam", beam_widths(translator, val, options.length_penalty))
-        run.figure("lengths", written_lengths(translator, parts.test))
+        run.figure("beam", report.beam_widths(translator, val, options.length_penalty))
+        run.figure("lengths", report.written_lengths(translator, parts.test))
     published = PUBLISHED if options.data == "official" and not options.source else {}
-    run.finish(metrics, published, commonest(parts.train, "test", parts.test))
+    run.finish(metrics, published, report.commonest(parts.train, "test", parts.test))
 
 
 def translate_text(options: TranslationOptions) -> None:
     """Print the translation of any sentence, and save where the decoder looked."""
     with one_line_errors():
         path = checkpoint.find_best("translation", options.run_dir)
-        translator, _ = load_translator(path)
-        text, read = options.text.strip(), translator.languages[0]
-        if not read.knows(text):
-            what = f"no word of {text!r} is known to the net" if text else "the text has no words"
-            raise StudyError(
-                f'translation: {what} of {path}. Give a sentence: make translate-de TEXT="Ein Hund läuft."'
-            )
-        if unknown := read.unknown(text):
-            print(f"unknown to the net, which knows {len(read):,} tokens: {', '.join(unknown)}")
-        print(translator([text], options.beam, options.length_penalty)[0])
-        picture = path.parent / "figures" / "translation.png"
-        picture.parent.mkdir(exist_ok=True)
-        attention_maps(translator, [text]).savefig(picture)
-        print(f"where it looked: {picture}")
+        translator, _ = load_translator(path, "translation", Translation)
+        text, example = options.text.strip(), 'make translate-de TEXT="Ein Hund läuft."'
+        report.translate_one(translator, text, options.beam, options.length_penalty, path, example)
+        report.save_look(translator, text, path)
 
 
 if __name__ == "__main__":

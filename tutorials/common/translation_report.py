@@ -2,10 +2,12 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from data import StudyError
 from data.parallel import Pairs
 from tutorials.common import figures
 from tutorials.common import translation_metrics as scores
@@ -15,7 +17,7 @@ from tutorials.common.run import Run
 from tutorials.common.translator import Translator
 
 
-def report(run: Run, translator: Translator, split: str, pairs: Pairs, width: int, alpha: float) -> dict[str, float]:
+def results(run: Run, translator: Translator, split: str, pairs: Pairs, width: int, alpha: float) -> dict[str, float]:
     """The scores of a part, `split/bleu` … by a beam and `split/greedy_bleu` without one; ten translations on the
     console, the best and the worst on the dashboard, BLEU by length as a figure."""
     sources, references = scores.distinct(pairs)
@@ -48,6 +50,26 @@ def attention_maps(translator: Translator, sentences: Sequence[str]) -> Figure:
         shares = translator.look(source, output).numpy()
         maps.append(figures.Heat(shares, [*write.cut(output), "end"], [*read.cut(source), "end"]))
     return figures.word_maps(maps)
+
+
+def translate_one(translator: Translator, text: str, width: int, alpha: float, path: Path, example: str) -> bool:
+    """Print the translation of one text by the net of `path`, and what of the text the net does not know; raises
+    StudyError, with an example of a right command, for a text of which it knows nothing."""
+    read = translator.languages[0]
+    if not read.knows(text):
+        what = f"no word of {text!r} is known to the net" if text else "the text has no words"
+        raise StudyError(f"{path.parent.name}: {what} of {path}. Give a sentence: {example}")
+    if unknown := read.unknown(text):
+        print(f"unknown to the net, which knows {len(read):,} tokens: {', '.join(unknown)}")
+    print(translator([text], width, alpha)[0])
+
+
+def save_look(translator: Translator, text: str, path: Path) -> None:
+    """Save, beside the weights of `path`, where the net looked while it translated a text."""
+    picture = path.parent / "figures" / "translation.png"
+    picture.parent.mkdir(exist_ok=True)
+    attention_maps(translator, [text]).savefig(picture)
+    print(f"where it looked: {picture}")
 
 
 def printed_losses(run: Run) -> dict[str, float]:

@@ -1,6 +1,8 @@
 """A trained net with the vocabularies of its two languages: texts in, translations out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Protocol
 
 import torch
@@ -8,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from data.parallel import Pairs
+from tutorials.common import checkpoint
 from tutorials.common.decoding import beam, greedy
 from tutorials.common.pairs import PairSet
-from tutorials.common.vocabulary import PAD, Vocabulary, pad
+from tutorials.common.vocabulary import PAD, Vocabulary, from_json, pad
 
 
 class Net(Protocol):
@@ -78,3 +81,13 @@ class Translator:
         self.net.eval()
         tokens, lengths, inputs, _ = PairSet(Pairs((source,), (output,)), self.languages).__getitems__([0])
         return self.net.look(tokens.to(self.device), lengths.to(self.device), inputs.to(self.device))[0].cpu()
+
+
+def load_translator(path: Path, tutorial: str, kind: Callable[..., Net]) -> tuple[Translator, SimpleNamespace]:
+    """The translator that a run of the tutorial saved, on the CPU, and that run's options; `kind` builds the net from
+    the sizes of both vocabularies and the options."""
+    weights, about = checkpoint.load_best(path, tutorial)
+    options, languages = SimpleNamespace(**about["options"]), [from_json(words) for words in about["languages"]]
+    net = kind(*map(len, languages), options)
+    net.load_state_dict(weights)
+    return Translator(net, languages, about["limit"]), options
