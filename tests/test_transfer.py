@@ -108,14 +108,13 @@ def test_selection_on_the_judged_images_flatters_and_halves_do_not():
 
 def test_the_probe_is_at_the_minimum_of_its_objective():
     torch.manual_seed(0)
-    x, y = 3 + 5 * torch.randn(60, 2, 7), torch.arange(60) % 3
+    x, y = 3 + 5 * torch.randn(60, 7), torch.arange(60) % 3
     weight, bias = probe.fit_path(x, y, 3, [1.0, 0.1])[1]
-    flat = x.flatten(0, 1).double()
-    centre, scale = flat.mean(0), flat.std(0)
+    centre, scale = x.double().mean(0), x.double().std(0)
     w = (weight.double() * scale).requires_grad_()
     b = (bias.double() + weight.double() @ centre).requires_grad_()
-    scores = (flat - centre) / scale @ w.T + b
-    loss = nn.functional.cross_entropy(scores, y.repeat_interleave(2)) + 0.1 / 2 * w.square().sum()
+    scores = (x - centre) / scale @ w.T + b
+    loss = nn.functional.cross_entropy(scores, y) + 0.1 / 2 * w.square().sum()
     gradients = torch.autograd.grad(loss, (w, b))
     assert max(gradient.abs().max() for gradient in gradients) < 1e-3
 
@@ -123,13 +122,13 @@ def test_the_probe_is_at_the_minimum_of_its_objective():
 @pytest.mark.parametrize("model", [SMALL, "squeezenet1_1", "resnet18"])
 def test_a_head_from_the_probe_gives_the_net_the_probes_scores(model):
     torch.manual_seed(0)
-    net = build(model, 3, True, None).eval()
+    net = build(model, 3, None).eval()
     images, head = torch.randn(2, 3, 64, 64), None
     with torch.no_grad():
         features = zoo.features(net, images)
         head = torch.randn(3, features.shape[1]), torch.randn(3)
         probe.put_into(net.get_submodule(zoo.head_name(net)), *head)
-        assert torch.allclose(net(images), probe.scores(features[:, None], head), atol=1e-4)
+        assert torch.allclose(net(images), probe.scores(features, head), atol=1e-4)
 
 
 def test_features_are_computed_once(tmp_path):
@@ -137,11 +136,11 @@ def test_features_are_computed_once(tmp_path):
 
     def compute() -> torch.Tensor:
         calls.append(1)
-        return torch.ones(2, 1, 3)
+        return torch.ones(2, 3)
 
     for _ in range(2):
         features, cpu = probe.kept(tmp_path / "features" / "x.safetensors", compute, told.append)
-        assert features.shape == (2, 1, 3) and cpu >= 0
+        assert features.shape == (2, 3) and cpu >= 0
     assert len(calls) == 1
     (tmp_path / "features" / "x.safetensors").write_bytes(b"cut")
     probe.kept(tmp_path / "features" / "x.safetensors", compute, told.append)
@@ -305,6 +304,11 @@ def test_resnet18_from_a_verified_file_learns_a_folder_of_your_own(resnet_root, 
     assert not torch.equal(tuned["layer4.1.conv2.weight"], published["layer4.1.conv2.weight"])
     kept = torch.equal(tuned["bn1.running_mean"], published["bn1.running_mean"])
     assert kept == (recipe == "study")
+    if recipe == "original":  # no weight but the head's learns, and its batch norm drifts nevertheless
+        frozen = checkpoint.load(tmp_path / "run" / "frozen" / "done.safetensors")["net"]
+        assert torch.equal(frozen["layer4.1.conv2.weight"], published["layer4.1.conv2.weight"])
+        assert not torch.equal(frozen["bn1.running_mean"], published["bn1.running_mean"])
+        assert found["metrics"]["frozen/norm_drift"] > 0
     main("--run-dir", str(tmp_path / "run"), "--image", str(images / "owls" / "0.jpg"))
     assert capsys.readouterr().out.count("%") == 3
 
@@ -330,6 +334,7 @@ def test_missing_or_wrong_weights_are_told_in_one_line(resnet_root, tmp_path):
         (["--recipe", "original", "--folds", "5"], "need --probe"),
         (["--folds", "1"], "--folds must be 0 or at least 2"),
         (["--weights-file", "x.pth"], "--weights-file needs --model"),
+        (["--model", "resnet19"], "no classifier 'resnet19'"),
     ],
 )
 def test_a_wrong_option_exits_with_2_and_says_which(tmp_path, argv, told, monkeypatch, capsys):

@@ -140,7 +140,7 @@ def test_what_does_not_fit_is_told_by_its_first_keys(squeezenet, tmp_path):
     torch.save([1, 2], path)
     with pytest.raises(StudyError, match="no state dict"):
         zoo.read_state(path)
-    with pytest.raises(StudyError, match="no file of weights"):
+    with pytest.raises(StudyError, match="there is no file"):
         zoo.read_state(tmp_path / "missing.pth")
 
 
@@ -175,6 +175,17 @@ def test_the_head_is_found_and_replaced(name):
         assert net.get_submodule(zoo.head_name(net)) is new
         assert net(torch.zeros(2, 3, size, size)).shape == (2, 7)
     assert wide == (2, getattr(new, "in_features", None) or new.in_channels)
+
+
+def test_a_new_head_learns_even_when_all_its_scores_are_negative():
+    torch.manual_seed(0)
+    net = zoo.build("squeezenet1_1").eval()  # its own head ends with a ReLU
+    head = zoo.replace_head(net, 2)
+    nn.init.constant_(head.bias, -100)
+    scores = net(torch.randn(2, 3, 64, 64))
+    assert (scores < 0).all()
+    nn.functional.cross_entropy(scores, torch.tensor([0, 0])).backward()
+    assert head.weight.grad.abs().max() > 0
 
 
 def test_features_are_what_the_head_sees(squeezenet):

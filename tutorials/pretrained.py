@@ -57,7 +57,7 @@ class PretrainedOptions(Options):
     workers: int = 0
     """Processes that read pictures beside the main one: with a GPU, about as many as there are cores."""
     channels_last: bool = False
-    """Keep the colours of a pixel together in memory: faster in half precision on a GPU."""
+    """Keep the channels of a pixel together in memory: faster on a CPU, and in half precision on a GPU."""
     epochs: int = 100
     """Steps in which the twin's models learn their last layer; published weights need none."""
     image: Path | None = None
@@ -73,7 +73,7 @@ class PretrainedOptions(Options):
         try:
             choose_models(self)
         except StudyError as error:
-            raise ValueError(f"--models or --weights-file: {error}") from None
+            raise ValueError(f"--models or --weights-file: {str(error).rstrip('.')}") from None
 
 
 RECIPES: dict[str, dict[str, Any]] = {"original": dict(robust_images=0), "study": {}}

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
@@ -98,10 +97,10 @@ def latency_bars(labels: Sequence[str], families: Sequence[str], median: Sequenc
         first = family not in families[:row]
         axes.barh(row, median[row], color=colour[family], label=family if first else None)
         axes.plot([median[row], max(p95[row], median[row])], [row, row], color="black", lw=1.2, marker="|", ms=5)
-        axes.text(max(p95[row], median[row]), row, f"  {median[row]:.1f}", va="center", fontsize=8)
+        axes.text(max(p95[row], median[row]), row, f"  {median[row]:.1f} to {p95[row]:.1f}", va="center", fontsize=8)
     axes.set_yticks(range(len(labels)), labels)
     axes.invert_yaxis()
-    axes.margins(x=0.12, y=0.01)
+    axes.margins(x=0.2, y=0.01)
     tidy(axes, f"ms for one picture, {place} (bar: median, line: to the 95th percentile)", "")
     if len(colour) > 1:
         figure.legend(loc="outside lower center", ncols=5, frameon=False)
@@ -112,7 +111,8 @@ def reliability_curves(models: Mapping[str, Mapping[str, tuple[Sequence[float], 
     """One panel for each family: share right against confidence of each model, with its calibration error."""
     columns = min(4, len(models))
     rows = -(-len(models) // columns)
-    figure = new_figure(3.4 * columns, 3.4 * rows)
+    lines = max(len(members) for members in models.values())
+    figure = new_figure(3.4 * columns, rows * (3.7 + 0.2 * lines))
     places = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes in places[len(models) :]:
         axes.axis("off")
@@ -123,8 +123,9 @@ def reliability_curves(models: Mapping[str, Mapping[str, tuple[Sequence[float], 
             axes.plot(confidence, right, style, marker="o", ms=3, lw=1.2, color=PALETTE[number % len(PALETTE)],
                       label=f"{label}: {error:.3f}")  # fmt: skip
         axes.set(xlim=(0, 1), ylim=(0, 1), title=family, aspect="equal")
-        axes.legend(title="calibration error", fontsize=6.5, title_fontsize=6.5, frameon=False, loc="upper left")
         tidy(axes, "confidence", "share right")
+        axes.legend(title="calibration error", fontsize=7, title_fontsize=7, frameon=False, loc="upper center",
+                    bbox_to_anchor=(0.5, -0.18))  # fmt: skip
     return figure
 
 
@@ -151,8 +152,3 @@ def answer_gallery(images: Sequence[np.ndarray], truths: Sequence[str],
             axes.annotate(f"{mark} {text}", (0, 0), (0, -4 - 12 * line), xycoords="axes fraction",
                           textcoords="offset points", fontsize=7.5, va="top", color=colour)  # fmt: skip
     return figure
-
-
-def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """A picture (H, W, 3) in 0..1 under a heat map (H, W) in 0..1."""
-    return np.clip(0.5 * image + 0.5 * colormaps["inferno"](heat)[..., :3], 0, 1)

@@ -33,12 +33,12 @@ def judge(lesson: Lesson, outcomes: Mapping[str, Mapping[str, Any]]) -> dict[str
         honest = {f"{name}, honest": (range(1, len(line) + 1), [metrics[f"{name}/test_honest_accuracy"]] * len(line))
                   for name, line in lines.items()}  # fmt: skip
         by_epoch = {name: (range(1, len(line) + 1), line) for name, line in lines.items()}
-        moved = {name: (range(1, len(line) + 1), line) for name, line in drifts.items()}
-        drift = figures.Panel("drift of batch norm's means\n(standard deviations)", moved, axes={"ylim": (0, None)})
-        lesson.run.figure(
-            "selection",
-            figures.panels(figures.Panel("test accuracy", by_epoch | honest), drift, columns=2, width=5),
-        )
+        shown = [figures.Panel("test accuracy", by_epoch | honest)]
+        if any(map(any, drifts.values())):  # not of a net without batch norm
+            moved = {name: (range(1, len(line) + 1), line) for name, line in drifts.items()}
+            shown.append(figures.Panel("drift of batch norm's means\n(standard deviations)", moved,
+                                       axes={"ylim": (0, None)}))  # fmt: skip
+        lesson.run.figure("selection", figures.panels(*shown, columns=2, width=5))
     return metrics
 
 
@@ -50,7 +50,7 @@ def compare_on_folds(lesson: Lesson, fine_tune: Callable[..., dict]) -> dict[str
     for number, test in enumerate(parts):
         train = folds.others(test, len(lesson.files))
         head = fit_head(lesson, lesson.features, train)
-        frozen.append(accuracy(lesson, test, probe.scores(lesson.features[test, :2], head)))
+        frozen.append(accuracy(lesson, test, probe.scores(lesson.features[test], head)))
         if number < options.folds * options.tuned_repeats:
             work = forgetting(partial(fine_tune, lesson, train, test, head))
             outcome = run.part(f"folds/{number}", work, test_every=options.epochs)
@@ -114,7 +114,7 @@ def learning_curve(lesson: Lesson, fine_tune: Callable[..., dict]) -> dict[str, 
                 own[draws[0]], lesson.labels[draws[0]], len(lesson.classes), run.options.seed
             )
             heads[name] = [fit_head(lesson, own, train, strength) for train in draws]
-            lines[name][size] = [accuracy(lesson, test, probe.scores(own[test, :2], head)) for head in heads[name]]
+            lines[name][size] = [accuracy(lesson, test, probe.scores(own[test], head)) for head in heads[name]]
         epochs = run.options.epochs * max(1, min(4, largest // size))  # few images: more epochs, and still fewer steps
         for name, head, more in (("finetune", heads["frozen"][0], {}), ("scratch", None, SCRATCH)):
             work = forgetting(partial(fine_tune, lesson, draws[0], test, head, pretrained=name == "finetune"))

@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tutorials.common import figures, zoo
+from tutorials.common import figures
 from tutorials.common.explain import grad_cam
-from tutorials.common.lesson import Lesson
+from tutorials.common.lesson import Lesson, compute_features
 
 
 def show_training_batch(lesson: Lesson, count: int = 16) -> None:
@@ -26,10 +26,9 @@ def show_gallery(lesson: Lesson, net: nn.Module, scores: Tensor) -> None:
     np.add.at(matrix, (labels.numpy(), scores.argmax(1).numpy()), 1)
     run.figure("confusion", figures.confusion(matrix, lesson.classes))
     right, wrong = ranked(scores, labels)
-    few, many = (
-        torch.cat([wrong[:4], right[:4]]),
-        torch.cat([wrong[:12], right[:6], right[6:][-max(6, 18 - len(wrong)) :]]),
-    )
+    few = torch.cat([wrong[:4], right[:4]])
+    unsure = right[6:][-max(6, 18 - len(wrong)) :]
+    many = torch.cat([wrong[:12], right[:6], unsure])
     grid = figures.image_grid(lesson.thumbnails(lesson.test[many]), titles(lesson, scores, many), 6, 1.6)
     run.figure("predictions", grid)
     photos = lesson.photos(lesson.test)
@@ -40,20 +39,12 @@ def show_gallery(lesson: Lesson, net: nn.Module, scores: Tensor) -> None:
     show_features(lesson, net)
 
 
-@torch.no_grad()
 def show_features(lesson: Lesson, net: nn.Module) -> None:
     """The features of all pictures in the projector, coloured by class."""
-    everything = np.arange(len(lesson.files))
-    photos = lesson.photos(everything)
-    net.eval()
-    rows = []
-    for some in np.array_split(everything, -(-len(everything) // 32)):
-        images = torch.stack([photos[i][0] for i in some]).to(lesson.run.device)
-        rows.append(zoo.features(net, images).cpu())
-    small = torch.from_numpy(lesson.thumbnails(everything)).permute(0, 3, 1, 2) / 255
+    small = torch.from_numpy(lesson.thumbnails(np.arange(len(lesson.files)))).permute(0, 3, 1, 2) / 255
     names = [lesson.classes[label] for label in lesson.labels]
     thumbnails = F.interpolate(small, (48, 48), mode="area")
-    lesson.run.journal.embedding("features", torch.cat(rows), names, thumbnails, lesson.run.step)
+    lesson.run.journal.embedding("features", compute_features(lesson, net), names, thumbnails, lesson.run.step)
 
 
 def ranked(scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,6 @@ from functools import partial
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torchvision.models import SqueezeNet
 
 from data.hymenoptera import Pictures
 from tutorials.common import probe, zoo
@@ -15,7 +14,7 @@ from tutorials.common.parts import Whole
 from tutorials.common.photos import Looks, Photos, reader
 from tutorials.common.smallnet import LOOKS, SMALL, SmallNet, pretrain
 
-# N images, V views of each, D features, C classes
+# N images, D features, C classes
 
 
 class Lesson:
@@ -38,7 +37,9 @@ class Lesson:
         self.read = reader(self.looks, options.keep_decoded)
 
     def net(self, pretrained: bool = True) -> nn.Module:
-        return build(self.model, len(self.classes), self.options.probe, self.weights if pretrained else None)
+        """The net with a new head, pretrained or all random."""
+        net = build(self.model, len(self.classes), self.weights if pretrained else None)
+        return net.to(memory_format=torch.channels_last) if self.options.channels_last else net
 
     def photos(self, indices: np.ndarray, min_crop: float | None = None) -> Photos:
         """Some of the pictures; with `min_crop`, augmented."""
@@ -49,24 +50,22 @@ class Lesson:
         return np.stack([self.looks.thumbnail(self.read(self.files[i])) for i in indices])
 
 
-def build(model: str, classes: int, plain_head: bool, weights: Mapping[str, Tensor] | None) -> nn.Module:
-    """A net with a new head. With `plain_head` its scores are linear in its features, also SqueezeNet's."""
+def build(model: str, classes: int, weights: Mapping[str, Tensor] | None) -> nn.Module:
+    """A net with a new head, from given weights or from random ones."""
     net = SmallNet() if model == SMALL else zoo.build(model)
     if weights:
         net.load_state_dict(weights)
     zoo.replace_head(net, classes)
-    if plain_head and isinstance(net, SqueezeNet):
-        net.classifier[2] = nn.Identity()  # the ReLU after its head
     return net
 
 
 def keep_features(lesson: Lesson, pretrained: bool = True) -> tuple[Tensor, float]:
-    """Features (N, V, D) of all pictures, and the processor seconds they took; computed once for all runs."""
-    run, options = lesson.run, lesson.options
-    seed_everything(options.seed)  # a resumed run has drawn less by now
+    """Features (N, D) of all pictures, and the processor seconds they took; computed once for all runs."""
+    run = lesson.run
+    seed_everything(lesson.options.seed)  # a resumed run has drawn less by now
     net = lesson.net(pretrained)
     state = {name: value for name, value in net.state_dict().items() if not name.startswith(zoo.head_name(net))}
-    key = probe.fingerprint(state, lesson.files, f"{lesson.looks} {options.views} {options.min_crop} {options.seed}")
+    key = probe.fingerprint(state, lesson.files, str(lesson.looks))
     path = run.folder.parent / "features" / f"{key}.safetensors"
     compute = partial(compute_features, lesson, net.to(run.device))
     return run.place.main_first(lambda: probe.kept(path, compute, run.say))
@@ -74,17 +73,14 @@ def keep_features(lesson: Lesson, pretrained: bool = True) -> tuple[Tensor, floa
 
 @torch.no_grad()
 def compute_features(lesson: Lesson, net: nn.Module) -> Tensor:
-    """What goes into the head, for each view: the centre, its mirror image, random crops."""
+    """What goes into a net's head (N, D), on the CPU, for all pictures as a test shows them."""
     net.eval()
-    numbers, views = np.arange(len(lesson.files)), []
-    for view in range(lesson.options.views):
-        photos = lesson.photos(numbers, None if view < 2 else lesson.options.min_crop)
-        rows = []
-        for some in np.array_split(numbers, -(-len(numbers) // 32)):
-            images = torch.stack([photos[i][0] for i in some]).to(lesson.run.device)
-            rows.append(zoo.features(net, images.flip(-1) if view == 1 else images).cpu())
-        views.append(torch.cat(rows))
-    return torch.stack(views, 1)
+    numbers = np.arange(len(lesson.files))
+    photos, rows = lesson.photos(numbers), []
+    for some in np.array_split(numbers, -(-len(numbers) // 32)):
+        images = torch.stack([photos[i][0] for i in some]).to(lesson.run.device)
+        rows.append(zoo.features(net, images).cpu())
+    return torch.cat(rows)
 
 
 def fit_head(lesson: Lesson, features: Tensor, train: np.ndarray, strength: float | None = None) -> probe.Head:

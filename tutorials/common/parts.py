@@ -59,7 +59,7 @@ class Part(Run):
 
     def __init__(self, whole: Whole, name: str, changes: Mapping[str, Any]) -> None:
         super().__init__(whole.name, replace(whole.options, run_dir=whole.folder / name, **changes))
-        self.title = name
+        self.title, self.how_to_continue = name, whole.how_to_continue
 
     def identity(self) -> dict[str, Any]:
         return {"part": self.title, **super().identity()}

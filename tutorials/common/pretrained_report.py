@@ -194,8 +194,7 @@ def look_inside(run: Survey, best: Mapping[str, Any], photographs: ImageNet, pre
     """First-layer filters of each family's best model, and where each looks in the same pictures for its answer."""
     numbers = np.linspace(0, len(photographs) - 1, 3).round().astype(int).tolist()
     pictures = [square(photographs.open(number)) for number in numbers]
-    shown = [(np.asarray(picture) / 255, "picture") for picture in pictures]
-    columns = {"picture": shown}
+    columns = {"picture": [(np.asarray(picture) / 255, "picture") for picture in pictures]}
     for family, model in best.items():
         net, about = prepare(model, photographs)
         first = next(module for module in net.modules() if isinstance(module, nn.Conv2d))
@@ -207,10 +206,9 @@ def look_inside(run: Survey, best: Mapping[str, Any], photographs: ImageNet, pre
         columns[family] = []
         for picture, map_, answer in zip(pictures, heat, answers.tolist(), strict=True):
             side = map_.shape[-1]
-            crop = np.asarray(ImageOps.fit(picture, (side, side))) / 255
-            columns[family].append(
-                (comparison.overlay(crop, map_), f"{model.label}:\n{shorten(about['categories'][answer])}")
-            )
+            crop = np.asarray(ImageOps.fit(picture, (side, side)))
+            shown = figures.overlay(crop[None], map_[None])[0]
+            columns[family].append((shown, f"{model.label}:\n{shorten(about['categories'][answer])}"))
     sides = max(image.shape[0] for row in columns.values() for image, _ in row)
     cells = [column[row] for row in range(len(pictures)) for column in columns.values()]
     images = np.stack([enlarge(image, sides) for image, _ in cells])

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tutorials.common import checkpoint
 from tutorials.common.folds import others, stratified_folds
 
-# N samples, V views of each, D features, C classes
+# N samples, D features, C classes
 Head = tuple[Tensor, Tensor]  # weights (C, D), bias (C,)
 STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0)  # of the L2 penalty
 
@@ -29,7 +29,7 @@ def fingerprint(weights: Mapping[str, Tensor], files: Iterable[Path | bytes], mo
 
 
 def kept(path: Path, compute: Callable[[], Tensor], say: Callable[[str], None]) -> tuple[Tensor, float]:
-    """Features (N, V, D) from a file, or computed and written to it; and the processor seconds that computing took."""
+    """Features (N, D) from a file, or computed and written to it; and the processor seconds that computing took."""
     if path.exists():
         try:
             found = checkpoint.load(path)
@@ -47,8 +47,8 @@ def kept(path: Path, compute: Callable[[], Tensor], say: Callable[[str], None]) 
 
 def fit_path(features: Tensor, labels: Tensor, classes: int, strengths: Sequence[float]) -> list[Head]:
     """For each strength, from the strongest on, the weights (C, D) and bias (C,) of the logistic regression on features
-    (N, V, D), labels (N,): the minimum of cross entropy + strength/2 |w|² over features of unit variance, by L-BFGS."""
-    x, y = features.flatten(0, 1).double(), labels.repeat_interleave(features.shape[1])
+    (N, D), labels (N,): the minimum of cross entropy + strength/2 |w|² over features of unit variance, by L-BFGS."""
+    x = features.double()
     centre, scale = x.mean(0), x.std(0).clamp(min=1e-6)
     x, heads = (x - centre) / scale, []
     w = torch.zeros(classes, x.shape[1] + 1, dtype=torch.float64, requires_grad=True)  # the bias is its last column
@@ -58,7 +58,7 @@ def fit_path(features: Tensor, labels: Tensor, classes: int, strengths: Sequence
         def objective(strength: float = strength, optimizer: torch.optim.LBFGS = optimizer) -> Tensor:
             optimizer.zero_grad()
             penalty = strength / 2 * w[:, :-1].square().sum()
-            loss = F.cross_entropy(torch.addmm(w[:, -1], x, w[:, :-1].T), y) + penalty
+            loss = F.cross_entropy(torch.addmm(w[:, -1], x, w[:, :-1].T), labels) + penalty
             loss.backward()
             return loss
 
@@ -69,9 +69,9 @@ def fit_path(features: Tensor, labels: Tensor, classes: int, strengths: Sequence
 
 
 def scores(features: Tensor, head: Head) -> Tensor:
-    """Features (N, V, D) -> scores (N, C), the mean over the views."""
+    """Features (N, D) -> scores (N, C)."""
     weight, bias = head
-    return features.mean(1) @ weight.T + bias
+    return features @ weight.T + bias
 
 
 def choose_strength(features: Tensor, labels: Tensor, classes: int, seed: int, folds: int = 3) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import torchvision
 from torch import Tensor, nn
-from torchvision.models import get_model, get_model_weights, list_models
+from torchvision.models import SqueezeNet, get_model, get_model_weights, list_models
 
 from data import StudyError, default_root
 from data.fetch import bring, fetch, megabytes
@@ -131,6 +131,8 @@ def load_weights(
 
 def read_state(file: Path) -> Mapping[str, Tensor]:
     """The tensors of a `.pth` file, on the CPU; raises StudyError for any other file."""
+    if not file.is_file():
+        raise StudyError(f"weights: there is no file {file}. Give another one.")
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # an unpickler may raise nearly anything on damaged bytes
@@ -197,7 +199,12 @@ def head_name(net: nn.Module) -> str:
 
 
 def replace_head(net: nn.Module, classes: int) -> nn.Module:
-    """Put a fresh layer for so many classes in the place of the last one, in place; returns the new layer."""
+    """Put a fresh layer for so many classes in the place of the last one, in place; returns the new layer.
+
+    The scores are linear in the features: SqueezeNet loses the ReLU that comes after its last convolution. Under it a
+    class that is negative everywhere has no gradient. Of 1000 classes some always live; of two, both can die in the
+    first steps, and the loss then stays at log 2.
+    """
     path = head_name(net)
     old = net.get_submodule(path)
     place = dict(device=old.weight.device, dtype=old.weight.dtype)
@@ -209,6 +216,8 @@ def replace_head(net: nn.Module, classes: int) -> nn.Module:
         nn.init.zeros_(new.bias)
     parent, _, leaf = path.rpartition(".")
     setattr(net.get_submodule(parent), leaf, new)
+    if isinstance(net, SqueezeNet):
+        net.classifier[2] = nn.Identity()
     return new
 
 
