@@ -9,8 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests import ablate_language_model
 from tests.processes import run_to_end
 from tutorials import language_model
+from tutorials.common import precision
+from tutorials.common.language_report import perplexity_by_time
+from tutorials.common.perplexity import measure
+from tutorials.common.precision import half_precision
+from tutorials.common.recall import Memory, fit_memory
 from tutorials.common.words import AdaptiveWords
 from tutorials.common.writing import Style, choose, race, write
 from tutorials.language_model import RECIPES, LanguageModel, LanguageModelOptions, Windows
@@ -34,7 +40,12 @@ def build(size: int = 50, recipe: str = "study", **changed) -> LanguageModel:
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory) -> tuple[Path, str]:
+def torchtext() -> None:
+    pytest.importorskip("torchtext", reason="torchtext loads with torch 2.3 only", exc_type=(ImportError, OSError))
+
+
+@pytest.fixture(scope="module")
+def study(torchtext, tmp_path_factory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("runs") / "study"
     code, printed = run(folder)
     assert code == 0, printed
@@ -78,10 +89,59 @@ def test_adaptive_words_are_an_exact_softmax_with_the_rows_of_the_input():
     log_p = words.log_prob(x)
     torch.testing.assert_close(log_p.exp().sum(1), torch.ones(7).double())
     torch.testing.assert_close(words.nats(x, targets), -log_p[range(7), targets])
+    torch.testing.assert_close(words.loss(x, targets), -log_p[range(7), targets].mean())
     vectors = words.embed(targets[None])[0]
     torch.testing.assert_close(vectors[1], words.head.weight[19])
     rise, rare = words.tail[0][0].weight, words.tail[0][1].weight
     torch.testing.assert_close(vectors[3], rare[29] @ rise)
+
+
+def test_untied_words_have_an_input_of_their_own():
+    words = AdaptiveWords(50, 24, 20, tied=False)
+    torch.testing.assert_close(words.embed(torch.tensor([[30]]))[0, 0], words.table.weight[30])
+
+
+@pytest.mark.parametrize("targets", [[0, 19, 20, 49, 3, 30, 7], [1, 2, 3, 4, 5, 6, 7]], ids=["mixed", "all frequent"])
+def test_the_cheap_loss_has_the_gradients_of_the_plain_one(targets):
+    torch.manual_seed(0)
+    words, x, targets = AdaptiveWords(50, 24, 20).double(), torch.randn(7, 24).double(), torch.tensor(targets)
+    gradients = []
+    for loss in (words.loss, lambda x, targets: -words.log_prob(x)[range(7), targets].mean()):
+        inputs = x.clone().requires_grad_()
+        words.zero_grad()
+        (3 * loss(inputs, targets)).backward()
+        weights = [torch.zeros_like(w) if w.grad is None else w.grad for w in words.parameters()]
+        gradients.append([inputs.grad, *weights])
+    assert len(gradients[0]) == 5
+    for ours, plain in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, plain)
+
+
+def test_half_precision_changes_the_loss_and_its_gradients_but_little():
+    torch.manual_seed(0)
+    words, x, targets = AdaptiveWords(50, 24, 20), torch.randn(64, 24), torch.randint(0, 50, (64,))
+    results = []
+    for half in (False, True):
+        words.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            loss = words.loss(x, targets)
+        loss.backward()
+        results.append((loss.detach(), words.head.weight.grad, words.tail[0][1].weight.grad))
+        assert loss.dtype == torch.float32
+    for whole, half in zip(*results, strict=True):
+        assert (whole - half).norm() < 0.02 * whole.norm()
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_half_precision_is_used_only_where_it_is_fast(monkeypatch, slow):
+    monkeypatch.setattr(precision, "product_seconds", lambda dtype: float(slow == (dtype == torch.bfloat16)))
+    told, square = [], torch.ones(2, 2)
+    for wanted in (True, False, True):  # the same context can be entered again and again
+        context = half_precision(torch.device("cpu"), wanted, told.append)
+        for _ in range(2):
+            with context:
+                assert (square @ square).dtype == (torch.bfloat16 if wanted and not slow else torch.float32)
+    assert told == ["this processor is slow in bfloat16: computing in float32"] * (2 * slow)
 
 
 @pytest.mark.parametrize("recipe", ["original", "study"])
@@ -108,22 +168,47 @@ def test_steps_give_what_a_whole_window_gives(recipe):
         torch.testing.assert_close(log_p[0], whole[place], rtol=1e-9, atol=1e-11)
 
 
-def test_each_token_is_measured_once_with_context(monkeypatch):
+def test_each_token_is_measured_once_with_context():
     net, tokens = build().double(), torch.randint(0, 50, (83,), generator=torch.Generator().manual_seed(3))
-
-    class Place:
-        options, device = LanguageModelOptions(length=16), torch.device("cpu")
-
-    expected = 0.0
+    nats, states = measure(net, tokens, rows=3)
+    assert len(nats) == len(states) == 82
     for target in range(1, 83):
         begin = max(0, ((target - 1) // 8 - 1) * 8)  # the half window before the one in which the target's input stands
-        expected -= float(net.words.log_prob(net.encode(tokens[None, begin:target])[0])[-1, tokens[target]])
-    assert language_model.measure(Place, net, tokens, rows=3) == pytest.approx(expected / 82, rel=1e-9)
+        log_p = net.words.log_prob(net.encode(tokens[None, begin:target])[0])[-1].detach()
+        assert float(nats[target - 1]) == pytest.approx(-float(log_p[tokens[target]]), rel=1e-9)
+
+
+def test_the_cache_is_the_formula_and_uses_only_the_past():
+    generator = torch.Generator().manual_seed(0)
+    states, targets = torch.randn(20, 6, generator=generator), torch.randint(0, 4, (20,), generator=generator)
+    memory, size = Memory(share=0.3, sharpness=2.0, size=7), 7
+    unit = states / states.norm(dim=1, keepdim=True)
+    expected = torch.zeros(20)
+    for now in range(1, 20):
+        then = range(max(0, now - size), now)
+        weights = torch.stack([2.0 * unit[now] @ unit[at] for at in then]).softmax(0)
+        expected[now] = sum(weight for weight, at in zip(weights, then, strict=True) if targets[at] == targets[now])
+    torch.testing.assert_close(memory.recall(states, targets, rows=3).float(), expected)
+    nats = torch.rand(20, dtype=torch.float64)
+    p = 0.7 * (-nats).exp() + 0.3 * expected
+    torch.testing.assert_close(memory.nats(nats, states, targets), -p.log())
+    changed = states.clone()
+    changed[12:] += 1
+    assert torch.equal(memory.recall(changed, targets)[:12], memory.recall(states, targets)[:12])
+
+
+def test_the_cache_is_fitted_to_a_text_that_repeats_itself():
+    targets = torch.arange(300) % 10
+    states = torch.eye(10)[targets]
+    nats = torch.full((300,), 3.0, dtype=torch.float64)
+    memory = fit_memory(nats, states, targets)
+    assert memory.nats(nats, states, targets).mean() < 1.3
 
 
 def test_writing_with_kept_keys_writes_the_same_beyond_the_window():
     net = build().double()
-    assert set(race(net, [4, 5, 6], count=40)) == {True, False}
+    told = race(net, [4, 5, 6], count=40)
+    assert "; the same words" in told and told.count("x)") == 3
     style = Style(temperature=1.0, top_k=10, top_p=0.9, seed=3)
     texts = [write(net, [4, 5, 6], 40, style, keep) for keep in (True, False)]
     assert texts[0] == texts[1] and len(texts[0]) == 40 and 0 not in texts[0]
@@ -149,8 +234,25 @@ def test_a_run_on_the_twin_learns_and_leaves_what_it_should(study):
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["metrics"]["test/perplexity"] < 0.1 * summary["chance"]["test/perplexity"]
     assert summary["metrics"]["test/bits_per_character"] > 0
-    assert {path.stem for path in (folder / "figures").glob("*.png")} == {"curves", "leak", "attention"}
-    assert "with the mask: 0.0e+00" in printed
+    assert {path.stem for path in (folder / "figures").glob("*.png")} == {
+        "curves",
+        "leak",
+        "attention",
+        "perplexity_by_time",
+    }
+    leaks = [float(told) for told in re.findall(r"on an earlier place, \w+(?: the mask)?: (\S+)", printed)]
+    assert leaks[0] < 1e-6 and leaks[1] > 0.01 and "200 words: " in printed
+    assert summary["metrics"]["test/perplexity_with_cache"] < summary["metrics"]["test/perplexity"] + 0.1
+
+
+def test_the_other_recipes_run_is_on_the_same_figure(study, tmp_path):
+    for recipe in ("study", "original"):
+        (tmp_path / f"lm-{recipe}-seed0").mkdir()
+        (tmp_path / f"lm-{recipe}-seed0" / "metrics.jsonl").write_text((study[0] / "metrics.jsonl").read_text())
+    alone = perplexity_by_time(study[0], "study").axes[0].lines
+    both = perplexity_by_time(tmp_path / "lm-original-seed0", "original").axes[0].lines
+    assert len(alone) == 1 and len(both) == 2
+    assert list(both[0].get_ydata()) == list(alone[0].get_ydata()) and both[0].get_xdata()[-1] > 0
 
 
 def test_generate_goes_on_and_names_unknown_words(study, capsys):
@@ -163,11 +265,21 @@ def test_generate_goes_on_and_names_unknown_words(study, capsys):
     assert stopped.value.code == 1 and "holds no word" in capsys.readouterr().err
 
 
-def test_a_net_without_a_mask_reads_the_next_word(tmp_path):
+def test_a_net_without_a_mask_reads_the_next_word(torchtext, tmp_path):
     code, printed = run(tmp_path / "leak", *SMALL, "--no-causal")
     assert code == 0, printed
     summary = json.loads((tmp_path / "leak/summary.json").read_text())
     assert summary["published"] == {} and "causal" in summary["changed"]
+    assert (tmp_path / "leak/figures/leak_perplexity.png").exists()
+
+
+def test_each_change_can_be_taken_away(torchtext):
+    names = ["study recipe", "full softmax, untied", "untied", "AdamW for all", "original recipe"]
+    rows = ablate_language_model.ablate("tiny", 0.001, names, tokens=200)
+    assert [row[0] for row in rows] == names
+    for name, *numbers in rows:
+        steps, _, perplexity = (float(number) for number in numbers)
+        assert steps >= 1 and perplexity > 1, name
 
 
 def test_wrong_options_are_refused(capsys):
@@ -178,7 +290,7 @@ def test_wrong_options_are_refused(capsys):
 
 
 @pytest.mark.skipif(not os.environ.get("STUDY_DATA"), reason="needs the real text")
-def test_real_text_has_the_originals_words():
+def test_real_text_has_the_originals_words(torchtext):
     class Place:
         options = LanguageModelOptions(data="official")
         say = staticmethod(print)

@@ -3,29 +3,29 @@
 Original: "Language Modeling with nn.Transformer and torchtext", the PyTorch tutorials, of 2023; removed in 2024.
 """
 
-import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import chain
-from math import inf
+from math import exp, inf, sqrt
 from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor, nn, optim
-from torch.utils.data import Dataset
 
-from data import StudyError
-from tutorials.common import checkpoint, figures, text
-from tutorials.common.language_report import show_attention, show_leak, show_writing
+from tutorials.common import checkpoint, text
+from tutorials.common.device import unwrap
+from tutorials.common.language_report import Clock, look_inside
 from tutorials.common.muon import Muon
 from tutorials.common.options import Options, parse
+from tutorials.common.perplexity import bits_per_character, blind_guess, measure, read
+from tutorials.common.precision import half_precision
+from tutorials.common.recall import fit_memory
 from tutorials.common.run import Run
-from tutorials.common.stopping import one_line_errors
 from tutorials.common.transformer import SinusoidalPositions, causal_mask, encoder_step
 from tutorials.common.words import AdaptiveWords, Words
-from tutorials.common.writing import Style, write
+from tutorials.common.writing import write_on
 
 # N windows, T tokens of each, E width, V words
 
@@ -53,17 +53,21 @@ class LanguageModelOptions(Options):
     norm_first: bool = False
     """Normalise before attention and feed-forward net instead of behind them."""
     frequent: int = 0
-    """Give only so many words a full output row and the rest a short one, tied to the input; 0: all words, untied."""
+    """Give only so many words a full row, and the rest a short one; 0: all words, untied, as in the original."""
+    tied: bool = True
+    """With --frequent, the same rows for the input and for the output."""
     optimizer: Literal["sgd", "adamw", "muon"] = "sgd"
-    """Muon updates the layers' matrices, and AdamW, with a tenth of the rate, all else."""
+    """Muon updates the layers' matrices, and AdamW, with a quarter of the rate, all else."""
     lr: float = 5.0
     """Learning rate, at its highest."""
-    decay: Literal["epochs", "cosine"] = "epochs"
-    """Multiply the rate by 0.95 after each epoch, or warm up and follow a cosine to nothing."""
+    decay: Literal["epochs", "linear"] = "epochs"
+    """Multiply the rate by 0.95 after each epoch; or warm up, stay, and fall to nothing along a line."""
     weight_decay: float = 0.0
     """How fast weights shrink."""
     clip: float = 0.5
     """The longest gradient."""
+    half: bool = False
+    """Multiply matrices in bfloat16 where the processor is fast in it (avx512_bf16) or there is a GPU."""
     causal: bool = True
     """Hide what comes later. Without it the net reads the word that it should guess, as the original did in 2023."""
     text: str | None = None
@@ -78,11 +82,10 @@ class LanguageModelOptions(Options):
     """Choose among the likeliest words that together have this probability."""
 
     keeping = Options.keeping | {"text", "tokens", "temperature", "top_k", "top_p"}
-    limits = Options.limits | {
-        "batch_size": (1, inf), "length": (2, 2048), "width": (2, inf), "hidden": (1, inf), "layers": (1, 100),
-        "heads": (1, inf), "dropout": (0, 0.99), "frequent": (0, inf), "lr": (0, inf), "weight_decay": (0, inf),
-        "clip": (0, inf), "tokens": (1, 4000), "temperature": (0, 100), "top_k": (0, inf), "top_p": (0, 1),
-    }  # fmt: skip
+    limits = Options.limits | dict.fromkeys(("hidden", "layers", "heads", "batch_size"), (1, inf))
+    limits |= dict.fromkeys(("frequent", "lr", "clip", "weight_decay", "top_k"), (0, inf))
+    limits |= {"length": (2, 2048), "width": (2, inf), "tokens": (1, 4000)}
+    limits |= {"dropout": (0, 0.99), "temperature": (0, 100), "top_p": (0, 1)}
 
     def check(self) -> None:
         super().check()
@@ -92,11 +95,11 @@ class LanguageModelOptions(Options):
 
 RECIPES = {
     "original": dict(epochs=3, log_every=200),
-    "study": dict(epochs=6, batch_size=32, length=64, shuffle=True, width=192, hidden=768, layers=4, heads=4,
-                  norm_first=True, frequent=4000, optimizer="muon", lr=0.02, decay="cosine", weight_decay=0.1,
-                  clip=1.0),
+    "study": dict(epochs=12, batch_size=32, length=128, shuffle=True, width=192, hidden=768, layers=4, heads=4,
+                  norm_first=True, frequent=4000, optimizer="muon", lr=0.02, decay="linear", weight_decay=0.1,
+                  clip=1.0, half=True),
     "study-tiny": dict(batch_size=16, length=32, width=48, hidden=96, layers=2, heads=2, dropout=0.0, frequent=40,
-                       lr=0.05, epochs=5, log_every=20),
+                       lr=0.05, epochs=5, log_every=20, half=False),
 }  # fmt: skip
 PUBLISHED = {"val/perplexity_by_chunks": 261.07, "test/perplexity_by_chunks": 240.24}
 
@@ -104,17 +107,16 @@ PUBLISHED = {"val/perplexity_by_chunks": 261.07, "test/perplexity_by_chunks": 24
 def main() -> None:
     options = parse(LanguageModelOptions, RECIPES)
     if options.text is not None:
-        return write_on(options)
+        return write_on(options, load_net)
     with Run("language-model", options) as run:
         words, parts = load_text(run)
         net = run.distribute(LanguageModel(len(words), options))
         train(run, net, words, parts)
         net = load_net(run.folder / "best.safetensors")[0].to(run.device)
-        test(run, net, words, parts)
-        if run.journal:
-            show_leak(run, net, len(words), parts["val"])
-            show_attention(run, net, words, parts["val"])
-            show_writing(run, net, words, parts["val"])
+        metrics, chance = test(net, words, parts)
+        if run.is_main:
+            look_inside(run, net, words, parts["val"])
+        run.finish(metrics, PUBLISHED if options.data == "official" and options.causal else {}, chance)
 
 
 # 1. Text as one long row of numbers, and windows of it
@@ -123,25 +125,20 @@ def main() -> None:
 def load_text(run: Run) -> tuple[list[str], dict[str, Tensor]]:
     """The training text's words, the most frequent first, and each part as numbers (tokens,); <unk> is number 0."""
     corpus, tokenise = run.load_data("wikitext2"), text.tokenizer()
-    tokens = {
-        part: list(chain.from_iterable(map(tokenise, getattr(corpus, part)))) for part in ("train", "val", "test")
-    }
-    counts = Counter(tokens["train"])
-    counts.pop(text.UNKNOWN, None)
+    tokens = {part: list(chain.from_iterable(map(tokenise, lines))) for part, lines in vars(corpus).items()}
+    counts = Counter(word for word in tokens["train"] if word != text.UNKNOWN)
     words = [text.UNKNOWN, *sorted(counts, key=lambda word: (-counts[word], word))]
-    vocabulary = text.vocabulary(words)
-    parts = {part: torch.tensor(vocabulary(tokens[part])) for part in tokens}
-    told = ", ".join(f"{len(numbers):,} of {part}" for part, numbers in parts.items())
-    run.say(f"{len(words):,} words; tokens: {told}")
+    numbers = text.vocabulary(words)
+    parts = {part: torch.tensor(numbers(tokens[part])) for part in tokens}
+    run.say(f"{len(words):,} words; tokens: " + ", ".join(f"{len(parts[part]):,} of {part}" for part in parts))
     return words, parts
 
 
-class Windows(Dataset):
+class Windows(torch.utils.data.Dataset):
     """Windows of a text (tokens,): inputs and the same one token later, each (N, T).
 
-    In columns, as the original has it, a batch takes one window from each of `columns` equal parts of the text, side by
-    side, and the next batch goes on below; a text's end that fills no column is left out. Shuffled windows begin at a
-    place that is drawn anew for every epoch.
+    In columns, as in the original, a batch takes one window from each of `columns` equal parts of the text, and the
+    next goes on below; an end that fills no column is left out. Shuffled windows begin elsewhere in every epoch.
     """
 
     def __init__(self, tokens: Tensor, length: int, columns: int = 0, seed: int = 0) -> None:
@@ -173,26 +170,25 @@ class Windows(Dataset):
 
 
 class LanguageModel(nn.Module):
-    """Tokens (N, T) and the tokens that follow them -> what each of these costs, in nats (N, T)."""
+    """Tokens (N, T) and the tokens that follow them -> what one of these costs on average, in nats."""
 
     def __init__(self, size: int, options: LanguageModelOptions) -> None:
         super().__init__()
-        width = options.width
-        self.scale, self.length, self.causal = math.sqrt(width), options.length, options.causal
-        adaptive = 0 < options.frequent < size
-        self.words = AdaptiveWords(size, width, options.frequent) if adaptive else Words(size, width)
+        width, modern, frequent = options.width, options.norm_first, options.frequent
+        self.scale, self.length, self.causal = sqrt(width), options.length, options.causal
+        few = 0 < frequent < size
+        self.words = AdaptiveWords(size, width, frequent, options.tied) if few else Words(size, width)
         self.positions = SinusoidalPositions(width, options.dropout)
         layer = nn.TransformerEncoderLayer(
-            width, options.heads, options.hidden, options.dropout, "gelu" if options.norm_first else "relu",
-            batch_first=True, norm_first=options.norm_first,
+            width, options.heads, options.hidden, options.dropout, "gelu" if modern else "relu",
+            batch_first=True, norm_first=modern,
         )  # fmt: skip
-        norm = nn.LayerNorm(width) if options.norm_first else None
+        norm = nn.LayerNorm(width) if modern else None
         self.encoder = nn.TransformerEncoder(layer, options.layers, norm, enable_nested_tensor=False)
-        if options.norm_first:  # the encoder copies its layer: without this, as in the original, all begin alike
-            for weight in self.encoder.layers.parameters():
-                if weight.ndim > 1:
-                    nn.init.xavier_uniform_(weight)
-        self.dropout = nn.Dropout(options.dropout if options.norm_first else 0)
+        self.dropout = nn.Dropout(options.dropout if modern else 0)
+        for weight in self.encoder.layers.parameters() if modern else ():
+            if weight.ndim > 1:  # torch copies its layer: as in the original, all would begin alike
+                nn.init.xavier_uniform_(weight)
 
     def embed(self, tokens: Tensor, start: int = 0) -> Tensor:
         return self.positions(self.words.embed(tokens) * self.scale, start)
@@ -203,7 +199,7 @@ class LanguageModel(nn.Module):
         return self.dropout(self.encoder(self.embed(tokens), mask=mask, is_causal=self.causal))
 
     def forward(self, tokens: Tensor, targets: Tensor) -> Tensor:
-        return self.words.nats(self.encode(tokens).flatten(0, 1), targets.flatten()).view_as(targets)
+        return self.words.loss(self.encode(tokens).flatten(0, 1), targets.flatten())
 
     def step(self, tokens: Tensor, start: int, past: list | None) -> tuple[Tensor, list]:
         """Log-probabilities (N, V) of what follows the new tokens (N, T), which begin at `start`; and what to keep."""
@@ -218,22 +214,22 @@ def optimizers(net: nn.Module, options: LanguageModelOptions) -> list[optim.Opti
     """One optimizer, or Muon for the layers' matrices and AdamW for words, norms and biases."""
     if options.optimizer == "sgd":
         return [optim.SGD(net.parameters(), options.lr, weight_decay=options.weight_decay)]
-    inner = {name for name, weight in net.named_parameters() if "layers." in name and weight.ndim == 2}
-    matrices = [weight for name, weight in net.named_parameters() if name in inner]
-    others = [weight for name, weight in net.named_parameters() if name not in inner]
     adamw = dict(betas=(0.9, 0.95), weight_decay=options.weight_decay)
     if options.optimizer == "adamw":
-        return [optim.AdamW(matrices + others, options.lr, **adamw)]
-    muon = Muon(matrices, options.lr, momentum=0.95, weight_decay=options.weight_decay)
-    return [muon, optim.AdamW(others, options.lr / 10, **adamw)]
+        return [optim.AdamW(net.parameters(), options.lr, **adamw)]
+    inner = {True: [], False: []}
+    for name, weight in net.named_parameters():
+        inner["layers." in name and weight.ndim == 2].append(weight)
+    muon = Muon(inner[True], options.lr, momentum=0.95, weight_decay=options.weight_decay)
+    return [muon, optim.AdamW(inner[False], options.lr / 4, **adamw)]
 
 
 def rate(step: int, options: LanguageModelOptions, steps: int) -> float:
     """The share of the learning rate at a step, of `steps` in an epoch."""
     if options.decay == "epochs":
         return 0.95 ** (step // steps)
-    done = step / (options.epochs * steps)
-    return min(1.0, step / 200, 0.5 + 0.5 * math.cos(math.pi * done))
+    done = (step + 1) / (options.epochs * steps + 1)
+    return min(1.0, done / 0.02, (1 - done) / 0.7)
 
 
 def train(run: Run, net: nn.Module, words: Sequence[str], parts: dict[str, Tensor]) -> None:
@@ -241,70 +237,43 @@ def train(run: Run, net: nn.Module, words: Sequence[str], parts: dict[str, Tenso
     options = run.options
     windows = Windows(parts["train"], options.length, 0 if options.shuffle else options.batch_size, options.seed)
     trainloader = run.loader(windows, options.batch_size, shuffle=options.shuffle, collate_fn=tuple)
-    updates = optimizers(net, options)
-    schedulers = [
-        optim.lr_scheduler.LambdaLR(one, lambda step: rate(step, options, len(trainloader))) for one in updates
-    ]
-    names = ("optimizer", "optimizer_of_words")
-    run.track(
-        net=net,
-        **dict(zip(names, updates, strict=False)),
-        **{f"scheduler_{i}": one for i, one in enumerate(schedulers)},
-    )
+    updates, clock = optimizers(net, options), Clock()
+    highest = [optimizer.param_groups[0]["lr"] for optimizer in updates]
+    run.track(net=net, clock=clock, **dict(zip(("optimizer", "optimizer_of_words"), updates, strict=False)))
+    half = half_precision(run.device, options.half, run.say)
     for _epoch in run.epochs():
         net.train()
+        clock.start()
         for inputs, targets in run.batches(trainloader):
-            for optimizer in updates:
+            for optimizer, lr in zip(updates, highest, strict=True):
+                optimizer.param_groups[0]["lr"] = lr * rate(run.step - 1, options, len(trainloader))
                 optimizer.zero_grad()
-            loss = net(inputs, targets).mean()
+            with half:
+                loss = net(inputs, targets)
             loss.backward()
             nn.utils.clip_grad_norm_(net.parameters(), options.clip)
-            for optimizer, scheduler in zip(updates, schedulers, strict=True):
-                optimizer.step()
-                scheduler.step()
+            with half:  # Muon multiplies matrices, too
+                for optimizer in updates:
+                    optimizer.step()
             run.log("train", loss=loss)
+        clock.stop()
         run.histograms()
-        nats = measure(run, net, parts["val"])
-        run.log("val", loss=nats, perplexity=math.exp(nats))
+        nats = float(measure(unwrap(net), parts["val"])[0].mean())
+        run.log("val", loss=nats, perplexity=exp(nats), cpu_minutes=clock.seconds / 60)
         run.keep_best(-nats, words=list(words))
 
 
-def mean_nats(net: nn.Module, batches: Iterable[tuple[Tensor, Tensor, Tensor]], device: torch.device) -> float:
-    """The mean cost of the targets that are counted, over batches of inputs, targets and which of them count (N, T)."""
-    net.eval()
-    total = count = 0.0
-    with torch.no_grad():
-        for inputs, targets, counted in batches:
-            nats = net(inputs.to(device), targets.to(device)).cpu()
-            total += float(nats[counted].double().sum())
-            count += int(counted.sum())
-    return total / count
-
-
-def measure(run: Run, net: nn.Module, tokens: Tensor, rows: int = 64) -> float:
-    """Mean nats of a text's tokens: each once, with at least half a window before it, except at the very beginning."""
-    half, last = run.options.length // 2, len(tokens) - 2
-    parts = torch.arange(-(-(last + 1) // half))[:, None] * half  # where each half window that is counted begins
-    places = (parts - half).clamp(min=0) + torch.arange(2 * half)
-    counted = (places >= parts) & (places < parts + half) & (places <= last)
-    places = places.clamp(max=last)
-    pieces = zip(places.split(rows), counted.split(rows), strict=True)
-    return mean_nats(net, ((tokens[at], tokens[at + 1], which) for at, which in pieces), run.device)
-
-
-def measure_by_chunks(run: Run, net: nn.Module, tokens: Tensor, length: int = 35, columns: int = 10) -> float:
-    """Mean nats as the original measures: chunks of 35 tokens, whose first ones have next to nothing before them."""
+def measure_by_chunks(net: nn.Module, tokens: Tensor, length: int = 35, columns: int = 10) -> Tensor:
+    """Nats as the original measures them: in chunks of 35 tokens, whose first ones have next to nothing before them."""
     windows = Windows(tokens, length, columns)
     pairs = (windows.__getitems__(list(range(at, at + columns))) for at in range(0, len(windows), columns))
-    return mean_nats(net, ((*pair, torch.ones_like(pair[1], dtype=torch.bool)) for pair in pairs), run.device)
+    return read(net, ((*pair, torch.ones_like(pair[1], dtype=torch.bool)) for pair in pairs))[0]
 
 
 def load_net(path: Path) -> tuple[LanguageModel, list[str]]:
     """The net that a run saved, on the CPU, and its words."""
     weights, about = checkpoint.load_best(path, "language-model")
-    known = {field.name for field in fields(LanguageModelOptions)}
-    options = LanguageModelOptions(**{name: value for name, value in about["options"].items() if name in known})
-    net = LanguageModel(len(about["words"]), options)
+    net = LanguageModel(len(about["words"]), LanguageModelOptions(**about["options"]))
     net.load_state_dict(weights)
     return net.eval(), about["words"]
 
@@ -312,44 +281,19 @@ def load_net(path: Path) -> tuple[LanguageModel, list[str]]:
 # 4. Test
 
 
-def test(run: Run, net: LanguageModel, words: Sequence[str], parts: dict[str, Tensor]) -> None:
-    """Perplexities, by the original's way and by ours; bits per character; speed of writing; the run's summary."""
-    metrics = {}
+def test(net: LanguageModel, words: Sequence[str], parts: dict[str, Tensor]) -> tuple[dict[str, float], ...]:
+    """Perplexities by the original's way, ours, and with a cache fitted on the validation text; of a blind guess."""
+    metrics, memory = {}, None
     for part in ("val", "test"):
-        nats = measure(run, net, parts[part])
-        letters = sum(len(words[token]) + 1 for token in parts[part][1:].tolist())  # with a blank after each word
-        metrics[f"{part}/perplexity"] = math.exp(nats)
-        metrics[f"{part}/perplexity_by_chunks"] = math.exp(measure_by_chunks(run, net, parts[part]))
-        metrics[f"{part}/bits_per_character"] = nats * (len(parts[part]) - 1) / math.log(2) / letters
-    counts = torch.bincount(parts["train"], minlength=len(words)) + 1.0  # each word as often as in the training text
-    guess = math.exp(-(counts / counts.sum()).log()[parts["test"]].mean())
-    if run.journal:
-        run.figure("curves", figures.curves(run.folder / "metrics.jsonl", "perplexity"))
-    official = run.options.data == "official" and run.options.causal
-    run.finish(metrics, PUBLISHED if official else {}, {"test/perplexity": guess, "test/perplexity_by_chunks": guess})
-
-
-# 5. Write
-
-
-def write_on(options: LanguageModelOptions) -> None:
-    """Print what the saved net writes after the text of --text."""
-    with one_line_errors():
-        path = checkpoint.find_best("language-model", options.run_dir)
-        net, words = load_net(path)
-        given = text.tokenizer()(options.text)
-        if not given:
-            raise StudyError("generate: the text holds no word. Give its beginning: TEXT='the history of'.")
-        vocabulary = text.vocabulary(words)
-        numbers = vocabulary(given)
-        unknown = [word for word, number in zip(given, numbers, strict=True) if not number and word != text.UNKNOWN]
-        if unknown:
-            print(
-                f"not among the {len(words):,} words of the training text, read as {text.UNKNOWN}: {', '.join(unknown)}"
-            )
-        style = Style(options.temperature, options.top_k, options.top_p, options.seed)
-        written = write(net, numbers, options.tokens, style)
-        print(f"{options.text} | {' '.join(words[token] for token in written)}\n(by the net of {path})")
+        nats, states = measure(net, parts[part])
+        targets = parts[part][1:]
+        memory = memory or fit_memory(nats, states, targets)
+        metrics[f"{part}/perplexity"] = exp(nats.mean())
+        metrics[f"{part}/perplexity_by_chunks"] = exp(measure_by_chunks(net, parts[part]).mean())
+        metrics[f"{part}/perplexity_with_cache"] = exp(memory.nats(nats, states, targets).mean())
+        metrics[f"{part}/tokens"] = len(targets)
+        metrics[f"{part}/bits_per_character"] = bits_per_character(nats, targets, words)
+    return metrics, dict.fromkeys(("test/perplexity", "test/perplexity_by_chunks"), blind_guess(parts, len(words)))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,18 @@
 """Go on writing after some tokens, word by word, with a causal net that keeps what it has computed."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from data import StudyError
+from tutorials.common import checkpoint, text
+from tutorials.common.stopping import one_line_errors
 
 
 @dataclass(frozen=True)
@@ -54,13 +60,48 @@ def choose(log_p: Tensor, style: Style, generator: torch.Generator) -> int:
     return int(order[torch.multinomial(p, 1, generator=generator)])
 
 
-def race(net: Any, tokens: list[int], count: int = 200) -> dict[bool, float]:
-    """Seconds to write `count` words with (True) and without (False) keeping; both must write the same words."""
-    seconds, texts = {}, []
-    for keep in (True, False):
-        begun = time.perf_counter()
-        texts.append(write(net, tokens, count, Style(), keep))
-        seconds[keep] = time.perf_counter() - begun
-    if texts[0] != texts[1]:
-        raise RuntimeError("writing with kept keys and values gave other words than writing without")
-    return seconds
+def write_on(options: Any, load_net: Callable[[Path], tuple[Any, list[str]]]) -> None:
+    """Print what the saved net writes after the text of --text."""
+    with one_line_errors():
+        path = checkpoint.find_best("language-model", options.run_dir)
+        net, words = load_net(path)
+        given = text.tokenizer()(options.text)
+        if not given:
+            raise StudyError("generate: the text holds no word. Give its beginning: TEXT='the history of'.")
+        numbers = text.vocabulary(words)(given)
+        unknown = [word for word, number in zip(given, numbers, strict=True) if not number and word != text.UNKNOWN]
+        if unknown:
+            print(f"not among the net's {len(words):,} words, read as {text.UNKNOWN}: {', '.join(unknown)}")
+        style = Style(options.temperature, options.top_k, options.top_p, options.seed)
+        written = write(net, numbers, options.tokens, style)
+        print(f"{options.text} | {' '.join(words[token] for token in written)}\n(by the net of {path})")
+
+
+@torch.no_grad()
+def write_anew(net: Any, tokens: list[int], count: int) -> list[int]:
+    """The likeliest words as `write` finds them, the plain way: the whole net on all that there is, for every word."""
+    written, begin = list(tokens), max(0, len(tokens) - net.length)
+    for _ in range(count):
+        if len(written) - begin > net.length:
+            begin = len(written) - net.length // 2
+        window = torch.tensor([written[begin:]], device=next(net.parameters()).device)
+        log_p = net.words.log_prob(net.encode(window)[0])  # of what follows each of them
+        written.append(choose(log_p[-1].cpu(), Style(), None))
+    return written[len(tokens) :]
+
+
+def race(net: Any, tokens: list[int], count: int = 200) -> str:
+    """Processor seconds to write `count` words in three ways, in words, and whether these are the same."""
+    ways = {
+        "with kept keys and values": lambda: write(net, tokens, count, Style()),
+        "by the same steps without keeping": lambda: write(net, tokens, count, Style(), keep=False),
+        "by running the net again on all there is": lambda: write_anew(net, tokens, count),
+    }
+    seconds, texts = [], []
+    for way in ways.values():
+        begun = time.process_time()
+        texts.append(way())
+        seconds.append(time.process_time() - begun)
+    told = ", ".join(f"{one:.2f} s {name} ({one / seconds[0]:.1f}x)" for name, one in zip(ways, seconds, strict=True))
+    same = "the same words" if texts[0] == texts[1] == texts[2] else "NOT the same words"
+    return f"{count} words: {told}; {same}"
