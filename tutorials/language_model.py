@@ -17,7 +17,7 @@ from torch import Tensor, nn, optim
 from tutorials.common import checkpoint, text
 from tutorials.common.device import unwrap
 from tutorials.common.language_report import Clock, look_inside
-from tutorials.common.muon import Muon
+from tutorials.common.muon import Muon, layer_matrices
 from tutorials.common.options import Options, parse
 from tutorials.common.perplexity import bits_per_character, blind_guess, measure, read
 from tutorials.common.precision import half_precision
@@ -217,11 +217,9 @@ def optimizers(net: nn.Module, options: LanguageModelOptions) -> list[optim.Opti
     adamw = dict(betas=(0.9, 0.95), weight_decay=options.weight_decay)
     if options.optimizer == "adamw":
         return [optim.AdamW(net.parameters(), options.lr, **adamw)]
-    inner = {True: [], False: []}
-    for name, weight in net.named_parameters():
-        inner["layers." in name and weight.ndim == 2].append(weight)
-    muon = Muon(inner[True], options.lr, momentum=0.95, weight_decay=options.weight_decay)
-    return [muon, optim.AdamW(inner[False], options.lr / 4, **adamw)]
+    matrices, others = layer_matrices(net)
+    muon = Muon(matrices, options.lr, momentum=0.95, weight_decay=options.weight_decay)
+    return [muon, optim.AdamW(others, options.lr / 4, **adamw)]
 
 
 def rate(step: int, options: LanguageModelOptions, steps: int) -> float:

@@ -21,7 +21,7 @@ from tutorials.common import checkpoint, figures
 from tutorials.common import translation_metrics as scores
 from tutorials.common import translation_report as report
 from tutorials.common.device import unwrap
-from tutorials.common.muon import Muon
+from tutorials.common.muon import Muon, layer_matrices
 from tutorials.common.options import Options, parse
 from tutorials.common.pairs import Batches, PairSet
 from tutorials.common.run import Run
@@ -264,11 +264,9 @@ def optimizers(net: nn.Module, options: TranslationOptions) -> list[optim.Optimi
     """Adam, or Muon for the layers' matrices and Adam for words, norms and biases."""
     if options.optimizer == "adam":
         return [optim.Adam(net.parameters(), options.lr, betas=(0.9, 0.98), eps=1e-9)]
-    inner = {True: [], False: []}
-    for name, weight in net.named_parameters():
-        inner["layers." in name and weight.ndim == 2].append(weight)
-    muon = Muon(inner[True], options.lr, momentum=0.95, weight_decay=options.weight_decay)
-    return [muon, optim.Adam(inner[False], options.lr / 4, betas=(0.9, 0.98), eps=1e-9)]
+    matrices, others = layer_matrices(net)
+    muon = Muon(matrices, options.lr, momentum=0.95, weight_decay=options.weight_decay)
+    return [muon, optim.Adam(others, options.lr / 4, betas=(0.9, 0.98), eps=1e-9)]
 
 
 def rate(step: int, warm_up: int, steps: int) -> float:

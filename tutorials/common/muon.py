@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 
@@ -40,6 +40,14 @@ class Muon(Optimizer):
                     update = orthogonalise(update.flatten(1)).view_as(weight)
                 weight.mul_(1 - group["lr"] * group["weight_decay"]).sub_(update, alpha=group["lr"])
         return loss
+
+
+def layer_matrices(net: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
+    """The matrices of a transformer's layers, which Muon is for, and all other parameters."""
+    inside, outside = [], []
+    for name, weight in net.named_parameters():
+        (inside if "layers." in name and weight.ndim == 2 else outside).append(weight)
+    return inside, outside
 
 
 def orthogonalise(matrix: Tensor, steps: int = 3) -> Tensor:
