@@ -76,6 +76,9 @@ translation: setup ## translate German to English with nn.Transformer; your own 
 translate-de: setup ## translate a German sentence, and see where the net looked: TEXT="Ein Hund läuft."
 	@$(PY) -m tutorials.translation --text="$$TEXT" $(ARGS)
 
+race-translation: setup ## time decoding against the original's, sentence by sentence, with the newest saved net: DATA=official
+	@$(PY) -m tests.race_translation $(if $(DATA),--data $(DATA)) $(ARGS)
+
 language-model: setup ## a transformer that writes like Wikipedia, trained on WikiText-2
 	@$(call RUN,tutorials.language_model) $(OPTIONS)
 
@@ -220,5 +223,5 @@ $(LATEST)/.ready: pyproject.toml
 .PHONY: study test tensorboard from-scratch $(STUDIES) caption-features bench-from-scratch \
   parity parity-report parity-latest race exercises exercise cifar10 predict-cifar10 pretrained predict transfer \
   predict-transfer names predict-names race-names sentiment predict-news race-sentiment seq2seq translate-fr \
-  translation translate-de language-model generate ablate-language-model data-list scorecard book notebooks setup test-browser test-notebooks test-latest lint lock \
-  clean help need-image
+  translation translate-de race-translation language-model generate ablate-language-model data-list scorecard \
+  book notebooks setup test-browser test-notebooks test-latest lint lock clean help need-image

@@ -42,7 +42,7 @@ class Translator:
     def device(self) -> torch.device:
         return next(self.net.parameters()).device
 
-    def batches(self, sources: Sequence[str], size: int = 500) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, sources: Sequence[str], size: int = 250) -> Iterator[tuple[Tensor, Tensor]]:
         """Sources (N, S) and their lengths (N,), on the net's device."""
         for start in range(0, len(sources), size):
             rows = [self.languages[0].encode(text) for text in sources[start : start + size]]
@@ -50,17 +50,22 @@ class Translator:
 
     @torch.no_grad()
     def __call__(self, sources: Sequence[str], width: int = 1, alpha: float = 1.0) -> list[str]:
-        """The translations by a beam of this `width` and length penalty; width 1 is greedy."""
+        """The translations by a beam of this `width` and length penalty; width 1 is greedy.
+
+        Sentences of about one length go through the net together: little of them is padding, and they end together.
+        """
         self.net.eval()
+        order = sorted(range(len(sources)), key=lambda number: len(sources[number]))
         written: list[list[int]] = []
-        for source, lengths in self.batches(sources):
+        for source, lengths in self.batches([sources[number] for number in order]):
             state, memory = self.net.encode(source, lengths)
             limits = torch.full_like(lengths, self.limit)
             if width == 1:
                 written += greedy(self.net.step, state, memory, limits)
             else:
                 written += beam(self.net.step, state, memory, limits, width, alpha)
-        return [self.languages[1].decode(row) for row in written]
+        rows = dict(zip(order, written, strict=True))
+        return [self.languages[1].decode(rows[number]) for number in range(len(sources))]
 
     @torch.no_grad()
     def loss(self, pairs: Pairs, size: int = 500) -> float:
