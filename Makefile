@@ -1,5 +1,6 @@
 # Plain `make` lists the targets. A tutorial passes these on: DATA=tiny|official RECIPE=study|original SEED=N
-# DEVICE=auto|cpu|cuda|mps NPROC=N (processes, by torchrun) RESUME=1, and ARGS="…" for any other option.
+# SEEDS=N (a run for each of the seeds 0 to N-1, then their mean) DEVICE=auto|cpu|cuda|mps NPROC=N (processes, by
+# torchrun) RESUME=1, and ARGS="…" for any other option.
 .DEFAULT_GOAL := help
 VENV ?= .venv
 LATEST ?= .venv-latest
@@ -7,10 +8,14 @@ BIN = $(1)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)/$(2)
 PYTHON_IN = $(call BIN,$(1),python)
 PY := $(call PYTHON_IN,$(VENV))
 
-OPTIONS = $(if $(DATA),--data $(DATA)) $(if $(RECIPE),--recipe $(RECIPE)) $(if $(SEED),--seed $(SEED)) \
+OPTIONS = $(if $(DATA),--data $(DATA)) $(if $(RECIPE),--recipe $(RECIPE)) $(if $(SEEDS),--seed $$seed,$(if $(SEED),--seed $(SEED))) \
   $(if $(DEVICE),--device $(DEVICE)) $(if $(filter-out 0,$(RESUME)),--resume) $(ARGS)
 # $(call RUN,module): in one process, or in NPROC of them.
 RUN = $(PY) -m $(if $(filter-out 1,$(NPROC)),tutorials.common.torchrun $(NPROC) )$(1)
+# $(call EACH,command): once, or with SEEDS=5 for each of the seeds 0 to 4 until one fails, and then their mean ± sd.
+EACH = $(if $(SEEDS),$(if $(findstring --run-dir,$(ARGS)),$(error SEEDS: each seed has a folder of its own; leave out --run-dir)) \
+  seed=0; while [ $$seed -lt $(SEEDS) ]; do $(1) || exit; seed=$$((seed + 1)); done; \
+  $(PY) -m tutorials.common.scorecard --seeds $(SEEDS) $@,$(1))
 
 STUDIES = fully-connected initialization batchnorm dropout convnet captioning
 
@@ -29,25 +34,25 @@ tensorboard: setup ## serve the dashboards of all runs on localhost:6006
 
 ##@ Tutorials
 cifar10: setup ## train a classifier on CIFAR-10
-	@$(call RUN,tutorials.cifar10) $(OPTIONS)
+	@$(call EACH,$(call RUN,tutorials.cifar10) $(OPTIONS))
 
 predict-cifar10: need-image setup ## classify your own picture with the trained net: IMAGE=photo.jpg
 	@$(PY) -m tutorials.cifar10 --image "$(IMAGE)" $(ARGS)
 
 pretrained: setup ## compare AlexNet, VGG, ResNet and DenseNet: cost, accuracy, robustness (DATA=official: 6 GB of weights)
-	@$(PY) -m tutorials.pretrained $(OPTIONS)
+	@$(call EACH,$(PY) -m tutorials.pretrained $(OPTIONS))
 
 predict: need-image setup ## what ImageNet's models see in your own picture: IMAGE=photo.jpg MODELS="resnet18 squeezenet1_0"
 	@$(PY) -m tutorials.pretrained --image "$(IMAGE)" $(if $(MODELS),--models $(MODELS)) $(ARGS)
 
 transfer: setup ## fine-tune a pretrained net and keep it frozen, on ants and bees or your folders: IMAGES=dir MODEL=resnet50
-	@$(call RUN,tutorials.transfer_learning) $(if $(IMAGES),--images "$(IMAGES)") $(if $(MODEL),--model $(MODEL)) $(OPTIONS)
+	@$(call EACH,$(call RUN,tutorials.transfer_learning) $(if $(IMAGES),--images "$(IMAGES)") $(if $(MODEL),--model $(MODEL)) $(OPTIONS))
 
 predict-transfer: need-image setup ## classify your own picture with the net that make transfer saved: IMAGE=photo.jpg
 	@$(PY) -m tutorials.transfer_learning --image "$(IMAGE)" $(ARGS)
 
 names: setup ## tell the language of names, letter by letter; of your own lines: FOLDER=dir
-	@$(call RUN,tutorials.char_rnn) $(OPTIONS) $(if $(FOLDER),--folder "$(FOLDER)")
+	@$(call EACH,$(call RUN,tutorials.char_rnn) $(OPTIONS) $(if $(FOLDER),--folder "$(FOLDER)"))
 
 predict-names: setup ## the three likeliest languages of a name: NAME=Satoshi
 	@$(PY) -m tutorials.char_rnn --name="$$NAME" $(ARGS)
@@ -56,7 +61,7 @@ race-names: setup ## time a step against the original's loop over single names: 
 	@$(PY) -m tests.race_names $(if $(DATA),--data $(DATA)) $(ARGS)
 
 sentiment: setup ## tell the topic of news; of any csv of labels and texts: CSV="file.csv …" (TEST=file.csv)
-	@$(call RUN,tutorials.text_sentiment) $(OPTIONS) $(if $(CSV),--csv $(CSV)) $(if $(TEST),--test-csv "$(TEST)")
+	@$(call EACH,$(call RUN,tutorials.text_sentiment) $(OPTIONS) $(if $(CSV),--csv $(CSV)) $(if $(TEST),--test-csv "$(TEST)"))
 
 predict-news: setup ## the class of your own text, with probabilities: TEXT="Stocks fell …"
 	@$(PY) -m tutorials.text_sentiment --text="$$TEXT" $(ARGS)
@@ -65,13 +70,13 @@ race-sentiment: setup ## time an epoch against the original's way, on 120,000 ge
 	@$(PY) -m tests.race_sentiment $(ARGS)
 
 seq2seq: setup ## translate French to English with GRUs and attention; your own pairs: PAIRS=file.tsv
-	@$(call RUN,tutorials.seq2seq) $(OPTIONS) $(if $(PAIRS),--pairs "$(PAIRS)")
+	@$(call EACH,$(call RUN,tutorials.seq2seq) $(OPTIONS) $(if $(PAIRS),--pairs "$(PAIRS)"))
 
 translate-fr: setup ## translate a French sentence, and see where the net looked: TEXT="Je suis fatigué."
 	@$(PY) -m tutorials.seq2seq --text="$$TEXT" $(ARGS)
 
 translation: setup ## translate German to English with nn.Transformer; your own files: SOURCE=file.de TARGET=file.en
-	@$(call RUN,tutorials.translation) $(OPTIONS) $(if $(SOURCE),--source "$(SOURCE)") $(if $(TARGET),--target "$(TARGET)")
+	@$(call EACH,$(call RUN,tutorials.translation) $(OPTIONS) $(if $(SOURCE),--source "$(SOURCE)") $(if $(TARGET),--target "$(TARGET)"))
 
 translate-de: setup ## translate a German sentence, and see where the net looked: TEXT="Ein Hund läuft."
 	@$(PY) -m tutorials.translation --text="$$TEXT" $(ARGS)
@@ -80,7 +85,7 @@ race-translation: setup ## time decoding against the original's, sentence by sen
 	@$(PY) -m tests.race_translation $(if $(DATA),--data $(DATA)) $(ARGS)
 
 language-model: setup ## a transformer that writes like Wikipedia, trained on WikiText-2
-	@$(call RUN,tutorials.language_model) $(OPTIONS)
+	@$(call EACH,$(call RUN,tutorials.language_model) $(OPTIONS))
 
 generate: setup ## let the language model go on writing: TEXT="The river"
 	@$(PY) -m tutorials.language_model --text="$$TEXT" $(ARGS)
@@ -95,22 +100,22 @@ need-image:
 from-scratch: $(STUDIES) ## run all six studies of the CS231n assignment, one after another
 
 fully-connected: setup ## nets of any depth, all update rules, the best fully connected net
-	@$(PY) -m from_scratch.studies.fully_connected $(OPTIONS)
+	@$(call EACH,$(PY) -m from_scratch.studies.fully_connected $(OPTIONS))
 
 initialization: setup ## what the first weights do to activations, gradients and training
-	@$(PY) -m from_scratch.studies.initialization $(OPTIONS)
+	@$(call EACH,$(PY) -m from_scratch.studies.initialization $(OPTIONS))
 
 batchnorm: setup ## batch and layer normalisation: depth, weight scale, batch size
-	@$(PY) -m from_scratch.studies.batchnorm $(OPTIONS)
+	@$(call EACH,$(PY) -m from_scratch.studies.batchnorm $(OPTIONS))
 
 dropout: setup ## dropout against overfitting
-	@$(PY) -m from_scratch.studies.dropout $(OPTIONS)
+	@$(call EACH,$(PY) -m from_scratch.studies.dropout $(OPTIONS))
 
 convnet: setup ## convolutional nets: three layers in one epoch, and a deep one
-	@$(PY) -m from_scratch.studies.convnet $(OPTIONS)
+	@$(call EACH,$(PY) -m from_scratch.studies.convnet $(OPTIONS))
 
 captioning: setup ## captions by an RNN, an LSTM and a transformer; words against characters
-	@$(PY) -m from_scratch.studies.captioning $(OPTIONS)
+	@$(call EACH,$(PY) -m from_scratch.studies.captioning $(OPTIONS))
 
 caption-features: setup ## compute the features of Flickr8k's photographs (once; downloads 1.1 GB)
 	@$(PY) -m from_scratch.studies.features $(ARGS)

@@ -1,16 +1,26 @@
-"""The scorecard keeps what official runs wrote; the table of make study tells a failure from a success."""
+"""The scorecard keeps what official runs wrote and holds it against the originals; make study tells who failed."""
 
+import ast
 import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
-from tutorials.common import scorecard, study
+from tutorials.common import scorecard, scorecard_page, study
+from tutorials.common.published import ORIGINALS, Figure, Original
+from tutorials.common.study import STUDIES
+
+ROOT = Path(__file__).parent.parent
+THING = {"thing": Original((Figure("test/accuracy", 0.5, 0.1), Figure("test/loss", lower_is_better=True)), "a page", 3)}
 
 
 def summary(**changes) -> dict:
     return {
         "name": "thing", "recipe": "study", "data": "official", "seed": 0, "device": "cpu", "threads": 2,
-        "seconds": {"train": 10.0, "total": 12.0}, "changed": {}, "processes": 1,
+        "seconds": {"train": 60.0, "total": 90.0}, "changed": {}, "processes": 1, "versions": {"torch": "2.3.1"},
         "metrics": {"test/accuracy": 0.7}, "published": {"test/accuracy": 0.5},
         "chance": {"test/accuracy": 0.1},
     } | changes  # fmt: skip
@@ -30,8 +40,137 @@ def test_summaries_of_official_runs_are_kept_and_averaged(tmp_path):
     write(runs / "thing-tiny-study-seed0", summary(data="tiny"))
     scorecard.keep_summaries(runs, results)
     assert len(list(results.iterdir())) == 3
-    table = scorecard.table(scorecard.read_summaries(results))
-    assert "0.720 ± 0.020" in table and "0.500" in table and table.count("\n") == 2
+    (accuracy, loss) = scorecard.rows(scorecard.read_summaries(results), THING)
+    assert accuracy["not_run"] == {"original": "not run yet"} and not loss["ours"]
+    (ours,) = accuracy["ours"]
+    assert ours["seeds"] == [0, 1, 2] and ours["mean"] == pytest.approx(0.72) and ours["recipe"] == "study"
+    assert ours["difference"] == {"deviations": 2.2, "of": "the original's"}
+    assert ours["minutes"] == {"train": 1.0, "total": 1.5}
+    table = scorecard.table(scorecard.read_summaries(results), THING)
+    assert "| `thing` | test/accuracy | 0.500 ± 0.100 | not run | 0.720 ± 0.020, +2.2 sd | 3.0 → 1.5 |" in table
+    assert "cpu with 2 threads; torch 2.3.1" in table
+
+
+@pytest.mark.parametrize(
+    "figure, values, told",
+    [
+        (Figure("m", 0.5, low=0.4, high=0.6), [0.45], "0.4-0.6: 0.450, within"),
+        (Figure("m", 0.5, low=0.4, high=0.6), [0.6, 0.8], "0.4-0.6: 0.700 ± 0.141, above"),
+        (Figure("m", 0.5), [0.6, 0.8], "0.5: 0.700 ± 0.141, +1.4 sd¹"),  # in deviations of ours
+        (Figure("m", 240.24), [100.5], "240.24: 100.50"),  # nothing is known of the spread
+        (Figure("m", 0.5, 0.1), [0.3], "0.500 ± 0.100: 0.300, -2.0 sd"),
+        (Figure("m"), [0.3], "-: 0.300"),
+    ],
+)
+def test_a_difference_is_told_in_what_is_known_of_the_spread(figure, values, told):
+    runs = [summary(name="thing", seed=seed, metrics={"m": value}) for seed, value in enumerate(values)]
+    (row,) = scorecard.rows(runs, {"thing": Original((figure,), "a page")})
+    assert f"{scorecard_page.theirs(row)}: {scorecard_page.cell(row['ours'][0])}" == told
+
+
+def test_what_has_not_been_run_says_why():
+    page = Original((Figure("test/bleu", 30.0), Figure("test/loss")), "a page", needs="takes a week")
+    table = scorecard.table([summary()], THING | {"other": page})
+    assert "| `other` | test/bleu 30 | takes a week |" in table and table.count("`other`") == 1
+    whole = scorecard_page.whole(scorecard.rows([summary()], THING | {"other": page}))
+    assert whole.count("not run: takes a week") == 4  # two metrics by two recipes
+    assert "a page" in whole and "torch 2.3.1" in whole
+
+
+def test_runs_on_different_machines_are_not_averaged():
+    runs = [summary(), summary(seed=1, device="cuda", metrics={"test/accuracy": 0.9})]
+    row, _ = scorecard.rows(runs, THING)
+    assert [(one["device"], one["mean"]) for one in row["ours"]] == [("cpu", 0.7), ("cuda", 0.9)]
+
+
+# The committed results
+
+
+def test_nothing_that_the_scorecard_writes_is_stale(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for path, content in scorecard.written(scorecard.read_summaries(scorecard.RESULTS)).items():
+        assert path.read_text(encoding="utf-8") == content, f"{path} is stale: run make scorecard"
+
+
+def test_the_facts_of_the_originals_are_those_that_the_runs_were_held_against():
+    assert list(ORIGINALS) == [one.target for one in STUDIES]
+    told = {(run["name"], metric): value for run in scorecard.read_summaries(ROOT / scorecard.RESULTS)
+            for metric, value in run["published"].items()}  # fmt: skip
+    for one in STUDIES:
+        for line in ast.parse((ROOT / f"{one.module.replace('.', '/')}.py").read_text(encoding="utf-8")).body:
+            if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == "PUBLISHED":
+                told |= {(one.target, metric): value for metric, value in ast.literal_eval(line.value).items()}
+    compared = 0
+    for target, original in ORIGINALS.items():
+        for figure in original.figures:
+            known = told.get((target, figure.metric))
+            compared += known is not None
+            assert known is None or figure.mean == known, (target, figure.metric)
+            assert known is not None or figure.mean is None or target == "pretrained", (target, figure.metric)
+            assert figure.low is None or figure.low <= figure.mean <= figure.high
+    assert compared > 15
+
+
+def test_what_is_published_of_pretrained_models_is_what_torchvision_says():
+    from tutorials.common import zoo
+
+    for figure in ORIGINALS["pretrained"].figures:
+        model = figure.metric.partition("/")[0]
+        scores = zoo.find_weights(model, None).meta["_metrics"]["ImageNet-1K"]
+        assert figure.mean == pytest.approx(scores["acc@1"] / 100)
+
+
+def test_every_headline_of_a_committed_run_is_in_it():
+    for row in scorecard.rows(scorecard.read_summaries(ROOT / scorecard.RESULTS)):
+        assert row["ours"] or not row["ran"], (row["target"], row["metric"])
+
+
+# Several seeds
+
+
+def test_seeds_are_averaged_from_their_newest_runs(tmp_path):
+    for seed, accuracy in enumerate((0.2, 0.4)):
+        write(tmp_path / f"thing-tiny-study-seed{seed}", summary(seed=seed, metrics={"test/accuracy": accuracy}))
+    old = tmp_path / "thing-official-study-seed0"
+    write(old, summary(metrics={"test/accuracy": 0.9}, data="official"))
+    os.utime(old / "summary.json", (0, 0))
+    write(tmp_path / "thing-tiny-study-seed0.1", summary(metrics={"test/accuracy": 0.9}))  # moved aside
+    told = scorecard.over_seeds(tmp_path, "thing", 2)
+    assert told == "thing, official data, recipe study, 2 seeds: test/accuracy 0.300 ± 0.141"
+    with pytest.raises(SystemExit, match="no finished run of seed 2"):
+        scorecard.over_seeds(tmp_path, "thing", 3)
+    write(tmp_path / "thing-tiny-original-seed2", summary(seed=2, recipe="original"))
+    with pytest.raises(SystemExit, match="differ"):
+        scorecard.over_seeds(tmp_path, "thing", 3)
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="needs make")
+def test_make_runs_the_seeds_until_one_fails(tmp_path):
+    stub = tmp_path / "python"
+    stub.write_text('#!/bin/sh\necho "$@"\ncase "$*" in *"--seed $FAIL"*) exit 3;; esac\n')
+    stub.chmod(0o755)
+    (tmp_path / ".ready").touch()  # no environment is built for this
+
+    def make(*arguments: str, fail: str = "none") -> tuple[int, list[str]]:
+        command = ["make", "-s", f"VENV={tmp_path}", f"PY={stub}", *arguments]
+        clean = {
+            name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "SEED", "SEEDS", "ARGS")
+        }
+        done = subprocess.run(command, cwd=ROOT, env=clean | {"FAIL": fail}, capture_output=True, text=True)
+        return done.returncode, done.stdout.splitlines()
+
+    for target, module in ((one.target, one.module) for one in STUDIES):
+        code, lines = make(target, "SEEDS=2", "DATA=official")
+        assert code == 0, target
+        assert lines == [f"-m {module} --data official --seed 0", f"-m {module} --data official --seed 1",
+                         f"-m tutorials.common.scorecard --seeds 2 {target}"]  # fmt: skip
+    code, lines = make("names", "SEEDS=3", fail="1")
+    assert code and lines == ["-m tutorials.char_rnn --seed 0", "-m tutorials.char_rnn --seed 1"]
+    assert make("names", "SEED=4") == (0, ["-m tutorials.char_rnn --seed 4"])
+    assert make("names", "SEEDS=2", "ARGS=--run-dir=x")[0]
+
+
+# The README
 
 
 def test_the_table_goes_between_its_markers_and_nowhere_else():
@@ -41,6 +180,9 @@ def test_the_table_goes_between_its_markers_and_nowhere_else():
     assert scorecard.replace_table(once, "new") == once
     with pytest.raises(SystemExit, match="markers"):
         scorecard.replace_table("no markers", "new")
+
+
+# make study
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,120 @@
+"""The scorecard as Markdown: a table that fits a page for the README, and one with every fact."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Row = Mapping[str, Any]  # of scorecard.rows()
+LEGEND = (
+    "sd: standard deviation, of the original where it is known, else of ours (¹). ↓: lower is better. "
+    "A range such as 0.505-0.555 is what seven students' notebooks show; ours is below, within or above it."
+)
+
+
+def short(found: Sequence[Row]) -> str:
+    """What fits a page: a line for each metric, then the targets without a run, and where ours were measured."""
+    head = ["target", "metric", "the original's", "`RECIPE=original`", "`RECIPE=study`", "minutes, theirs → ours"]
+    lines, unrun = [], {}
+    for row in found:
+        if not row["ran"]:
+            unrun.setdefault(row["target"], []).append(row)
+            continue
+        told = {recipe: next((cell(one) for one in row["ours"] if one["recipe"] == recipe), "-")
+                for recipe in ("original", "study")} | dict.fromkeys(row["not_run"], "not run")  # fmt: skip
+        lines.append([f"`{row['target']}`", metric(row), theirs(row), *told.values(), minutes(row)])
+    parts = [markdown(head, lines)]
+    if unrun:
+        said = [[f"`{target}`", "; ".join(f"{metric(row)} {theirs(row)}" for row in group if theirs(row) != "-") or "-",
+                 next(iter(group[0]["not_run"].values()))] for target, group in unrun.items()]  # fmt: skip
+        parts.append(markdown(["not run here", "the original's", "why"], said))
+    return "\n\n".join([*parts, measured(found)])
+
+
+def whole(found: Sequence[Row]) -> str:
+    """docs/scorecard.md: every fact of every row."""
+    head = ["target", "metric", "published", "where", "their minutes", "recipe", "seeds", "ours", "difference",
+            "minutes of training, of all", "on", "versions"]  # fmt: skip
+    lines = []
+    for row in found:
+        published = row["published"]
+        time = "-" if published["minutes"] is None else f"{published['minutes']:.1f}, {published['machine']}"
+        begin = [
+            f"`{row['target']}`",
+            metric(row),
+            theirs(row),
+            published["source"] if theirs(row) != "-" else "-",
+            time,
+        ]
+        for one in row["ours"]:
+            versions = ", ".join(f"{package} {version}" for package, version in one["versions"].items())
+            time = "{train:.1f}, {total:.1f}".format(**one["minutes"])
+            lines.append([*begin, one["recipe"], ", ".join(map(str, one["seeds"])), value(one), difference(one) or "-",
+                          time, where(one), versions])  # fmt: skip
+        lines += [[*begin, recipe, "-", f"not run: {why}", *["-"] * 4] for recipe, why in row["not_run"].items()]
+    title = "# Scorecard\n\nWritten by `make scorecard` from [results](results); the README has it shorter. "
+    return f"{title}{LEGEND}\n\n{markdown(head, lines)}\n"
+
+
+def measured(found: Sequence[Row]) -> str:
+    """Where and with which packages our runs were made."""
+    ours = [one for row in found for one in row["ours"]]
+    places = ", ".join(dict.fromkeys(map(where, ours)))
+    versions = ", ".join(dict.fromkeys(f"{name} {number}" for one in ours for name, number in one["versions"].items()))
+    return f"{LEGEND} Ours: {places}; {versions}." if ours else LEGEND
+
+
+def where(one: Mapping[str, Any]) -> str:
+    threads = "1 thread" if one["threads"] == 1 else f"{one['threads']} threads"
+    return f"{one['device']} {one['device_name']}".strip() + f" with {threads}"
+
+
+def metric(row: Row) -> str:
+    return row["metric"] + (" ↓" if row["published"]["lower_is_better"] else "")
+
+
+def theirs(row: Row) -> str:
+    """The published figure with its spread."""
+    published = row["published"]
+    if "low" in published:
+        return f"{published['low']:g}-{published['high']:g}"
+    if "mean" not in published:
+        return "-"
+    if "deviation" not in published:
+        return f"{published['mean']:g}"
+    return f"{number(published['mean'])} ± {number(published['deviation'])}"
+
+
+def cell(one: Mapping[str, Any]) -> str:
+    return ", ".join(filter(None, [value(one), difference(one)]))
+
+
+def value(one: Mapping[str, Any]) -> str:
+    return number(one["mean"]) + ("" if one["deviation"] is None else f" ± {number(one['deviation'])}")
+
+
+def difference(one: Mapping[str, Any]) -> str:
+    if "place" in one:
+        return one["place"]
+    if "difference" not in one:
+        return ""
+    return f"{one['difference']['deviations']:+.1f} sd" + ("¹" if one["difference"]["of"] == "ours" else "")
+
+
+def minutes(row: Row) -> str:
+    """Their minutes, and ours of whole runs by recipe."""
+    published = row["published"]["minutes"]
+    ours = ", ".join(f"{one['minutes']['total']:.1f}" for one in row["ours"])
+    return f"{'-' if published is None else f'{published:.1f}'} → {ours}"
+
+
+def number(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.2f}"
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean ± sample standard deviation; one value stands alone."""
+    return number(statistics.mean(values)) + (f" ± {number(statistics.stdev(values))}" if len(values) > 1 else "")
+
+
+def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *lines))
