@@ -3,7 +3,6 @@
 import json
 import re
 import unicodedata
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -231,23 +230,10 @@ def test_subwords_give_the_text_back_and_survive_json():
     assert type(from_json(plain.to_json())) is Vocabulary and from_json(plain.to_json()).tokens == plain.tokens
 
 
-def test_each_merge_is_the_most_frequent_pair_of_that_moment():
-    words = Subwords.learn(TEXTS, 45)
-    counts: dict[tuple[str, ...], int] = {}
-    for text in TEXTS:
-        for word in words.words(text):
-            counts[tuple(word)] = counts.get(tuple(word), 0) + 1
-    for best in words.ranks:
-        frequency: dict[tuple[str, str], int] = {}
-        for word, count in counts.items():
-            for pair in pairwise(word):
-                frequency[pair] = frequency.get(pair, 0) + count
-        assert frequency[best] == max(frequency.values())
-        merged: dict[tuple[str, ...], int] = {}
-        for word, count in counts.items():
-            text = "\0".join(("", *word, "")).replace(f"\0{best[0]}\0{best[1]}\0", f"\0{''.join(best)}\0")
-            merged[tuple(text.strip("\0").split("\0"))] = count
-        counts = merged
+def test_subwords_are_learnt_alike_and_need_a_place_for_each_letter():
+    assert Subwords.learn(TEXTS, 45).model == Subwords.learn(TEXTS, 45).model
+    with pytest.raises(StudyError, match=r"--subwords: .* 20\. The texts hold \d+ different signs"):
+        Subwords.learn(TEXTS, 20)
 
 
 def test_pad():

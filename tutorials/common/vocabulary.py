@@ -1,15 +1,19 @@
 """Tokens and their numbers: words, or sub-words learnt by byte-pair encoding; sentences as padded rows of numbers."""
 
 import re
-from collections import Counter, defaultdict
+from base64 import b64decode, b64encode
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from heapq import heapify, heappop, heappush
-from itertools import chain, pairwise
+from io import BytesIO
+from itertools import chain
 from typing import Any, Self
 
 import numpy as np
 import torch
+from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 from torch import Tensor
+
+from data import StudyError
 
 PAD, BOS, EOS, UNK = range(4)
 SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>")
@@ -73,30 +77,55 @@ class Vocabulary:
 
 
 class Subwords(Vocabulary):
-    """Pieces of words, most frequent words whole: no word is unknown whose letters are known.
+    """Pieces of words, most frequent words whole, by SentencePiece: no word is unknown whose letters are known.
 
     Byte-pair encoding (R. Sennrich et al., 2016): begin with letters, and merge the most frequent pair of neighbours,
-    again and again. A piece that begins a word carries a mark; punctuation is a word of its own.
+    again and again. A piece that begins a word carries a mark.
     """
 
     MARK = "▁"
-    WORD = re.compile(r"(\s*)(\w+|[^\w\s])")
 
-    def __init__(self, tokens: Sequence[str], merges: Sequence[Sequence[str]]) -> None:
-        super().__init__(tokens)
-        self.ranks = {tuple(pair): rank for rank, pair in enumerate(merges)}
-        self.known: dict[str, list[str]] = {}  # words that have been cut already
+    def __init__(self, model: bytes) -> None:
+        """`model` is SentencePiece's file."""
+        self.model, self.processor = model, SentencePieceProcessor(model_proto=model)
+        super().__init__(self.processor.id_to_piece([*range(len(SPECIALS), len(self.processor))]))
 
     @classmethod
     def learn(cls, texts: Iterable[str], size: int) -> Self:
-        """At most `size` tokens that cut the texts short."""
-        counts = Counter(word for text in texts for word in cls.words(text))
-        letters = Counter()
-        for word, count in counts.items():
-            letters.update(dict.fromkeys(word, count))
-        kept = [letter for letter, _ in letters.most_common(size // 2)]
-        merges = learn_merges(counts, size - len(SPECIALS) - len(kept))
-        return cls(list(dict.fromkeys([*kept, *("".join(pair) for pair in merges)])), merges)
+        """At most `size` tokens that cut the texts short; raises StudyError when not even all letters have a place."""
+        model = BytesIO()
+        try:
+            SentencePieceTrainer.train(
+                sentence_iterator=iter(texts), model_writer=model, vocab_size=size, hard_vocab_limit=False,
+                model_type="bpe", character_coverage=1.0, normalization_rule_name="identity", num_threads=1,
+                max_sentence_length=2**20, pad_id=PAD, bos_id=BOS, eos_id=EOS, unk_id=UNK, minloglevel=3,
+            )  # fmt: skip
+        except RuntimeError as error:
+            few = re.search(r"required_chars\. \d+ vs (\d+)", str(error))
+            advice = f"The texts hold {few[1]} different signs. Give more." if few else str(error)
+            raise StudyError(f"--subwords: SentencePiece learnt none with {size:,}. {advice}") from error
+        return cls(model.getvalue())
+
+    def cut(self, text: str) -> list[str]:
+        return self.processor.encode(text, out_type=str)
+
+    def join(self, tokens: Iterable[str]) -> str:
+        return "".join(tokens).replace(self.MARK, " ").strip()
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": "Subwords", "model": b64encode(self.model).decode()}
+
+
+class Words(Vocabulary):
+    """Whole words and signs, each as it was written, in such a way that `join` gives back the very text."""
+
+    WORD = re.compile(r"(\s*)(\w+|[^\w\s])")
+    join = Subwords.join
+    MARK = Subwords.MARK
+
+    @classmethod
+    def build(cls, texts: Iterable[str], min_count: int = 1) -> Self:
+        return super().build((" ".join(cls.words(text)) for text in texts), min_count)
 
     @classmethod
     def words(cls, text: str) -> list[str]:
@@ -104,93 +133,14 @@ class Subwords(Vocabulary):
         return [cls.MARK + word if gap else word for gap, word in cls.WORD.findall(" " + text.strip())]
 
     def cut(self, text: str) -> list[str]:
-        return [piece for word in self.words(text) for piece in self.cut_word(word)]
-
-    def cut_word(self, word: str) -> list[str]:
-        """A word's pieces: merge in the order in which the merges were learnt."""
-        if word not in self.known:
-            pieces = list(word)
-            while len(pieces) > 1:
-                rank, pair = min((self.ranks.get(pair, len(self.ranks)), pair) for pair in pairwise(pieces))
-                if rank == len(self.ranks):
-                    break
-                pieces = merge(pieces, pair)
-            self.known[word] = pieces
-        return self.known[word]
-
-    def join(self, tokens: Iterable[str]) -> str:
-        return "".join(tokens).replace(self.MARK, " ").strip()
-
-    def to_json(self) -> dict[str, Any]:
-        return super().to_json() | {"merges": [list(pair) for pair in self.ranks]}
-
-
-class Words(Subwords):
-    """Whole words and signs, each as it was written, in such a way that `join` gives back the very text."""
-
-    def __init__(self, tokens: Sequence[str]) -> None:
-        super().__init__(tokens, ())
-
-    @classmethod
-    def build(cls, texts: Iterable[str], min_count: int = 1) -> Self:
-        return super().build((" ".join(cls.words(text)) for text in texts), min_count)
-
-    def cut_word(self, word: str) -> list[str]:
-        return [word]
-
-    def to_json(self) -> dict[str, Any]:
-        return Vocabulary.to_json(self)
+        return self.words(text)
 
 
 def from_json(content: Mapping[str, Any]) -> Vocabulary:
     """The vocabulary that `to_json` described."""
     if content["kind"] == "Subwords":
-        return Subwords(content["tokens"], content["merges"])
+        return Subwords(b64decode(content["model"]))
     return {"Words": Words, "Vocabulary": Vocabulary}[content["kind"]](content["tokens"])
-
-
-def merge(pieces: Sequence[str], pair: tuple[str, str]) -> list[str]:
-    """The pieces of a word after two neighbours, wherever they stand, have become one."""
-    merged: list[str] = []
-    for piece in pieces:
-        if merged and (merged[-1], piece) == pair:
-            merged[-1] += piece
-        else:
-            merged.append(piece)
-    return merged
-
-
-def learn_merges(counts: Mapping[str, int], number: int) -> list[tuple[str, str]]:
-    """The `number` most useful merges, one after another; after each, only words that hold its pair are looked at."""
-    words = [list(word) for word in counts]
-    weights = list(counts.values())
-    frequency: Counter[tuple[str, str]] = Counter()
-    places: dict[tuple[str, str], set[int]] = defaultdict(set)
-    for place, word in enumerate(words):
-        for pair in pairwise(word):
-            frequency[pair] += weights[place]
-            places[pair].add(place)
-    queue = [(-count, pair) for pair, count in frequency.items()]  # with entries that later merges have outdated
-    heapify(queue)
-    merges: list[tuple[str, str]] = []
-    while len(merges) < number and queue:
-        count, best = heappop(queue)
-        if -count != frequency[best]:
-            continue
-        if -count < 2:
-            break
-        merges.append(best)
-        changed = set()
-        for place in places.pop(best):
-            for sign, word in ((-1, words[place]), (1, merge(words[place], best))):
-                for pair in pairwise(word):
-                    frequency[pair] += sign * weights[place]
-                    places[pair].add(place)
-                    changed.add(pair)
-            words[place] = word
-        for pair in changed - {best}:
-            heappush(queue, (-frequency[pair], pair))
-    return merges
 
 
 def pad(rows: Sequence[Sequence[int]]) -> Tensor:
