@@ -103,13 +103,25 @@ def test_the_lock_is_exact_and_hashed_and_names_no_index():
     assert (pins["torch"], pins["torchvision"], pins["torchtext"]) == ("2.3.1", "0.18.1", "0.18.0")
 
 
-def test_the_readme_shows_what_there_is():
+@pytest.mark.parametrize("name", ["README.md", "README.ko.md"])
+def test_the_readme_shows_what_there_is(name):
     from tutorials.common import scorecard
 
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / name).read_text(encoding="utf-8")
     summaries = scorecard.read_summaries(ROOT / "docs/results")
     assert scorecard.replace_table(text, scorecard.table(summaries)) == text, "stale: run make scorecard"
     for target in re.findall(r"`make ([a-z0-9-]+)", text):
         assert target in TARGETS or target.startswith("data-"), target
     for link in re.findall(r"\]\(([^)#]+)\)", text):
         assert link.startswith("http") or (ROOT / link).exists(), link
+
+
+def test_the_korean_readme_keeps_step():
+    def facts(name: str) -> list[tuple[str, list[str]]]:
+        """Of each section: the levels of its headings, and its commands, code, links and numbers in any order."""
+        sections = re.split(r"^(?=#)", (ROOT / name).read_text(encoding="utf-8"), flags=re.M)
+        found = r"^    [^#\n]+|`[^`]+`|\]\((?!README)[^)]+\)|<http[^>]+>|\d[\d.,]*(?<![.,])"
+        return [(re.match("#*", text)[0], sorted(map(str.strip, re.findall(found, text, re.M)))) for text in sections]
+
+    for english, korean in zip(facts("README.md"), facts("README.ko.md"), strict=True):
+        assert english == korean

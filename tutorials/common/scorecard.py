@@ -19,7 +19,7 @@ from tutorials.common.published import ORIGINALS, Figure, Original
 from tutorials.common.study import STUDIES
 
 RESULTS, RUNS, WHOLE = Path("docs/results"), Path("runs"), Path("docs/scorecard")
-READMES = (Path("README.md"),)
+READMES = (Path("README.md"), Path("README.ko.md"))
 BEGIN, END = "<!-- results: written by make scorecard -->", "<!-- end of results -->"
 BY_HAND = {study.target for study in STUDIES if study.module.startswith("from_scratch.")}
 Summaries = Sequence[Mapping[str, Any]]
