@@ -20,7 +20,7 @@ import data
 from tutorials import language_model as lm
 from tutorials.common.journal import print_table
 from tutorials.common.perplexity import measure
-from tutorials.common.precision import half_precision
+from tutorials.common.precision import HalfPrecision
 
 TAKEN_AWAY = {
     "study recipe": {},
@@ -54,7 +54,7 @@ class Training:
         self.updates = lm.optimizers(self.net, options)
         self.highest = [optimizer.param_groups[0]["lr"] for optimizer in self.updates]
         self.windows = lm.Windows(tokens, options.length, 0 if options.shuffle else options.batch_size)
-        self.batches, self.half = self.draw(), half_precision(torch.device("cpu"), options.half, print)
+        self.batches, self.half = self.draw(), HalfPrecision(torch.device("cpu"), options.half, print)
 
     def draw(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         for epoch in range(10_000):
@@ -76,11 +76,11 @@ class Training:
             for optimizer, lr in zip(self.updates, self.highest, strict=True):
                 optimizer.param_groups[0]["lr"] = lr * share
                 optimizer.zero_grad()
-            with self.half:
+            with self.half():
                 loss = self.net(inputs, targets)
             loss.backward()
             nn.utils.clip_grad_norm_(self.net.parameters(), self.options.clip)
-            with self.half:
+            with self.half():
                 for optimizer in self.updates:
                     optimizer.step()
             self.steps += 1

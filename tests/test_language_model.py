@@ -15,7 +15,7 @@ from tutorials import language_model
 from tutorials.common import precision
 from tutorials.common.language_report import perplexity_by_time
 from tutorials.common.perplexity import measure
-from tutorials.common.precision import half_precision
+from tutorials.common.precision import HalfPrecision
 from tutorials.common.recall import Memory, fit_memory
 from tutorials.common.words import AdaptiveWords
 from tutorials.common.writing import Style, choose, race, write
@@ -136,12 +136,21 @@ def test_half_precision_changes_the_loss_and_its_gradients_but_little():
 def test_half_precision_is_used_only_where_it_is_fast(monkeypatch, slow):
     monkeypatch.setattr(precision, "product_seconds", lambda dtype: float(slow == (dtype == torch.bfloat16)))
     told, square = [], torch.ones(2, 2)
-    for wanted in (True, False, True):  # the same context can be entered again and again
-        context = half_precision(torch.device("cpu"), wanted, told.append)
-        for _ in range(2):
-            with context:
-                assert (square @ square).dtype == (torch.bfloat16 if wanted and not slow else torch.float32)
-    assert told == ["this processor is slow in bfloat16: computing in float32"] * (2 * slow)
+    for wanted in (True, False):
+        half = HalfPrecision(torch.device("cpu"), wanted, told.append)
+        with half():
+            assert (square @ square).dtype == (torch.bfloat16 if wanted and not slow else torch.float32)
+    assert told == ["this processor is slow in bfloat16: computing in float32"] * slow
+
+
+def test_a_resumed_run_keeps_its_precision(monkeypatch):
+    monkeypatch.setattr(precision, "product_seconds", lambda dtype: float(dtype == torch.float32))
+    before = HalfPrecision(torch.device("cpu"), True, print).state_dict()
+    monkeypatch.setattr(precision, "product_seconds", lambda dtype: float(dtype == torch.bfloat16))
+    half = HalfPrecision(torch.device("cpu"), True, print)
+    assert not half.used
+    half.load_state_dict(before)
+    assert half.used
 
 
 @pytest.mark.parametrize("recipe", ["original", "study"])

@@ -20,7 +20,7 @@ from tutorials.common.language_report import Clock, look_inside
 from tutorials.common.muon import Muon, layer_matrices
 from tutorials.common.options import Options, parse
 from tutorials.common.perplexity import bits_per_character, blind_guess, measure, read
-from tutorials.common.precision import half_precision
+from tutorials.common.precision import HalfPrecision
 from tutorials.common.recall import fit_memory
 from tutorials.common.run import Run
 from tutorials.common.transformer import SinusoidalPositions, causal_mask, encoder_step
@@ -237,8 +237,8 @@ def train(run: Run, net: nn.Module, words: Sequence[str], parts: dict[str, Tenso
     trainloader = run.loader(windows, options.batch_size, shuffle=options.shuffle, collate_fn=tuple)
     updates, clock = optimizers(net, options), Clock()
     highest = [optimizer.param_groups[0]["lr"] for optimizer in updates]
-    run.track(net=net, clock=clock, **dict(zip(("optimizer", "optimizer_of_words"), updates, strict=False)))
-    half = half_precision(run.device, options.half, run.say)
+    half = HalfPrecision(run.device, options.half, run.say)
+    run.track(net=net, clock=clock, half=half, **dict(zip(("optimizer", "optimizer_of_words"), updates, strict=False)))
     for _epoch in run.epochs():
         net.train()
         clock.start()
@@ -246,11 +246,11 @@ def train(run: Run, net: nn.Module, words: Sequence[str], parts: dict[str, Tenso
             for optimizer, lr in zip(updates, highest, strict=True):
                 optimizer.param_groups[0]["lr"] = lr * rate(run.step - 1, options, len(trainloader))
                 optimizer.zero_grad()
-            with half:
+            with half():
                 loss = net(inputs, targets)
             loss.backward()
             nn.utils.clip_grad_norm_(net.parameters(), options.clip)
-            with half:  # Muon multiplies matrices, too
+            with half():  # Muon multiplies matrices, too
                 for optimizer in updates:
                     optimizer.step()
             run.log("train", loss=loss)

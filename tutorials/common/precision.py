@@ -1,28 +1,38 @@
 """Half precision where it is worth it: some processors are twice as fast in bfloat16, others very slow."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
 
-def half_precision(device: torch.device, wanted: bool, say: Callable[[str], None]) -> AbstractContextManager:
-    """A context, to be entered again and again, that multiplies matrices in bfloat16 if that is wanted and of use.
+class HalfPrecision:
+    """Makes contexts that multiply matrices in bfloat16 if that is wanted and of use.
 
     A processor is tried out, and if it is slower in bfloat16 than in float32, that is said and all stays in float32.
+    Tracked, a run that is resumed keeps to what it chose at its start: a second trial might end otherwise.
     """
-    if not wanted:
-        return nullcontext()
-    try:
-        context = torch.autocast(device.type, torch.bfloat16)
-    except RuntimeError:  # a device for which torch has no such thing
-        say("bfloat16 is not to be had on this device: computing in float32")
-        return nullcontext()
-    if device.type == "cpu" and product_seconds(torch.bfloat16) > product_seconds(torch.float32):
-        say("this processor is slow in bfloat16: computing in float32")
-        return nullcontext()
-    return context
+
+    def __init__(self, device: torch.device, wanted: bool, say: Callable[[str], None]) -> None:
+        self.device, self.used = device.type, wanted
+        try:
+            self()
+        except RuntimeError:  # a device for which torch has no such thing
+            say("bfloat16 is not to be had on this device: computing in float32")
+            self.used = False
+        if self.used and self.device == "cpu" and product_seconds(torch.bfloat16) > product_seconds(torch.float32):
+            say("this processor is slow in bfloat16: computing in float32")
+            self.used = False
+
+    def __call__(self) -> AbstractContextManager:
+        return torch.autocast(self.device, torch.bfloat16) if self.used else nullcontext()
+
+    def state_dict(self) -> dict[str, bool]:
+        return {"used": self.used}
+
+    def load_state_dict(self, state: Mapping[str, bool]) -> None:
+        self.used = state["used"]
 
 
 def product_seconds(dtype: torch.dtype, rounds: int = 5) -> float:
