@@ -46,7 +46,6 @@ class Book:
                        for target in TUTORIALS}  # fmt: skip
 
     def write(self) -> None:
-        korean = ROOT / "README.ko.md"
         for study in STUDIES:
             chapter = Chapter(study, self.scripts[study.target], self.pages / "chapters", self.runs)
             self.page(f"chapters/{study.target}", chapter.parts(self.rungs(study.target)))
@@ -55,9 +54,8 @@ class Book:
         self.page("ideas/index", self.index_of_ideas())
         self.page("parity", self.parity())
         self.page("readme", [readme(ROOT / "README.md", self.pages)])
-        if korean.exists():
-            self.page("index.ko", [readme(korean, self.pages)])
-        self.page("index", self.front(korean.exists()))
+        self.page("index.ko", [readme(ROOT / "README.ko.md", self.pages)])
+        self.page("index", self.front())
         for path in set(self.pages.rglob("*.md")) - self.written:
             path.unlink()
 
@@ -69,15 +67,14 @@ class Book:
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
 
-    def front(self, korean: bool) -> list[str]:
+    def front(self) -> list[str]:
         """The README's beginning and its results, and the contents between them."""
         text = readme(ROOT / "README.md", self.pages)
         results = re.search(r"^## Results\n.*?(?=^## )", text, re.M | re.S)
         return [
             text.partition("\n## ")[0],
-            "[한국어](index.ko.md)" if korean else "",
             "## Contents",
-            toctree("Start here", ["ideas/index", "How to run it <readme>", *["한국어 <index.ko>"] * korean]),
+            toctree("Start here", ["ideas/index", "How to run it <readme>", "한국어 <index.ko>"]),
             toctree("Tutorials, in torch", [f"chapters/{target}" for target in TUTORIALS]),
             toctree("Held against torch", ["parity"]),
             toctree("By hand, in NumPy", [f"chapters/{target}" for target in BY_HAND]),

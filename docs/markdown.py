@@ -30,10 +30,12 @@ def toctree(caption: str, names: list[str], *options: str) -> str:
 
 
 def readme(path: Path, folder: Path) -> str:
-    """A README for a page in `folder`: pictures are found, links to files of the repository become plain text."""
+    """A README for a page in `folder`: pictures are found, the READMEs' links to one another become links between the
+    book's front pages, and those to other files of the repository plain text."""
     text = path.read_text(encoding="utf-8")
     text = re.sub(r"!\[([^\]]*)\]\((?!https?:)([^)]+)\)", lambda m: f"![{m[1]}]({relative(ROOT / m[2], folder)})", text)
-    return re.sub(r"(?<!!)\[([^\]]*)\]\((?!https?:|#)[^)]*\)", r"\1", text)
+    text = re.sub(r"\]\(README(.*)\.md\)", r"](index\1.md)", text)
+    return re.sub(r"(?<!!)\[([^\]]*)\]\((?!https?:|#|index)[^)]*\)", r"\1", text)
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:

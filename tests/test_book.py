@@ -3,7 +3,6 @@
 import importlib
 import json
 import re
-import shutil
 import sys
 import warnings
 from html.parser import HTMLParser
@@ -174,15 +173,10 @@ def test_each_question_is_answered_in_its_chapter(pages):
         assert question.translate({ord("'"): "’"}).split("(")[0] in chapters, question
 
 
-def test_a_korean_front_page_comes_with_its_readme(tmp_path, monkeypatch):
-    for name in ("README.md", "from_scratch/ANSWERS.md"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        shutil.copy(evidence.ROOT / name, tmp_path / name)
-    (tmp_path / "README.ko.md").write_text("# 파이토치 공부\n\n[영어](README.md)\n", encoding="utf-8")
-    monkeypatch.setattr(generator, "ROOT", tmp_path)
-    generator.Book(tmp_path / "pages", tmp_path / "runs").write()
-    assert (tmp_path / "pages/index.ko.md").read_text(encoding="utf-8").strip() == "# 파이토치 공부\n\n영어"
-    assert "index.ko" in (tmp_path / "pages/index.md").read_text(encoding="utf-8")
+def test_the_front_page_is_there_in_both_languages(book, pages):
+    korean = pages["index.ko.html"]
+    assert "명령 두 개" in korean.text and 'lang="ko"' in (book / "index.ko.html").read_text(encoding="utf-8")
+    assert "index.ko.html" in pages["index.html"].links and "index.html" in korean.links
 
 
 # In a browser
