@@ -2,8 +2,8 @@
 
     python -m comparisons.race --net ThreeLayerConvNet --data official --steps 300
 
-Both write `loss/train` and `milliseconds` to folders of their own, so that TensorBoard draws their curves in one
-diagram; a third folder has `gradient/<parameter>`: max |by hand - torch| as a share of torch's largest there.
+The dashboard has `loss` and `milliseconds` of both, one beside the other among its custom scalars, and
+`gradient/<parameter>`: max |by hand - torch| as a share of torch's largest there.
 """
 
 import argparse
@@ -18,7 +18,9 @@ from comparisons.feeds import batches
 from comparisons.nets import RACES, Step, relative, side_by_side
 from data import StudyError, default_root
 from tutorials.common.journal import Journal
+from tutorials.common.session import move_aside
 
+SIDES = ("numpy", "torch")
 DTYPES = {"float64": np.float64, "float32": np.float32}
 
 
@@ -60,16 +62,16 @@ def positive(text: str) -> int:
 
 def run(steps: Iterator[Step], folder: Path, options: argparse.Namespace) -> list[Step]:
     """Race, write every step to the dashboard, and draw the figure; what there is after Ctrl-C too."""
-    hand, torch, apart = (Journal(folder / side) for side in ("numpy", "torch", "difference"))
-    done: list[Step] = []
+    move_aside(folder, print)
+    journal, done = Journal(folder), []
     try:
         for step in steps:
             done.append(step)
-            for side, journal in enumerate((hand, torch)):
-                values = {"loss/train": step.losses[side], "milliseconds": 1e3 * step.seconds[side]}
-                journal.scalars(values, len(done), 0, sum(s.seconds[side] for s in done))
-            differences = {f"gradient/{name}": value for name, value in step.gradients.items()}
-            apart.scalars({"loss/difference": relative(step), **differences}, len(done), 0, 0.0)
+            values = {f"loss/{side}": loss for side, loss in zip(SIDES, step.losses, strict=True)}
+            values |= {f"milliseconds/{side}": 1e3 * time for side, time in zip(SIDES, step.seconds, strict=True)}
+            values["loss/difference"] = relative(step)
+            values |= {f"gradient/{name}": value for name, value in step.gradients.items()}
+            journal.scalars(values, len(done), 0, sum(sum(step.seconds) for step in done))
             if len(done) % 50 == 0 or len(done) == 1:
                 print(f"step {len(done)}: loss {step.losses[0]:.6f} by hand, {step.losses[1]:.6f} by torch")
     except KeyboardInterrupt:
@@ -78,12 +80,8 @@ def run(steps: Iterator[Step], folder: Path, options: argparse.Namespace) -> lis
             raise
     finally:
         if done:
-            figure = plots.race(options.net, done, options.dtype)
-            apart.figure("race", figure, len(done))
-            (folder / "figures").mkdir(parents=True, exist_ok=True)
-            figure.savefig(folder / "figures" / "race.png")
-        for journal in (hand, torch, apart):
-            journal.close()
+            journal.figure("race", plots.race(options.net, done, options.dtype), len(done))
+        journal.close()
     return done
 
 

@@ -18,6 +18,7 @@ from comparisons.nets import RACES, Step, side_by_side, summary, worst_differenc
 from comparisons.page import Block, Picture, Table, Text, Title, as_markdown, as_page
 from comparisons.parity import TOLERANCES, TRAINING, check
 from comparisons.planted import MISTAKES, WHOLE_NETS
+from tutorials.common.figures import save
 
 
 @dataclass
@@ -128,11 +129,10 @@ def figures(results: Results) -> dict[str, Figure]:
 
 def write(results: Results, folder: Path) -> list[Path]:
     """The Markdown with its figures beside it, and the page that holds everything by itself."""
-    (folder / "figures").mkdir(parents=True, exist_ok=True)
     pictures = {}
     for name, figure in figures(results).items():
         pictures[name] = folder / "figures" / f"{name}.png"
-        figure.savefig(pictures[name])
+        save(figure, pictures[name])
     content = blocks(results)
     (folder / "parity.md").write_text(as_markdown(content), encoding="utf-8")
     (folder / "parity.html").write_text(as_page(content, pictures), encoding="utf-8")

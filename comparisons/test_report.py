@@ -133,13 +133,12 @@ def test_the_report_names_what_is_wrong(tmp_path):
 def test_a_race_leaves_both_curves_and_a_figure(tmp_path, capsys):
     arguments = ["--net", "CaptioningRNN, lstm", "--steps", "4", "--batch", "3", "--run-dir", str(tmp_path)]
     assert race.main([*arguments, "--dtype", "float32"]) == 0
-    records = {side: (tmp_path / side / "metrics.jsonl").read_text() for side in ("numpy", "torch", "difference")}
-    lines = {side: [json.loads(line) for line in text.splitlines()] for side, text in records.items()}
-    assert [line["step"] for line in lines["numpy"]] == [1, 2, 3, 4]
-    for ours, theirs in zip(lines["numpy"], lines["torch"], strict=True):
-        assert ours["loss/train"] == pytest.approx(theirs["loss/train"], rel=1e-4) and ours["milliseconds"] > 0
-    assert all(f"gradient/{name}" in lines["difference"][0] for name in ("Wx", "Wh", "b", "W_embed", "W_vocab"))
-    assert all(list((tmp_path / side).glob("events.out.tfevents*")) for side in lines)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4] and list(tmp_path.glob("events.out.tfevents*"))
+    for line in lines:
+        assert line["loss/numpy"] == pytest.approx(line["loss/torch"], rel=1e-4)
+        assert min(line["milliseconds/numpy"], line["milliseconds/torch"]) > 0
+    assert all(f"gradient/{name}" in lines[0] for name in ("Wx", "Wh", "b", "W_embed", "W_vocab"))
     assert (tmp_path / "figures" / "race.png").stat().st_size > 10_000
     assert "by torch" in capsys.readouterr().out
 

@@ -140,7 +140,7 @@ def test_the_study_recipe_learns_the_twin_and_leaves_everything(study):
     drawn = {path.stem for path in (folder / "figures").iterdir()}
     assert drawn == {"curves", "confusion", "language_accuracy", "length_accuracy", "saliency", "letter_by_letter",
                      "vanishing_gradients"}  # fmt: skip
-    for path in (folder / "figures").iterdir():
+    for path in (folder / "figures").glob("*.png"):
         assert np.asarray(Image.open(path).convert("L")).std() > 5, f"{path.name} is blank"
     assert "1,800 names of 6 classes" in printed and re.search(r"Fjordic +\d+\.\d % of \d+ test names", printed)
     assert "accuracy by length: " in printed

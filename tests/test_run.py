@@ -10,12 +10,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from tests.processes import finish, record, run_ranks, run_to_end, same, start
 from tests.trainings import train
-from tutorials.common import checkpoint
+from tutorials.common import checkpoint, figures
 
 
 def run(folder: Path, *argv: str) -> tuple[int, str]:
@@ -280,3 +281,10 @@ def test_a_wrong_option_exits_with_2(tmp_path, argv):
 def test_a_device_that_is_not_there_is_named(tmp_path):
     code, printed = run(tmp_path / "gpu", "--device", "cuda")
     assert code == 1 and "--device cuda" in printed
+
+
+def test_a_figure_becomes_the_same_bytes_each_time(tmp_path):
+    for name in ("one", "two"):
+        figures.save(figures.confusion(np.eye(3), ["a", "b", "c"]), tmp_path / name / "figure.png")
+    for kind in ("png", "svg"):
+        assert (tmp_path / f"one/figure.{kind}").read_bytes() == (tmp_path / f"two/figure.{kind}").read_bytes()

@@ -154,7 +154,7 @@ def test_the_study_recipe_learns_the_twin_and_leaves_everything(study):
     assert summary["chance"]["test/bleu"] < 20 and metrics["val/loss"] < 1 and metrics["val/loss_of_batches"] < 1
     drawn = {path.stem for path in (folder / "figures").iterdir()}
     assert drawn == {"curves", "attention", "heads", "positions", "beam", "lengths", "bleu_by_length"}
-    for path in (folder / "figures").iterdir():
+    for path in (folder / "figures").glob("*.png"):
         assert np.asarray(Image.open(path).convert("L")).std() > 5, f"{path.name} is blank"
     assert "2,000 pairs to train on, 100 pairs to validate, 100 pairs to test with" in printed and "tok:13a" in printed
     curves = figures.read_curves(folder / "metrics.jsonl")

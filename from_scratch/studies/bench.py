@@ -27,6 +27,7 @@ from matplotlib.figure import Figure
 from threadpoolctl import threadpool_info
 
 from from_scratch import convolution, fast_layers, recurrent
+from tutorials.common import figures
 
 # name: shape of x, shape of w, stride, pad. The notebook's and the three-layer ConvNet's at batch 50.
 CONVOLUTIONS = {
@@ -41,6 +42,7 @@ POOLINGS = {
 SEQUENCES = {"25x16x256 -> 512": (25, 16, 256, 512), "100x16x256 -> 256": (100, 16, 256, 256)}
 # One size varies, the others stay: batch, channels and filters, image side. The filters are 3x3 and keep the size.
 COSTS = {"batch": (8, 16, 32, 64, 128), "channels": (4, 8, 16, 32, 64), "image": (8, 16, 32, 48, 64)}
+UNITS = {"batch": "batch (images)", "channels": "channels", "image": "side of the image (pixels)"}
 COMMON = {"batch": 32, "channels": 16, "image": 32}
 Pass = tuple[Callable, Callable]  # forward() -> (out, cache), backward(dout, cache)
 
@@ -173,7 +175,7 @@ def convnet_step(repeats: int) -> str:
 
 def cost_figure(repeats: int) -> Figure:
     """Milliseconds forward and backward of conv_*_fast and torch against batch size, channels and image size."""
-    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    figure = figures.new_figure(12, 3.6)
     for axes, (varied, values) in zip(figure.subplots(1, 3), COSTS.items(), strict=True):
         for dtype, marker in ((np.float64, "o"), (np.float32, "s")):
             medians = {"fast": [], "torch": []}
@@ -184,13 +186,14 @@ def cost_figure(repeats: int) -> Figure:
                 times = measure({name: methods[name] for name in medians}, repeats)
                 for name, line in medians.items():
                     line.append(np.median(times[name].sum(axis=1)))
-            for name, colour in (("fast", "tab:blue"), ("torch", "tab:orange")):
+            for name, colour in (("fast", figures.TRAIN), ("torch", figures.VAL)):
                 label = f"{name}, {dtype.__name__}"
                 axes.plot(values, medians[name], color=colour, marker=marker, fillstyle="none", label=label)
         others = ", ".join(f"{name} {value}" for name, value in COMMON.items() if name != varied)
-        axes.set(xscale="log", yscale="log", xlabel=varied, title=f"3x3, {others}", xticks=values, xticklabels=values)
+        figures.tidy(axes, UNITS[varied], "")
+        axes.set(xscale="log", yscale="log", title=f"3x3, {others}", xticks=values, xticklabels=values)
         axes.minorticks_off()
-    figure.axes[0].set_ylabel("forward + backward, ms, one thread")
+    figure.axes[0].set_ylabel("forward + backward (ms, one thread)")
     figure.axes[0].legend(fontsize="small")
     return figure
 
@@ -211,8 +214,7 @@ def main() -> None:
     print(f"one thread, {options.repeats} rounds, milliseconds, medians; ratios of forward + backward")
     print(table(options.repeats))
     print(f"\n{convnet_step(options.repeats)}")
-    options.figure.parent.mkdir(parents=True, exist_ok=True)
-    cost_figure(options.repeats).savefig(options.figure, dpi=120)
+    figures.save(cost_figure(options.repeats), options.figure)
     print(f"wrote {options.figure}")
 
 

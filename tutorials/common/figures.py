@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
+from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -19,6 +19,15 @@ PALETTE = (TRAIN, VAL, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure of so many inches, laid out so that no label is cut."""
     return Figure(figsize=(width, height), dpi=120, layout="constrained")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG at `path` and as SVG beside it; the same figure makes the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+    figure.set_layout_engine("none")  # it has been laid out
+    with rc_context({"svg.hashsalt": "study"}):
+        figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
 
 
 def tidy(axes: Axes, xlabel: str, ylabel: str) -> None:
@@ -187,9 +196,13 @@ def heat_maps(content: Sequence[Heat], xlabel: str, label: str, columns: int = 2
     """Heat maps side by side under one colour scale from 0 to 1, which `label` names."""
     columns = min(columns, len(content))
     rows = -(-len(content) // columns)
-    widest, tallest = (max(heat.values.shape[axis] for heat in content) for axis in (1, 0))
-    figure = new_figure(columns * (0.3 * widest + 2) + 1, rows * (0.28 * tallest + 0.9))
-    places = list(figure.subplots(rows, columns, squeeze=False).flat)
+    widest = max(heat.values.shape[1] for heat in content)
+    heights = [
+        max(heat.values.shape[0] for heat in content[at : at + columns]) for at in range(0, len(content), columns)
+    ]
+    height = max(0.28 * sum(heights) + 0.9 * rows, 2.6)  # the colour bar's label needs so much
+    figure = new_figure(columns * (0.3 * widest + 2) + 1, height)
+    places = list(figure.subplots(rows, columns, squeeze=False, height_ratios=heights).flat)
     for axes in places[len(content) :]:
         axes.axis("off")
     for axes, heat in zip(places, content, strict=False):
@@ -203,7 +216,7 @@ def heat_maps(content: Sequence[Heat], xlabel: str, label: str, columns: int = 2
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         axes.set(xlabel=xlabel, title=heat.title)
-    figure.colorbar(picture, ax=places, label=label, shrink=min(1, 2.5 / (0.28 * tallest * rows)), aspect=12)
+    figure.colorbar(picture, ax=places, label=label, shrink=min(1, 2.5 / (0.28 * sum(heights))), aspect=12)
     return figure
 
 

@@ -21,6 +21,19 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 from tqdm import tqdm
 
+from tutorials.common import figures
+
+# The charts of the dashboard's custom scalars: which tags share one. The dashboard merges those of all runs.
+CHARTS = {
+    "training beside validation": {name: ["Multiline", [f"^{name}/(train|val)$"]]
+                                   for name in ("loss", "accuracy", "bleu", "perplexity")},
+    "NumPy beside torch": {name: ["Multiline", [f"^{name}/(numpy|torch)$"]] for name in ("loss", "milliseconds")},
+}  # fmt: skip
+# The columns of its table of options and results, which it takes from any one of the runs: all name the same.
+COLUMNS = {"data": "", "epochs": 0, "lr": 0.0, "recipe": "", "seed": 0}
+VALUES = {"data": ["official", "tiny"], "recipe": ["original", "study"]}
+RESULTS = ("test/accuracy", "test/macro_f1", "test/bleu", "test/perplexity", "top1")
+
 
 class Journal:
     """The writer of one run folder; `size` cuts its record back to what it held at the resumed checkpoint."""
@@ -32,6 +45,7 @@ class Journal:
         self.record.truncate(min(size, self.size()))  # a power cut may have left less
         # TensorBoard drops the points that the cut off steps had already written.
         self.writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
+        self.writer.add_custom_scalars(CHARTS)
 
     def scalars(self, values: Mapping[str, float], step: int, epoch: int, seconds: float) -> None:
         """Write one line of the record, and its points on the dashboard."""
@@ -48,10 +62,9 @@ class Journal:
         return os.fstat(self.record.fileno()).st_size
 
     def figure(self, name: str, figure: Figure, step: int) -> None:
-        """Save `figures/<name>.png` and show it on the dashboard."""
+        """Save `figures/<name>.png` and `.svg`, and show it on the dashboard."""
         path = self.folder / "figures" / f"{name}.png"
-        path.parent.mkdir(exist_ok=True)
-        figure.savefig(path)
+        figures.save(figure, path)
         with Image.open(path) as picture:
             width, height = picture.size
         shown = Summary.Image(height=height, width=width, colorspace=4, encoded_image_string=path.read_bytes())
@@ -88,7 +101,9 @@ class Journal:
     def hparams(self, options: Mapping[str, Any], metrics: Mapping[str, float], step: int) -> None:
         """One row of the dashboard's table of options and results."""
         row = {name: value for name, value in options.items() if isinstance(value, bool | int | float | str)}
-        for summary in hparams(row, dict(metrics)):
+        table, _, _ = hparams(COLUMNS, dict.fromkeys(RESULTS, 0.0), VALUES)
+        _, begin, end = hparams(row, dict(metrics))
+        for summary in (table, begin, end):
             self.writer.file_writer.add_summary(summary)
         for tag, value in metrics.items():
             self.writer.add_scalar(tag, value, step)

@@ -167,9 +167,8 @@ class Run(Session):
     def finish(self, metrics: Mapping[str, float], published: Mapping[str, float], chance: Mapping[str, float]) -> None:
         """Write `summary.json`, last and at once, and say how the run compares."""
         if self.journal:
-            self.journal.hparams(deciding(self.options), metrics, self.step)
             parameters = sum(p.numel() for p in self.tracked["net"].parameters())
-            summary.write(self, metrics, published, chance, parameters=parameters)
+            summary.write(self, metrics, published, chance, self.step, parameters=parameters)
 
     def flush(self) -> None:
         """Write the means of the training values since the last point, with rate, learning rate and gradient norm."""

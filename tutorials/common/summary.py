@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from tutorials.common.checkpoint import write_atomic
+from tutorials.common.journal import print_table
 from tutorials.common.options import deciding
 
 if TYPE_CHECKING:
@@ -21,9 +22,11 @@ def write(
     metrics: Mapping[str, float],
     published: Mapping[str, float],
     chance: Mapping[str, float],
+    step: int = 0,
     **more: Any,
 ) -> None:
-    """Write `summary.json`, with `more` in it, and print our figures beside the published ones and beside chance."""
+    """Write `summary.json`, with `more` in it; print our figures beside the published ones and beside chance, and show
+    them on the dashboard, as a text and as a row of its table of options and results."""
     options = run.options
     content: dict[str, Any] = {
         "name": run.name,
@@ -42,9 +45,10 @@ def write(
         **more,
     }
     write_atomic(run.folder / "summary.json", json.dumps(content, indent=2).encode() + b"\n")
-    width = max(map(len, ["metric", *metrics]))
-    print(f"\n{'metric':<{width}} {'this run':>10} {'published':>10} {'chance':>10}")
-    for name, value in metrics.items():
-        others = (f"{table[name]:10.4f}" if name in table else f"{'-':>10}" for table in (published, chance))
-        print(f"{name:<{width}} {value:10.4f} {' '.join(others)}")
+    head = ("metric", "this run", "published", "chance")
+    rows = [[name, *(f"{table[name]:10.4f}" if name in table else "-" for table in (metrics, published, chance))]
+            for name in metrics]  # fmt: skip
+    run.journal.hparams(deciding(options), metrics, step)
+    run.journal.text("summary", "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * 4, *rows)), step)
+    print_table(head, rows)
     print(f"{run.seconds:.1f} s of training, {content['seconds']['total']:.1f} s in all; everything is in {run.folder}")

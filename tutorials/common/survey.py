@@ -87,10 +87,9 @@ class Survey(Session):
     def hparams(self, name: str, about: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
         """A row of its own on the dashboard's table of options and results."""
         row = Journal(self.folder / "rows" / name)
-        row.hparams(about, metrics, 0)
+        row.hparams(deciding(self.options) | about, metrics, 0)
         row.close()
 
     def finish(self, metrics: Mapping[str, float], published: Mapping[str, float], chance: Mapping[str, float]) -> None:
         """Write `summary.json`, last and at once."""
-        self.journal.hparams(deciding(self.options), metrics, self.measured)
-        summary.write(self, metrics, published, chance)
+        summary.write(self, metrics, published, chance, self.measured)

@@ -43,32 +43,37 @@ def commonest(train: Pairs, split: str, pairs: Pairs) -> dict[str, float]:
     return {f"{split}/{name}": value for name, value in scores.measure([said] * len(sources), references).items()}
 
 
-def attention_maps(translator: Translator, sentences: Sequence[str]) -> Figure:
-    """Where the net looked while it wrote its greedy translations."""
+def attention_maps(translator: Translator, sentences: Sequence[str], outputs: Sequence[str] | None = None) -> Figure:
+    """Where the net looked while it wrote these translations, or its greedy ones."""
     maps, (read, write) = [], translator.languages
-    for source, output in zip(sentences, translator(sentences), strict=True):
+    for source, output in zip(sentences, outputs or translator(sentences), strict=True):
         shares = translator.look(source, output).numpy()
         maps.append(figures.Heat(shares, [*write.cut(output), "end"], [*read.cut(source), "end"]))
     return figures.word_maps(maps)
 
 
-def translate_one(translator: Translator, text: str, width: int, alpha: float, path: Path, example: str) -> bool:
-    """Print the translation of one text by the net of `path`, and what of the text the net does not know; raises
-    StudyError, with an example of a right command, for a text of which it knows nothing."""
+def unknown_words(translator: Translator, text: str, path: Path, example: str) -> list[str]:
+    """What of a text the net of `path` does not know; raises StudyError, with an example of a right command, for a text
+    of which it knows nothing."""
     read = translator.languages[0]
     if not read.knows(text):
         what = f"no word of {text!r} is known to the net" if text else "the text has no words"
         raise StudyError(f"{path.parent.name}: {what} of {path}. Give a sentence: {example}")
-    if unknown := read.unknown(text):
-        print(f"unknown to the net, which knows {len(read):,} tokens: {', '.join(unknown)}")
+    return read.unknown(text)
+
+
+def translate_one(translator: Translator, text: str, width: int, alpha: float, path: Path, example: str) -> bool:
+    """Print the translation of one text by the net of `path`, and what of the text the net does not know; raises
+    StudyError, with an example of a right command, for a text of which it knows nothing."""
+    if unknown := unknown_words(translator, text, path, example):
+        print(f"unknown to the net, which knows {len(translator.languages[0]):,} tokens: {', '.join(unknown)}")
     print(translator([text], width, alpha)[0])
 
 
 def save_look(translator: Translator, text: str, path: Path) -> None:
     """Save, beside the weights of `path`, where the net looked while it translated a text."""
     picture = path.parent / "figures" / "translation.png"
-    picture.parent.mkdir(exist_ok=True)
-    attention_maps(translator, [text]).savefig(picture)
+    figures.save(attention_maps(translator, [text]), picture)
     print(f"where it looked: {picture}")
 
 
