@@ -30,7 +30,7 @@ test: setup ## run all tests and the style check
 	@echo "left out: what needs a browser (make test-browser), and notebooks that take longer (make test-notebooks)"
 
 tensorboard: setup ## serve the dashboards of all runs on localhost:6006
-	@$(call BIN,$(VENV),tensorboard) --logdir runs --load_fast=false --port $(or $(PORT),6006)
+	@$(PY) -m tutorials.common.dashboard --logdir runs --load_fast=false --port $(or $(PORT),6006)
 
 ##@ Tutorials
 cifar10: setup ## train a classifier on CIFAR-10
@@ -92,6 +92,9 @@ generate: setup ## let the language model go on writing: TEXT="The river"
 
 ablate-language-model: setup ## what each change of the language model's recipe gives: ARGS="--minutes 3 --data official"
 	@$(PY) -m tests.ablate_language_model $(ARGS)
+
+demo: setup ## try the trained nets on a local page: PORT=7860
+	@$(PY) -m tutorials.demo --port $(or $(PORT),7860) $(ARGS)
 
 need-image:
 	@: $(or $(IMAGE),$(error give the picture: IMAGE=photo.jpg))
@@ -228,5 +231,5 @@ $(LATEST)/.ready: pyproject.toml
 .PHONY: study test tensorboard from-scratch $(STUDIES) caption-features bench-from-scratch \
   parity parity-report parity-latest race exercises exercise cifar10 predict-cifar10 pretrained predict transfer \
   predict-transfer names predict-names race-names sentiment predict-news race-sentiment seq2seq translate-fr \
-  translation translate-de race-translation language-model generate ablate-language-model data-list scorecard \
+  translation translate-de race-translation language-model generate ablate-language-model demo data-list scorecard \
   book notebooks setup test-browser test-notebooks test-latest lint lock clean help need-image

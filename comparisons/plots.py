@@ -87,13 +87,13 @@ def drift(wide: dict[str, list[Step]], narrow: dict[str, list[Step]]) -> Figure:
 
 
 def grid(named: dict) -> tuple[Figure, list[Axes]]:
-    """Panels with titles, four in a row."""
-    rows = -(-len(named) // 4)
-    figure = new_figure(12, 2.2 * rows + 0.3)
-    panels = list(figure.subplots(rows, 4, sharex=True, squeeze=False).flat)
+    """Panels with titles, three in a row."""
+    rows = -(-len(named) // 3)
+    figure = new_figure(9.5, 2 * rows + 0.3)
+    panels = list(figure.subplots(rows, 3, sharex=True, squeeze=False).flat)
     for axes in panels[len(named) :]:
         axes.set_visible(False)
-        panels[panels.index(axes) - 4].tick_params(labelbottom=True)
+        panels[panels.index(axes) - 3].tick_params(labelbottom=True)
     for axes, name in zip(panels, named, strict=False):
         axes.set_title(name, fontsize=8)
     return figure, panels[: len(named)]
@@ -106,7 +106,7 @@ def label(figure: Figure, xlabel: str, ylabel: str) -> None:
 
 def race(name: str, steps: list[Step], dtype: str) -> Figure:
     """Both losses, how far they are apart, how far each layer's gradient is, and the time of a step."""
-    figure = new_figure(12, 6.4)
+    figure = new_figure(9.5, 5.8)
     (loss, apart), (gradient, time) = figure.subplots(2, 2)
     figure.suptitle(f"{name} in {dtype}: the same weights, the same batches", fontsize=11)
     ours, theirs = np.array([step.losses for step in steps]).T

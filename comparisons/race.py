@@ -2,7 +2,7 @@
 
     python -m comparisons.race --net ThreeLayerConvNet --data official --steps 300
 
-The dashboard has `loss` and `milliseconds` of both, one beside the other among its custom scalars, and
+The dashboard's custom scalars have `loss` and `milliseconds` of both, one beside the other, and
 `gradient/<parameter>`: max |by hand - torch| as a share of torch's largest there.
 """
 
@@ -17,10 +17,16 @@ from comparisons import plots
 from comparisons.feeds import batches
 from comparisons.nets import RACES, Step, relative, side_by_side
 from data import StudyError, default_root
-from tutorials.common.journal import Journal
+from tutorials.common.journal import CHARTS, Journal
 from tutorials.common.session import move_aside
 
 SIDES = ("numpy", "torch")
+RACE_CHARTS = CHARTS | {
+    "NumPy beside torch": {
+        **{name: ["Multiline", [f"^{name}/(numpy|torch)$"]] for name in ("loss", "milliseconds")},
+        "difference of the gradients": ["Multiline", ["^gradient/"]],
+    }
+}
 DTYPES = {"float64": np.float64, "float32": np.float32}
 
 
@@ -63,7 +69,7 @@ def positive(text: str) -> int:
 def run(steps: Iterator[Step], folder: Path, options: argparse.Namespace) -> list[Step]:
     """Race, write every step to the dashboard, and draw the figure; what there is after Ctrl-C too."""
     move_aside(folder, print)
-    journal, done = Journal(folder), []
+    journal, done = Journal(folder, charts=RACE_CHARTS), []
     try:
         for step in steps:
             done.append(step)

@@ -120,7 +120,7 @@ def test_the_study_recipe_learns_the_twin_and_leaves_everything(study):
     assert drawn == {"training_images", "curves", "confusion", "class_accuracy", "filters", "mistakes", "test_batch"}
     for path in (folder / "figures").glob("*.png"):
         assert np.asarray(Image.open(path).convert("L")).std() > 5, f"{path.name} is blank"
-    assert "<!-- predicted class -->" in (folder / "figures" / "confusion.svg").read_text()
+    assert ">predicted class</text>" in (folder / "figures" / "confusion.svg").read_text()
     assert re.search(r"ground truth: (\w+ ){3}\w+\n", printed)
     assert len(re.findall(r"accuracy for class", printed)) == 10
 

@@ -184,9 +184,9 @@ def test_the_dashboard_has_the_table_and_a_row_for_each_model(study):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(study[0]), size_guidance={"tensors": 0}).Reload()
-    [table] = events.Tensors("table/text_summary")
+    [table] = events.Tensors("models/text_summary")
     assert table.tensor_proto.string_val[0].decode().count("\n") == 1 + len(pretrained.TINY)
-    assert "figures/grad_cam" in events.Tags()["images"] and "resnet18/top1" in events.Tags()["scalars"]
+    assert "figures/grad_cam" in events.Tags()["images"] and "results/resnet18/top1" in events.Tags()["scalars"]
     for name in pretrained.TINY:
         row = EventAccumulator(str(study[0] / "rows" / name)).Reload()
         assert "_hparams_/session_start_info" in row.summary_metadata

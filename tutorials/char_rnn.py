@@ -397,17 +397,23 @@ def plain(options: NamesOptions, cell: str, classes: int) -> Net:
 # 6. Running on user input
 
 
+def read_name(text: str, net: Net) -> tuple[str, list[str]]:
+    """A name in the letters that the net knows, and those outside them; raises StudyError when no letter is left."""
+    name, outside = known_letters((to_ascii if net.symbols == len(ALPHABET) else spell)(text.strip()))
+    if not name.strip(UNKNOWN + " "):
+        raise StudyError(
+            f"--name {text!r}: no letter of it is in the alphabet, which is: {ALPHABET[:-1]} "
+            "Give a name: make predict-names NAME=Satoshi"
+        )
+    return name, outside
+
+
 def predict_name(text: str, run_dir: Path | None) -> None:
     """Print the three likeliest classes of any name, with the saved net of a run folder."""
     with one_line_errors():
         path = checkpoint.find_best("names", run_dir)
         net, classes = load_net(path)
-        name, outside = known_letters((to_ascii if net.symbols == len(ALPHABET) else spell)(text.strip()))
-        if not name.strip(UNKNOWN + " "):
-            raise StudyError(
-                f"--name {text!r}: no letter of it is in the alphabet, which is: {ALPHABET[:-1]} "
-                "Give a name: make predict-names NAME=Satoshi"
-            )
+        name, outside = read_name(text, net)
         with torch.no_grad():
             shares, order = net(*encode([name])).mean(0)[0].softmax(0).sort(descending=True)
         note = f", outside the alphabet: {' '.join(outside)}" if outside else ""

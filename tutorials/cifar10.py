@@ -281,15 +281,17 @@ def show_embedding(run: Run, net: Net, testset: Images, count: int = 1000) -> No
     run.journal.embedding("last_hidden_layer", vectors, labels, images / 255, run.step)
 
 
+def read_picture(file: Path) -> Tensor:
+    """The middle of any picture as an image (1, 3, 32, 32) uint8; raises StudyError when it cannot be read."""
+    picture = ImageOps.fit(open_picture(file), (32, 32), Image.Resampling.BOX)
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None]
+
+
 def classify(picture: Path, folder: Path | None) -> None:
     """Print the three likeliest classes of any picture, with the saved net of a run folder."""
     with one_line_errors():
-        path = checkpoint.find_best("cifar10", folder)
-        net, classes = load_net(path)
-        image = ImageOps.fit(open_picture(picture), (32, 32), Image.Resampling.BOX)
-        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]  # (1, 3, 32, 32)
-        with torch.no_grad():
-            shares, order = net(normalise(pixels))[0].softmax(0).sort(descending=True)
+        net, classes = load_net(path := checkpoint.find_best("cifar10", folder))
+        shares, order = net(normalise(read_picture(picture)))[0].softmax(0).sort(descending=True)
         print(f"{picture}, by the net of {path}:")
         for share, label in list(zip(shares, order, strict=True))[:3]:
             print(f"  {share:6.1%}  {classes[label]}")

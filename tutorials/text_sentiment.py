@@ -278,19 +278,23 @@ def fit(run: Run, trainset: Bags, classes: int) -> Net:
 # 7. Your own text
 
 
+@torch.no_grad()
+def judge(net: Net, ngrams: Ngrams, words: str) -> tuple[list[str], Tensor]:
+    """The words of any text, and the scores (C,) of its classes; raises StudyError when it has no words."""
+    tokens = text.tokenizer()(words)
+    if not tokens:
+        raise StudyError(f'--text {words!r}: there is no word in it. Give a headline or a report: TEXT="…".')
+    places = np.zeros(len(tokens), np.int64)
+    features, offsets = ngrams.features(ngrams.table(tokens), np.arange(len(tokens)), places, 1)
+    return tokens, net(torch.from_numpy(features), torch.from_numpy(offsets))[0]
+
+
 def classify(words: str, folder: Path | None) -> None:
     """Print the probabilities of all classes of any text, with the saved net of a run folder."""
     with one_line_errors():
-        path = checkpoint.find_best("sentiment", folder)
-        net, ngrams, about = load_net(path)
-        tokens = text.tokenizer()(words)
-        if not tokens:
-            raise StudyError(f'--text {words!r}: there is no word in it. Give a headline or a report: TEXT="…".')
-        places = np.zeros(len(tokens), np.int64)
-        features, offsets = ngrams.features(ngrams.table(tokens), np.arange(len(tokens)), places, 1)
-        with torch.no_grad():
-            scores = net(torch.from_numpy(features), torch.from_numpy(offsets))[0]
-        known = np.count_nonzero((features > 0) & (features < len(ngrams.words)))
+        net, ngrams, about = load_net(path := checkpoint.find_best("sentiment", folder))
+        tokens, scores = judge(net, ngrams, words)
+        known = np.count_nonzero(ngrams.table(tokens)[:, 0])
         print(f"by the net of {path}, which knows {known} of {len(tokens)} words:")
         for share, label in zip(*scores.softmax(0).sort(descending=True), strict=True):
             print(f"  {share:6.1%}  {about['classes'][label]}")

@@ -23,7 +23,7 @@ from tutorials.common import checkpoint, figures, probe, zoo
 from tutorials.common.contest import compare_on_folds, judge, learning_curve, majority
 from tutorials.common.gallery import show_gallery, show_training_batch
 from tutorials.common.history import History, NormWatch
-from tutorials.common.lesson import Lesson, build, fit_head, keep_features
+from tutorials.common.lesson import Lesson, fit_head, keep_features, load_net
 from tutorials.common.options import Options, parse
 from tutorials.common.parts import Part, Whole
 from tutorials.common.photos import Looks, Photos, read
@@ -285,12 +285,10 @@ def classify(picture: Path, folder: Path | None) -> None:
     """Print the likeliest classes of any picture, with the saved net of a run folder."""
     with one_line_errors():
         path = checkpoint.find_best("transfer", folder)
-        weights, about = checkpoint.load_best(path, "transfer")
+        net, about = load_net(path)
         image = Looks(**about["looks"]).testing()(read(picture))
-        net = build(about["model"], len(about["classes"]), None)
-        net.load_state_dict(weights)
         with torch.no_grad():
-            shares, order = net.eval()(image[None])[0].softmax(0).sort(descending=True)
+            shares, order = net(image[None])[0].softmax(0).sort(descending=True)
         print(f"{picture}, by the {about['way']} net of {path}:")
         for share, label in list(zip(shares, order, strict=True))[:3]:
             print(f"  {share:6.1%}  {about['classes'][label]}")

@@ -331,7 +331,7 @@ def limit_panels(cases: Mapping[str, Mapping], found: Mapping[tuple, tuple[float
         for case, nets in cases.items():
             lines = {norm: (list(nets), [found[case, value, norm][split] for value in nets]) for norm in NORMS}
             axes = {"xscale": "log", "xticks": list(nets), "xticklabels": [f"{value:g}" for value in nets]}
-            content.append(Panel(ylabel, lines, case, axes=axes, line=0.1))
+            content.append(Panel(ylabel, lines, case, axes=axes, line=0.1, line_name="chance"))
     figure = panels(*content)
     for axes in figure.axes:
         axes.minorticks_off()

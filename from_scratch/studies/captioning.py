@@ -196,7 +196,7 @@ def overfit(lab: Lab, captions: Captions, data: dict, count: int = 50) -> dict[s
         metrics[f"overfit/{kind}_loss"] = float(solver.loss_history[-1])
         steps = np.arange(1, len(solver.loss_history) + 1)
         log = {"yscale": "log", "title": f"{kind}: to come below {threshold:g}"}
-        curves.append(Panel("training loss", {kind: (steps, solver.loss_history)}, "step", "", threshold, log))
+        curves.append(Panel("training loss (nats)", {kind: (steps, solver.loss_history)}, "step", "", threshold, log))
     lab.figure("overfit", panels(*curves))
     rows = [(kind, metrics[f"overfit/{kind}_loss"], row[-1]) for kind, row in OVERFIT.items()]
     lab.table("overfitting fifty captions", ("captioner", "last loss", "notebook's threshold"), rows)
@@ -320,6 +320,7 @@ def show_test_captions(lab: Lab, test: Split, texts: Sequence[str]) -> None:
     chosen = order[:4] + order[middle - 2 : middle + 2] + order[-4:]
     lines = [f"BLEU {score[i]:.0f}: {texts[i]}\ntrue: {test.references[i][0]}" for i in chosen]
     lab.figure("test_captions", captioned([test.files[i] for i in chosen], lines))
+    lab.journal.text("captions", "\n".join(f"1. {line}".replace("\n", "; ") for line in lines), 0)
     for place in (0, 5, 11):
         lab.say(f"{Path(test.files[chosen[place]]).name}: {lines[place]}")
 

@@ -101,14 +101,14 @@ def measure_signals(lab: Lab) -> dict[tuple[str, str], Signal]:
 
 def histograms(signals: Mapping[str, Signal]) -> Figure:
     """The activations of each layer (columns) under each initialisation (rows), without those that are exactly zero."""
-    figure = Figure(figsize=(15, 1.75 * len(signals) + 0.4), dpi=120)  # a layout engine is slow with so many axes
+    figure = Figure(figsize=(10, 1.5 * len(signals) + 0.4), dpi=120)  # a layout engine is slow with so many axes
     places = figure.subplots(len(signals), LAYERS, sharex=True)
-    figure.subplots_adjust(left=0.03, right=0.99, bottom=0.08, top=0.92, wspace=0.15, hspace=0.7)
+    figure.subplots_adjust(left=0.04, right=0.99, bottom=0.09, top=0.93, wspace=0.15, hspace=0.6)
     span = limits(signals["He"])
     for row, (name, signal) in zip(places, signals.items(), strict=True):
         for axes, h in zip(row, signal.forward[1:], strict=True):
             axes.stairs(*np.histogram(h[h != 0], 40, span), fill=True, color=TRAIN)
-            axes.set_title(f"mean {h.mean():.2g}\ndeviation {h.std():.2g}\nzeros {np.mean(h == 0):.0%}", fontsize=8)
+            axes.set_title(f"sd {h.std():.2g}\n{np.mean(h == 0):.0%} zeros", fontsize=8)
             axes.set_yticks([])
             axes.spines[["top", "right", "left"]].set_visible(False)
             axes.tick_params(labelsize=8)

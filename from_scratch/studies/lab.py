@@ -119,11 +119,12 @@ class Lab(Session):
         self.journal.figure(name, figure, 0)
 
     def table(self, name: str, head: Sequence[str], rows: Sequence[Sequence[str | float | int]]) -> None:
-        """Print a table and keep it for the summary."""
+        """Print a table, show it on the dashboard, and keep it for the summary."""
         self.tables[name] = {"head": list(head), "rows": [list(row) for row in rows]}
         shown = [[f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
         self.say(f"\n{name}")
         print_table(head, shown)
+        self.journal.table(f"tables/{name}", head, shown, 0)
 
     def finish(self, metrics: Mapping[str, float], published: Mapping[str, float], chance: Mapping[str, float]) -> None:
         """Write `summary.json`, last and at once; the trainings' checkpoints have served."""

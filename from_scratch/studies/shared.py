@@ -40,6 +40,7 @@ def small(data: Mapping[str, np.ndarray], num_training: int, num_validation: int
 
 def progress(solvers: Mapping[str, Solver], width: int = 10, scale: str = "linear") -> Figure:
     """Training loss (mean of `width` steps), training accuracy and validation accuracy of trainings, side by side."""
+    solvers = {name.replace("_", " "): solver for name, solver in solvers.items()}
     losses = {name: smooth(solver.loss_history, width) for name, solver in solvers.items()}
     return panels(
         Panel("training loss (nats)", losses, "step", "", axes={"yscale": scale}),

@@ -95,7 +95,8 @@ def find_best(name: str, folder: Path | None = None, runs: Path = Path("runs")) 
     if folder:
         found = [folder / "best.safetensors"]
     else:
-        newest = sorted(runs.glob(f"{name}-*/best.safetensors"), key=lambda path: path.stat().st_mtime)
+        there = [*runs.glob(f"{name}-*/best.safetensors"), *runs.glob(f"study/{name}/best.safetensors")]
+        newest = sorted(there, key=lambda path: path.stat().st_mtime)
         found = [path for path in newest if "-official-" in path.parent.name] or newest
     if not found or not found[-1].exists():
         where = folder or runs / f"{name}-…"

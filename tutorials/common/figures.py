@@ -22,11 +22,11 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG at `path` and as SVG beside it; the same figure makes the same bytes."""
+    """Write a figure as PNG at `path` and as SVG, its text as text, beside it; the same figure makes the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
     figure.set_layout_engine("none")  # it has been laid out
-    with rc_context({"svg.hashsalt": "study"}):
+    with rc_context({"svg.hashsalt": "study", "svg.fonttype": "none"}):
         figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
 
 
@@ -67,9 +67,10 @@ class Panel:
     marker: str = "o"
     line: float | None = None
     axes: Mapping[str, Any] = field(default_factory=dict)  # what Axes.set takes: scales, limits, title
+    line_name: str = ""  # in the legend
 
 
-def panels(*content: Panel, columns: int = 3, width: float = 4.0, height: float = 3.2) -> Figure:
+def panels(*content: Panel, columns: int = 3, width: float = 3.3, height: float = 2.8) -> Figure:
     """Panels side by side; a label has the same colour in all of them, and one legend stands below."""
     columns = min(columns, len(content))
     rows = -(-len(content) // columns)
@@ -86,9 +87,10 @@ def panels(*content: Panel, columns: int = 3, width: float = 4.0, height: float 
             style = "-" if labels.index(label) < len(PALETTE) else "--"
             handles[label] = axes.plot(x, y, style if len(y) > 1 else "", color=colour, marker=panel.marker, ms=3)[0]
         if panel.line is not None:
-            axes.axhline(panel.line, color=NEUTRAL, linestyle="--", linewidth=1)
+            level = axes.axhline(panel.line, color=NEUTRAL, linestyle="--", linewidth=1)
+            handles |= {panel.line_name: level} if panel.line_name else {}
         tidy(axes, panel.xlabel, panel.ylabel)
-        if panel.xlabel == "epoch":
+        if panel.xlabel in ("epoch", "layer"):
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(**panel.axes)
     if len(labels) > 1:
@@ -118,9 +120,9 @@ def read_curves(record: Path) -> dict[str, tuple[list[int], list[float]]]:
 def curves(record: Path, metric: str = "accuracy") -> Figure:
     """Training and validation loss, the metric, and the learning rate, against the step."""
     tags = read_curves(record)
-    figure = new_figure(11, 3.2)
+    figure = new_figure(9.5, 2.8)
     loss, score, rate = figure.subplots(1, 3)
-    for axes, name, label in ((loss, "loss", "loss (nats)"), (score, metric, metric)):
+    for axes, name, label in ((loss, "loss", "loss (nats)"), (score, metric, {"bleu": "BLEU"}.get(metric, metric))):
         for split, colour in (("train", TRAIN), ("val", VAL)):
             if f"{name}/{split}" in tags:
                 steps, values = tags[f"{name}/{split}"]
@@ -136,8 +138,8 @@ def curves(record: Path, metric: str = "accuracy") -> Figure:
 def confusion(matrix: np.ndarray, classes: Sequence[str]) -> Figure:
     """A confusion matrix (C, C) of counts, true classes in rows; cells show the percentage of their row."""
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    side = max(len(classes), 5)  # the colour bar's label needs so much
-    figure = new_figure(0.55 * side + 1.8, 0.5 * side + 1.2)
+    side = max(len(classes), 6)  # the colour bar's label needs so much
+    figure = new_figure(0.45 * side + 1.8, 0.42 * side + 1.2)
     axes = figure.subplots()
     picture = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for (row, column), value in np.ndenumerate(share):
@@ -192,16 +194,21 @@ class Heat:
     cells: Sequence[Sequence[str]] | None = None
 
 
-def heat_maps(content: Sequence[Heat], xlabel: str, label: str, columns: int = 2) -> Figure:
-    """Heat maps side by side under one colour scale from 0 to 1, which `label` names."""
-    columns = min(columns, len(content))
+def heat_maps(content: Sequence[Heat], xlabel: str, label: str, columns: int = 2, rotation: int = 0) -> Figure:
+    """Heat maps side by side under one colour scale from 0 to 1, which `label` names.
+
+    Where all maps have the same rows and columns, these are named on the left and below alone.
+    """
+    columns, first = min(columns, len(content)), content[0]
     rows = -(-len(content) // columns)
     widest = max(heat.values.shape[1] for heat in content)
     heights = [
         max(heat.values.shape[0] for heat in content[at : at + columns]) for at in range(0, len(content), columns)
     ]
-    height = max(0.28 * sum(heights) + 0.9 * rows, 2.6)  # the colour bar's label needs so much
-    figure = new_figure(columns * (0.3 * widest + 2) + 1, height)
+    same = len(content) > 1 and all((heat.rows, heat.columns) == (first.rows, first.columns) for heat in content)
+    cell, beside = (0.18, 0.2) if same else (0.26, 1.7)  # inches
+    height = max(cell * sum(heights) + 0.9 * rows, 2.6)  # the colour bar's label needs so much
+    figure = new_figure(columns * (cell * widest + beside) + 1 + same, height)
     places = list(figure.subplots(rows, columns, squeeze=False, height_ratios=heights).flat)
     for axes in places[len(content) :]:
         axes.axis("off")
@@ -211,12 +218,14 @@ def heat_maps(content: Sequence[Heat], xlabel: str, label: str, columns: int = 2
             if heat.cells and np.isfinite(value):
                 colour = "white" if value > 0.5 else "black"
                 axes.text(column, row, heat.cells[row][column], ha="center", va="center", fontsize=9, color=colour)
-        axes.set_xticks(range(len(heat.columns)), heat.columns)
+        axes.set_xticks(range(len(heat.columns)), heat.columns, rotation=rotation, ha="right" if rotation else "center")
         axes.set_yticks(range(len(heat.rows)), heat.rows)
-        axes.tick_params(length=0)
+        axes.tick_params(length=0, labelsize=8 if same else 10)
         axes.spines[:].set_visible(False)
         axes.set(xlabel=xlabel, title=heat.title)
-    figure.colorbar(picture, ax=places, label=label, shrink=min(1, 2.5 / (0.28 * sum(heights))), aspect=12)
+        if same:
+            axes.label_outer()
+    figure.colorbar(picture, ax=places, label=label, shrink=min(1, 2.5 / (cell * sum(heights))), aspect=12)
     return figure
 
 
@@ -261,11 +270,11 @@ def overlay(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
     return 0.55 * grey + 0.45 * colormaps["inferno"](maps)[..., :3]
 
 
-def ranked(content: Mapping[str, Mapping[str, float]], label: str, columns: int = 4) -> Figure:
+def ranked(content: Mapping[str, Mapping[str, float]], label: str, columns: int = 2) -> Figure:
     """Under each title its names with their values as horizontal bars, the largest on top, on one scale."""
     columns = min(columns, len(content))
     rows, tallest = -(-len(content) // columns), max(len(values) for values in content.values())
-    figure = new_figure(columns * 3.0, rows * (0.22 * tallest + 1))
+    figure = new_figure(columns * 3.6, rows * (0.22 * tallest + 1))
     places = list(figure.subplots(rows, columns, squeeze=False, sharex=True).flat)
     for axes in places[len(content) :]:
         axes.axis("off")
@@ -280,12 +289,7 @@ def ranked(content: Mapping[str, Mapping[str, float]], label: str, columns: int 
 
 def word_maps(content: Sequence[Heat], columns: int = 2) -> Figure:
     """Attention: where each word that was written (a row) looked in the source (columns)."""
-    figure = heat_maps(content, "source", "share of the attention", columns)
-    for axes in figure.axes[:-1]:
-        axes.set_xticks(
-            axes.get_xticks(), [label.get_text() for label in axes.get_xticklabels()], rotation=60, ha="right"
-        )
-    return figure
+    return heat_maps(content, "source", "share of the attention", columns, rotation=60)
 
 
 def columns(values: Sequence[float], names: Sequence[str], xlabel: str, ylabel: str) -> Figure:

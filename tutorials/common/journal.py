@@ -25,27 +25,28 @@ from tutorials.common import figures
 
 # The charts of the dashboard's custom scalars: which tags share one. The dashboard merges those of all runs.
 CHARTS = {
-    "training beside validation": {name: ["Multiline", [f"^{name}/(train|val)$"]]
-                                   for name in ("loss", "accuracy", "bleu", "perplexity")},
-    "NumPy beside torch": {name: ["Multiline", [f"^{name}/(numpy|torch)$"]] for name in ("loss", "milliseconds")},
-}  # fmt: skip
+    "training beside validation": {
+        "loss": ["Multiline", ["^(word_)?loss/(train|val)$"]],
+        **{name: ["Multiline", [f"^{name}/(train|val)$"]] for name in ("accuracy", "bleu", "perplexity")},
+    }
+}
 # The columns of its table of options and results, which it takes from any one of the runs: all name the same.
 COLUMNS = {"data": "", "epochs": 0, "lr": 0.0, "recipe": "", "seed": 0}
 VALUES = {"data": ["official", "tiny"], "recipe": ["original", "study"]}
-RESULTS = ("test/accuracy", "test/macro_f1", "test/bleu", "test/perplexity", "top1")
+RESULTS = ("test/accuracy", "test/macro_f1", "test/bleu", "test/perplexity", "top1", "frozen/fold_mean")
 
 
 class Journal:
     """The writer of one run folder; `size` cuts its record back to what it held at the resumed checkpoint."""
 
-    def __init__(self, folder: Path, step: int = 0, size: int = 0) -> None:
+    def __init__(self, folder: Path, step: int = 0, size: int = 0, charts: Mapping[str, Any] = CHARTS) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.record = (folder / "metrics.jsonl").open("ab")
         self.record.truncate(min(size, self.size()))  # a power cut may have left less
         # TensorBoard drops the points that the cut off steps had already written.
         self.writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
-        self.writer.add_custom_scalars(CHARTS)
+        self.writer.add_custom_scalars(charts)
 
     def scalars(self, values: Mapping[str, float], step: int, epoch: int, seconds: float) -> None:
         """Write one line of the record, and its points on the dashboard."""
@@ -75,6 +76,10 @@ class Journal:
         """A text for the dashboard, in Markdown."""
         self.writer.add_text(name, markdown, step)
 
+    def table(self, name: str, head: Sequence[str], rows: Sequence[Sequence[str]], step: int) -> None:
+        """A table for the dashboard's texts."""
+        self.text(name, markdown_table(head, rows), step)
+
     def histograms(self, arrays: Mapping[str, torch.Tensor | np.ndarray], step: int) -> None:
         """The distribution of each array's values, under its tag."""
         for tag, values in arrays.items():
@@ -99,14 +104,17 @@ class Journal:
         self.writer.add_embedding(vectors, metadata=list(labels), label_img=images, tag=name, global_step=step)
 
     def hparams(self, options: Mapping[str, Any], metrics: Mapping[str, float], step: int) -> None:
-        """One row of the dashboard's table of options and results."""
+        """The results as points, and one row of the dashboard's table of options and results, if it has columns for
+        them."""
+        for tag, value in metrics.items():
+            self.writer.add_scalar(tag if tag in RESULTS or tag.startswith("test/") else f"results/{tag}", value, step)
+        if metrics.keys().isdisjoint(RESULTS):
+            return
         row = {name: value for name, value in options.items() if isinstance(value, bool | int | float | str)}
         table, _, _ = hparams(COLUMNS, dict.fromkeys(RESULTS, 0.0), VALUES)
         _, begin, end = hparams(row, dict(metrics))
         for summary in (table, begin, end):
             self.writer.file_writer.add_summary(summary)
-        for tag, value in metrics.items():
-            self.writer.add_scalar(tag, value, step)
 
     def close(self) -> None:
         with suppress(OSError):  # a failure to write has been raised where it happened
@@ -163,6 +171,12 @@ def say(text: str, error: bool = False) -> None:
     stream = sys.stderr if error else sys.stdout
     tqdm.write(text, file=stream)
     stream.flush()
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Rows of text under their heads, in Markdown."""
+    cells = [[cell.replace("|", "&#124;") for cell in row] for row in (head, ["---"] * len(head), *rows)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from data.hymenoptera import Pictures
-from tutorials.common import probe, zoo
+from tutorials.common import checkpoint, probe, zoo
 from tutorials.common.device import seed_everything
 from tutorials.common.parts import Whole
 from tutorials.common.photos import Looks, Photos, reader
@@ -57,6 +59,14 @@ def build(model: str, classes: int, weights: Mapping[str, Tensor] | None) -> nn.
         net.load_state_dict(weights)
     zoo.replace_head(net, classes)
     return net
+
+
+def load_net(path: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """The net that a run saved, on the CPU, and what is known about it: `model`, `classes`, `looks`, `way`."""
+    weights, about = checkpoint.load_best(path, "transfer")
+    net = build(about["model"], len(about["classes"]), None)
+    net.load_state_dict(weights)
+    return net.eval(), about
 
 
 def keep_features(lesson: Lesson, pretrained: bool = True) -> tuple[Tensor, float]:

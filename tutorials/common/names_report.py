@@ -38,6 +38,18 @@ def show_results(run: Run, testset: Dataset, scores: Tensor) -> None:
     run.figure("language_accuracy", figures.bars(recall, classes, "test accuracy", overall, "all"))
     run.figure("length_accuracy", figures.panels(panel, width=6))
     run.journal.pr_curves(labels.numpy(), scores.softmax(1).numpy(), classes, run.step)
+    run.journal.text("errors", errors(testset, scores), run.step)
+
+
+def errors(testset: Dataset, scores: Tensor, count: int = 40) -> str:
+    """A list in Markdown of the wrongly told names of which the net was surest."""
+    shares, guessed = scores.softmax(1).max(1)
+    shares[guessed == testset.labels] = 0
+    lines = []
+    for i in shares.argsort(descending=True)[: min(count, int((shares > 0).sum()))].tolist():
+        true, told = (testset.classes[label] for label in (testset.labels[i], guessed[i]))
+        lines.append(f"1. {testset.names[i]}: **{true}**, taken for **{told}** ({shares[i]:.0%} sure)")
+    return "\n".join(lines) or "none"
 
 
 def explain(run: Run, net: nn.Module, testset: Dataset, encode: Callable, examples: Sequence[str]) -> None:
@@ -59,7 +71,7 @@ def explain(run: Run, net: nn.Module, testset: Dataset, encode: Callable, exampl
     shown = [*examples, *sorted(names, key=len, reverse=True)][:4]
     begun = {name: [name[: end + 1] for end in range(len(name))] for name in shown}
     heats = [reading.letter_by_letter(net, name, *encode(parts), classes) for name, parts in begun.items()]
-    run.figure("letter_by_letter", figures.heat_maps(heats, "letters read so far", "probability"))
+    run.figure("letter_by_letter", figures.heat_maps(heats, "letters read so far", "probability", columns=1))
 
 
 def vanishing_gradients(nets: Mapping[str, nn.Module], trainset: Dataset) -> figures.Figure:

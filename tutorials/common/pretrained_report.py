@@ -39,8 +39,7 @@ def show(run: Survey, models: Sequence[Any], measured: Measured, sizes: Mapping[
     if photographs:
         chance["best/top1"] = chances(measured[models[0].label])["top1"]
     head, rows = table(models, measured, bool(photographs))
-    lines = [" | ".join(row) for row in (head, ["---"] * len(head), *rows)]
-    run.journal.writer.add_text("table", "\n".join(f"| {line} |" for line in lines), run.measured)
+    run.journal.table("models", head, rows, run.measured)
     for model in models:
         found = measured[model.label]
         about = {"model": model.label, "family": model.family, "weights": found["about"]["member"] or "none published"}

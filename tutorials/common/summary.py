@@ -8,7 +8,8 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from tutorials.common.checkpoint import write_atomic
-from tutorials.common.journal import print_table
+from tutorials.common.device import launch_command
+from tutorials.common.journal import markdown_table, print_table
 from tutorials.common.options import deciding
 
 if TYPE_CHECKING:
@@ -49,6 +50,14 @@ def write(
     rows = [[name, *(f"{table[name]:10.4f}" if name in table else "-" for table in (metrics, published, chance))]
             for name in metrics]  # fmt: skip
     run.journal.hparams(deciding(options), metrics, step)
-    run.journal.text("summary", "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * 4, *rows)), step)
+    run.journal.text("summary", f"{describe(content)}\n\n{markdown_table(head, rows)}", step)
     print_table(head, rows)
     print(f"{run.seconds:.1f} s of training, {content['seconds']['total']:.1f} s in all; everything is in {run.folder}")
+
+
+def describe(content: Mapping[str, Any]) -> str:
+    """What a run was, in Markdown: by which command, of which options, with which packages."""
+    told = ("data", "recipe", "seed", "device", "threads", "processes", "epochs", "parameters")
+    about = {name: content[name] for name in told if name in content}
+    lines = [", ".join(f"{name} {value}" for name, value in part.items()) for part in (about, content["versions"])]
+    return "\n\n".join([f"**{content['name']}**: `{launch_command()}`", *lines])

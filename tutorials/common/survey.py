@@ -68,7 +68,7 @@ class Survey(Session):
         else:
             self.say(f"{name}: measured before")
         self.measured, self.seconds = self.measured + 1, self.seconds + kept["seconds"]
-        points = {f"{name}/{metric}": value for metric, value in kept.get("metrics", {}).items()}
+        points = {f"results/{name}/{metric}": value for metric, value in kept.get("metrics", {}).items()}
         self.journal.scalars(points, self.measured, 1, self.seconds)
         return kept
 

@@ -2,8 +2,8 @@
 
 import html
 from collections import Counter, defaultdict
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from tutorials.common import figures
-from tutorials.common.ngrams import gather_rows
+from tutorials.common.ngrams import Ngrams, gather_rows
 from tutorials.common.run import Run
 
 if TYPE_CHECKING:
@@ -54,6 +54,16 @@ def load_of(net: "Net", features: Tensor) -> Tensor:
     return (scores - scores.mean(1, keepdim=True)).cpu()
 
 
+def weigh_words(net: "Net", ngrams: Ngrams, tokens: Sequence[str], label: int) -> dict[str, float]:
+    """Those features of a text that weigh most for or against a class, spelt out, with their weight."""
+    grid = ngrams.grid(ngrams.table(tokens), np.arange(len(tokens)), np.zeros(len(tokens), np.int64))
+    there = np.argwhere(grid > 0)  # number 0 is the unknown word
+    names = [ngrams.spell(column, tokens[place : place + ngrams.ngrams]) for place, column in there.tolist()]
+    weights = dict(zip(names, load_of(net, torch.from_numpy(grid[grid > 0]))[:, label].tolist(), strict=True))
+    most = sorted(filter(weights.get, weights), key=lambda name: -abs(weights[name]))[:TOLD]
+    return {name: weights[name] for name in sorted(most, key=weights.get, reverse=True)}
+
+
 def telling(net: "Net", trainset: "Bags") -> list[dict[str, float]]:
     """For each class the features that speak most for it, spelt out, among those that are not rare in training.
 
@@ -92,18 +102,18 @@ def spell(trainset: "Bags", grid: ndarray, words: ndarray, features: ndarray) ->
 
 
 def errors(testset: "Bags", scores: Tensor, classes: list[str]) -> str:
-    """A table in Markdown of the wrongly classified texts of which the net was surest."""
+    """A list in Markdown of the wrongly classified texts of which the net was surest."""
     confidence, predicted = scores.softmax(1).max(1)
     confidence[predicted == testset.labels] = 0
     worst = confidence.argsort(descending=True)[: min(ERRORS, int((confidence > 0).sum()))].tolist()
-    lines: list[Any] = ["| true class | predicted | sure | line | words |", "|---|---|---|---|---|"]
+    lines = []
     for i in worst:
         words, _ = gather_rows(testset.corpus, testset.rows[[i]])
-        spelt = html.escape(" ".join(testset.corpus.lexicon[word] for word in words)).replace("|", "&#124;")
+        spelt = html.escape(" ".join(testset.corpus.lexicon[word] for word in words))
         line = testset.corpus.lines[testset.rows[i]]
-        true, guessed = (classes[label].replace("|", "&#124;") for label in (testset.labels[i], predicted[i]))
-        lines.append(f"| {true} | {guessed} | {confidence[i]:.0%} | {line} | {spelt} |")
-    return "\n".join(lines) if worst else "none"
+        true, guessed = classes[testset.labels[i]], classes[predicted[i]]
+        lines.append(f"1. **{true}**, taken for **{guessed}** ({confidence[i]:.0%} sure, line {line}): {spelt}")
+    return "\n".join(lines) or "none"
 
 
 def learning_curve(run: Run, trainset: "Bags", whole: float, learn: Callable[["Bags"], float]) -> None:

@@ -60,16 +60,21 @@ def choose(log_p: Tensor, style: Style, generator: torch.Generator) -> int:
     return int(order[torch.multinomial(p, 1, generator=generator)])
 
 
+def read_beginning(given: str, words: list[str]) -> tuple[list[int], list[str]]:
+    """A text as the numbers of its words, and those that the net does not know; raises StudyError without any word."""
+    tokens = text.tokenizer()(given)
+    if not tokens:
+        raise StudyError("generate: the text holds no word. Give its beginning: TEXT='the history of'.")
+    numbers = text.vocabulary(words)(tokens)
+    return numbers, [word for word, one in zip(tokens, numbers, strict=True) if not one and word != text.UNKNOWN]
+
+
 def write_on(options: Any, load_net: Callable[[Path], tuple[Any, list[str]]]) -> None:
     """Print what the saved net writes after the text of --text."""
     with one_line_errors():
         path = checkpoint.find_best("language-model", options.run_dir)
         net, words = load_net(path)
-        given = text.tokenizer()(options.text)
-        if not given:
-            raise StudyError("generate: the text holds no word. Give its beginning: TEXT='the history of'.")
-        numbers = text.vocabulary(words)(given)
-        unknown = [word for word, number in zip(given, numbers, strict=True) if not number and word != text.UNKNOWN]
+        numbers, unknown = read_beginning(options.text, words)
         if unknown:
             print(f"not among the net's {len(words):,} words, read as {text.UNKNOWN}: {', '.join(unknown)}")
         style = Style(options.temperature, options.top_k, options.top_p, options.seed)
