@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn, optim
 
 from data import parallel
@@ -23,7 +24,7 @@ from tutorials.common import translation_report as report
 from tutorials.common.device import unwrap
 from tutorials.common.muon import Muon, layer_matrices
 from tutorials.common.options import Options, parse
-from tutorials.common.pairs import Batches, PairSet
+from tutorials.common.pairs import PairSet, training_loader
 from tutorials.common.run import Run
 from tutorials.common.stopping import one_line_errors
 from tutorials.common.transformer import SinusoidalPositions, causal_mask, decoder_memory, decoder_step
@@ -108,6 +109,12 @@ RECIPES = {
                        beam=5, log_every=20),
 }  # fmt: skip
 PUBLISHED = {"val/loss_epoch_16": 1.873}  # of 16 epochs in 2021; the page's last edition printed nothing
+CURVES = {
+    "train": (5.316, 3.727, 3.131, 2.741, 2.454, 2.223, 2.030, 1.866, 1.724, 1.600, 1.488, 1.390, 1.299, 1.219, 1.141,
+              1.070),
+    "val": (4.065, 3.285, 2.881, 2.625, 2.428, 2.291, 2.191, 2.104, 2.044, 1.994, 1.969, 1.929, 1.898, 1.885, 1.890,
+            1.873),
+}  # fmt: skip
 SHOWN = ("Eine Gruppe von Menschen steht vor einem Iglu.",)  # the original's own sentence
 
 
@@ -228,11 +235,7 @@ def train(run: Run, net: nn.Module, parts: Parallel, languages: tuple[Vocabulary
     pairs = PairSet(parts.train, languages, longest=options.longest)
     if len(pairs) < len(parts.train):
         run.say(f"{len(parts.train) - len(pairs):,} training pairs have more than {options.longest} tokens: left out")
-    if options.by_length:  # each process takes a batch of its own
-        whole = Batches(pairs, options.batch_size // run.place.world_size, options.seed)
-        trainloader = run.loader(whole, run.place.world_size, shuffle=True, collate_fn=lambda batches: batches[0])
-    else:
-        trainloader = run.loader(pairs, options.batch_size, shuffle=True, collate_fn=tuple)
+    trainloader = training_loader(run, pairs, options.by_length)
     criterion = nn.CrossEntropyLoss(label_smoothing=options.label_smoothing)
     movers = optimizers(net, options)
     steps = options.epochs * len(trainloader)
@@ -247,12 +250,13 @@ def train(run: Run, net: nn.Module, parts: Parallel, languages: tuple[Vocabulary
         for source, lengths, inputs, target in run.batches(trainloader):
             real = target != PAD
             net.zero_grad()
-            loss = criterion(net(source, lengths, inputs, real), target[real])
-            loss.backward()
+            answers = net(source, lengths, inputs, real)
+            criterion(answers, target[real]).backward()
             nn.utils.clip_grad_norm_(net.parameters(), options.clip)
             for mover in (*movers, *schedules):
                 mover.step()
-            run.log("train", loss=loss)
+            # not smoothed, as in validation
+            run.log("train", loss=F.cross_entropy(answers.detach(), target[real]))
         run.histograms()
         translator = Translator(unwrap(net), languages, about["limit"])
         loss = translator.loss(parts.val)
@@ -299,7 +303,7 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
             metrics["val/loss_epoch_16"] = losses[15]
         shown = SHOWN if options.data == "official" and not options.source else ()
         shown = (*shown, *sorted(parts.test.source, key=len)[len(parts.test) // 2 :])[:4]
-        run.figure("curves", figures.curves(run.folder / "metrics.jsonl", "bleu"))
+        run.figure("curves", figures.curves(run.folder / "metrics.jsonl", "bleu", published_curves(run)))
         run.figure("attention", report.attention_maps(translator, shown))
         run.figure("heads", report.head_maps(translator, shown[0]))
         run.figure("positions", figures.positions(translator.net.positions.table[:100].cpu().numpy()))
@@ -307,6 +311,15 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
         run.figure("lengths", report.written_lengths(translator, parts.test))
     published = PUBLISHED if options.data == "official" and not options.source else {}
     run.finish(metrics, published, report.commonest(parts.train, "test", parts.test))
+
+
+def published_curves(run: Run) -> dict[str, dict[float, float]]:
+    """The original's losses, means over the batches of each epoch, against the step, for a run of its recipe."""
+    options = run.options
+    if options.recipe != "original" or options.data != "official" or options.source:
+        return {}
+    steps = [run.step / options.epochs * (epoch + 1) for epoch in range(options.epochs)]
+    return {split: dict(zip(steps, losses, strict=False)) for split, losses in CURVES.items()}
 
 
 def translate_text(options: TranslationOptions) -> None:

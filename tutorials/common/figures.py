@@ -117,8 +117,11 @@ def read_curves(record: Path) -> dict[str, tuple[list[int], list[float]]]:
     return tags
 
 
-def curves(record: Path, metric: str = "accuracy") -> Figure:
-    """Training and validation loss, the metric, and the learning rate, against the step."""
+def curves(
+    record: Path, metric: str = "accuracy", published: Mapping[str, Mapping[float, float]] | None = None
+) -> Figure:
+    """Training and validation loss, the metric, and the learning rate, against the step; beside them, dotted, the
+    losses that the original `published`, by split and step."""
     tags = read_curves(record)
     figure = new_figure(9.5, 2.8)
     loss, score, rate = figure.subplots(1, 3)
@@ -127,6 +130,8 @@ def curves(record: Path, metric: str = "accuracy") -> Figure:
             if f"{name}/{split}" in tags:
                 steps, values = tags[f"{name}/{split}"]
                 axes.plot(steps, values, color=colour, label=split, marker="o" if len(steps) < 40 else "", ms=3)
+            if name == "loss" and published and split in published:
+                axes.plot(*zip(*published[split].items(), strict=True), ":", color=colour, label=f"{split}, published")
         tidy(axes, "step", label)
         axes.legend(frameon=False)
     rate.plot(*tags.get("lr", ([], [])), color=NEUTRAL)
@@ -194,7 +199,9 @@ class Heat:
     cells: Sequence[Sequence[str]] | None = None
 
 
-def heat_maps(content: Sequence[Heat], xlabel: str, label: str, columns: int = 2, rotation: int = 0) -> Figure:
+def heat_maps(
+    content: Sequence[Heat], xlabel: str, label: str, columns: int = 2, rotation: int = 0, ylabel: str = ""
+) -> Figure:
     """Heat maps side by side under one colour scale from 0 to 1, which `label` names.
 
     Where all maps have the same rows and columns, these are named on the left and below alone.
@@ -222,7 +229,7 @@ def heat_maps(content: Sequence[Heat], xlabel: str, label: str, columns: int = 2
         axes.set_yticks(range(len(heat.rows)), heat.rows)
         axes.tick_params(length=0, labelsize=8 if same else 10)
         axes.spines[:].set_visible(False)
-        axes.set(xlabel=xlabel, title=heat.title)
+        axes.set(xlabel=xlabel, ylabel=ylabel, title=heat.title)
         if same:
             axes.label_outer()
     figure.colorbar(picture, ax=places, label=label, shrink=min(1, 2.5 / (cell * sum(heights))), aspect=12)
@@ -289,7 +296,7 @@ def ranked(content: Mapping[str, Mapping[str, float]], label: str, columns: int 
 
 def word_maps(content: Sequence[Heat], columns: int = 2) -> Figure:
     """Attention: where each word that was written (a row) looked in the source (columns)."""
-    return heat_maps(content, "source", "share of the attention", columns, rotation=60)
+    return heat_maps(content, "source", "share of the attention", columns, rotation=60, ylabel="translation")
 
 
 def columns(values: Sequence[float], names: Sequence[str], xlabel: str, ylabel: str) -> Figure:

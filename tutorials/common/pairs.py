@@ -6,10 +6,11 @@ from math import inf
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from data import StudyError
 from data.parallel import Pairs
+from tutorials.common.run import Run
 from tutorials.common.vocabulary import BOS, UNK, Vocabulary, pad
 
 # N pairs, S source tokens, T target tokens
@@ -87,3 +88,13 @@ class Batches(Dataset):
     def __getitem__(self, number: int) -> tuple[Tensor, ...]:
         """A batch, as PairSet gives it."""
         return self.pairs.__getitems__(self.rows[number])
+
+
+def training_loader(run: Run, pairs: PairSet, by_length: bool) -> DataLoader:
+    """Shuffled batches of --batch-size pairs, over all processes together; `by_length` those of `Batches`."""
+    options = run.options
+    if not by_length:
+        return run.loader(pairs, options.batch_size, shuffle=True, collate_fn=tuple)
+    processes = run.place.world_size  # each takes a batch of its own
+    batches = Batches(pairs, options.batch_size // processes, options.seed)
+    return run.loader(batches, processes, shuffle=True, collate_fn=lambda batch: batch[0])

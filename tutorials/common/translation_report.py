@@ -62,7 +62,7 @@ def unknown_words(translator: Translator, text: str, path: Path, example: str) -
     return read.unknown(text)
 
 
-def translate_one(translator: Translator, text: str, width: int, alpha: float, path: Path, example: str) -> bool:
+def translate_one(translator: Translator, text: str, width: int, alpha: float, path: Path, example: str) -> None:
     """Print the translation of one text by the net of `path`, and what of the text the net does not know; raises
     StudyError, with an example of a right command, for a text of which it knows nothing."""
     if unknown := unknown_words(translator, text, path, example):
