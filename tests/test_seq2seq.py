@@ -121,6 +121,8 @@ def test_the_originals_padding_does_count():
     short = PairSet(PAIRS, LANGUAGES).__getitems__([2])
     real = target != PAD
     assert not torch.allclose(net(source, lengths, inputs, real), net(*short[:3], short[3] != PAD))
+    read = Translator(net, LANGUAGES, 9, width=7).batches(PAIRS.source)
+    assert all(map(torch.equal, next(read), padded.__getitems__(range(4))[:2]))  # as in training, when asked for
 
 
 def test_what_a_pair_set_gives():
@@ -254,6 +256,7 @@ def test_the_originals_protocol_counts_padding_and_tells_both_losses(tmp_path):
     )
     assert options["count_padding"] and not options["one_cycle"] and options["held_out"] == 0
     assert metrics["train/nll_padded"] < metrics["train/nll"] and "train/bleu" in metrics and "test/bleu" not in metrics
+    assert {"train/padded_bleu", "train/padded_chrf", "train/padded_exact_match"} <= metrics.keys()
     assert seq2seq.RECIPES["original"]["epochs"] == 80 and seq2seq.PUBLISHED == {"train/nll_padded": 0.0291}
     assert "1,500 pairs: 1,500 train\n" in printed
 

@@ -367,10 +367,9 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
     options = run.options
     split, pairs = ("test", parts.test) if len(parts.test) else ("train", parts.train)
     metrics = report.results(run, translator, split, pairs, options.beam, options.length_penalty)
-    metrics |= {
-        f"{split}/loss": translator.loss(pairs),
-        **(report.printed_losses(run) if options.count_padding else {}),
-    }
+    metrics[f"{split}/loss"] = translator.loss(pairs)
+    if options.count_padding:
+        metrics |= report.scores_as_trained(translator, parts.train, split, pairs) | report.printed_losses(run)
     if run.journal:
         ratios = [forcing_ratio(options, epoch) for epoch in range(options.epochs)]
         line = (range(1, options.epochs + 1), ratios)
@@ -385,11 +384,11 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
 
 
 def published_curve(run: Run) -> dict[str, dict[float, float]]:
-    """The original's training loss against the step, for a run of its recipe."""
+    """The original's training loss, each a mean over five epochs, against the step, for a run of its recipe."""
     options = run.options
     if not (options.count_padding and options.data == "official" and is_filtered(options)):
         return {}
-    steps = (run.step / options.epochs * epoch for epoch in range(5, options.epochs + 1, 5))
+    steps = (run.step / options.epochs * (epoch - 2.5) for epoch in range(5, options.epochs + 1, 5))
     return {"train": dict(zip(steps, CURVE, strict=False))}
 
 

@@ -314,12 +314,14 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
 
 
 def published_curves(run: Run) -> dict[str, dict[float, float]]:
-    """The original's losses, means over the batches of each epoch, against the step, for a run of its recipe."""
+    """The original's losses of each epoch against the step, for a run of its recipe."""
     options = run.options
     if options.recipe != "original" or options.data != "official" or options.source:
         return {}
-    steps = [run.step / options.epochs * (epoch + 1) for epoch in range(options.epochs)]
-    return {split: dict(zip(steps, losses, strict=False)) for split, losses in CURVES.items()}
+    an_epoch, curves = run.step / options.epochs, {}
+    for split, place in (("train", 0.5), ("val", 1)):  # of training it is the mean over the epoch
+        curves[split] = {an_epoch * (epoch + place): loss for epoch, loss in enumerate(CURVES[split][: options.epochs])}
+    return curves
 
 
 def translate_text(options: TranslationOptions) -> None:

@@ -123,9 +123,11 @@ def curves(
     """Training and validation loss, the metric, and the learning rate, against the step; beside them, dotted, the
     losses that the original `published`, by split and step."""
     tags = read_curves(record)
-    figure = new_figure(9.5, 2.8)
-    loss, score, rate = figure.subplots(1, 3)
-    for axes, name, label in ((loss, "loss", "loss (nats)"), (score, metric, {"bleu": "BLEU"}.get(metric, metric))):
+    names = {"loss": "loss (nats)", metric: {"bleu": "BLEU"}.get(metric, metric)}
+    names = {name: label for name, label in names.items() if tags.keys() & {f"{name}/train", f"{name}/val"}}
+    figure = new_figure(3.2 * (len(names) + 1), 2.8)
+    *places, rate = figure.subplots(1, len(names) + 1)
+    for axes, (name, label) in zip(places, names.items(), strict=True):
         for split, colour in (("train", TRAIN), ("val", VAL)):
             if f"{name}/{split}" in tags:
                 steps, values = tags[f"{name}/{split}"]

@@ -77,6 +77,15 @@ def save_look(translator: Translator, text: str, path: Path) -> None:
     print(f"where it looked: {picture}")
 
 
+def scores_as_trained(translator: Translator, train: Pairs, split: str, pairs: Pairs) -> dict[str, float]:
+    """The scores of a net that was trained to read the padding of its sources when it finds as much of it again: the
+    original translates without, which is not what its net has learnt."""
+    width = max(len(translator.languages[0].encode(source)) for source in train.source)
+    sources, references = scores.distinct(pairs)
+    padded = Translator(translator.net, translator.languages, translator.limit, width)(sources)
+    return {f"{split}/padded_{name}": value for name, value in scores.measure(padded, references).items()}
+
+
 def printed_losses(run: Run) -> dict[str, float]:
     """The training loss as the original prints it, the mean of the last five epochs over all places, and over words."""
     if not run.journal:

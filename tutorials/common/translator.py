@@ -33,10 +33,13 @@ class Net(Protocol):
 
 
 class Translator:
-    """Translates with `net` from the first of `languages` to the second, in at most `limit` tokens a sentence."""
+    """Translates with `net` from the first of `languages` to the second, in at most `limit` tokens a sentence.
 
-    def __init__(self, net: Net, languages: Sequence[Vocabulary], limit: int) -> None:
-        self.net, self.languages, self.limit = net, languages, limit
+    With a `width`, all sources are padded to as many tokens, and the net reads the padding as if it were words.
+    """
+
+    def __init__(self, net: Net, languages: Sequence[Vocabulary], limit: int, width: int = 0) -> None:
+        self.net, self.languages, self.limit, self.width = net, languages, limit, width
 
     @property
     def device(self) -> torch.device:
@@ -46,7 +49,11 @@ class Translator:
         """Sources (N, S) and their lengths (N,), on the net's device."""
         for start in range(0, len(sources), size):
             rows = [self.languages[0].encode(text) for text in sources[start : start + size]]
-            yield pad(rows).to(self.device), torch.tensor([len(row) for row in rows], device=self.device)
+            source, lengths = pad(rows), torch.tensor([len(row) for row in rows])
+            if self.width:
+                source = F.pad(source, (0, self.width - source.shape[1]), value=PAD)
+                lengths = torch.full_like(lengths, self.width)
+            yield source.to(self.device), lengths.to(self.device)
 
     @torch.no_grad()
     def __call__(self, sources: Sequence[str], width: int = 1, alpha: float = 1.0) -> list[str]:
