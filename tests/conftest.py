@@ -20,6 +20,15 @@ def real_data() -> Path:
     return Path(root)
 
 
+@pytest.fixture(scope="module")
+def study(request, tmp_path_factory) -> tuple[Path, str]:
+    """A run on the twin of the tutorial that the module tests, with its STUDY options, and what it printed."""
+    folder = tmp_path_factory.mktemp("runs") / "study"
+    code, printed = request.module.run(folder, *getattr(request.module, "STUDY", ()))
+    assert code == 0, printed
+    return folder, printed
+
+
 @pytest.fixture(scope="session")
 def chromium():
     """A headless Chromium of this machine, for tests marked `browser`; they are left out where there is none."""

@@ -37,15 +37,6 @@ def run(folder: Path, *argv: str) -> tuple[int, str]:
     return run_to_end(main, folder, *argv)
 
 
-@pytest.fixture(scope="module")
-def study(tmp_path_factory) -> tuple[Path, str]:
-    """A run of the study recipe on the twin, and what it printed."""
-    folder = tmp_path_factory.mktemp("runs") / "study"
-    code, printed = run(folder)
-    assert code == 0, printed
-    return folder, printed
-
-
 def net_of(cell: str, **options) -> Net:
     torch.manual_seed(0)
     return Net(NamesOptions(cell=cell, hidden=13, **options), 5).double().eval()

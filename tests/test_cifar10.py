@@ -29,15 +29,6 @@ def run(folder: Path, *argv: str) -> tuple[int, str]:
     return run_to_end(main, folder, *argv)
 
 
-@pytest.fixture(scope="module")
-def study(tmp_path_factory) -> tuple[Path, str]:
-    """A run of the study recipe on the twin, and what it printed."""
-    folder = tmp_path_factory.mktemp("runs") / "study"
-    code, printed = run(folder)
-    assert code == 0, printed
-    return folder, printed
-
-
 def test_the_net_has_the_originals_parameters():
     assert sum(weight.numel() for weight in cifar10.Net().parameters()) == 62_006
     assert cifar10.Net(width=16)(torch.zeros(2, 3, 32, 32)).shape == (2, 10)

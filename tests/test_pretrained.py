@@ -20,6 +20,7 @@ from tutorials.common.corruptions import STRENGTHS, corrupt
 
 FAST = ["--repetitions", "1", "--batch-size", "10", "--robust-images", "3"]
 SMALL = "shufflenet_v2_x0_5"
+STUDY = FAST  # the options of the run that the fixture `study` gives
 
 
 def main(*argv: str) -> None:
@@ -29,15 +30,6 @@ def main(*argv: str) -> None:
 
 def run(folder: Path, *argv: str) -> tuple[int, str]:
     return run_to_end(main, folder, *argv)
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory) -> tuple[Path, str]:
-    """A run on the twin, with fewer repetitions, and what it printed."""
-    folder = tmp_path_factory.mktemp("runs") / "study"
-    code, printed = run(folder, *FAST)
-    assert code == 0, printed
-    return folder, printed
 
 
 def read(folder: Path) -> dict:

@@ -41,15 +41,6 @@ def summary_of(folder: Path) -> dict:
     return json.loads((folder / "summary.json").read_text())
 
 
-@pytest.fixture(scope="module")
-def study(tmp_path_factory) -> tuple[Path, str]:
-    """A run of the study recipe on the twin, and what it printed."""
-    folder = tmp_path_factory.mktemp("runs") / "study"
-    code, printed = run(folder)
-    assert code == 0, printed
-    return folder, printed
-
-
 LINES = "a,the cat sat\nb,the cat sat on the mat\na,cat\nb,sat the cat\n"
 WORDS = ["<unk>", "the", "cat", "sat", "mat"]
 

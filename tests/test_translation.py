@@ -27,6 +27,7 @@ from tutorials.common.vocabulary import BOS, EOS, PAD, Vocabulary, Words, from_j
 SMALL = ["--width", "16", "--heads", "2", "--layers", "1", "--feed-forward", "16", "--log-every", "10"]
 LANGUAGES = (Vocabulary(list("abcdefg")), Vocabulary(list("ABCDEFGHI")))
 PAIRS = Pairs(("a b c d e f", "g", "c c", "f a b a"), ("A B", "C D E F G H I A", "I", "B A B"))
+STUDY = ("--epochs", "3")  # the options of the run that the fixture `study` gives
 
 
 def main(*argv: str) -> None:
@@ -36,15 +37,6 @@ def main(*argv: str) -> None:
 
 def run(folder: Path, *argv: str) -> tuple[int, str]:
     return run_to_end(main, folder, *argv)
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory) -> tuple[Path, str]:
-    """A run of the study recipe on the twin, and what it printed."""
-    folder = tmp_path_factory.mktemp("runs") / "study"
-    code, printed = run(folder, "--epochs", "3")
-    assert code == 0, printed
-    return folder, printed
 
 
 def build(**more) -> translation.Translation:

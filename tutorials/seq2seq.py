@@ -373,7 +373,7 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
     if run.journal:
         ratios = [forcing_ratio(options, epoch) for epoch in range(options.epochs)]
         line = (range(1, options.epochs + 1), ratios)
-        forcing = figures.Panel("share of batches with teacher forcing", {"": line}, axes={"ylim": (-0.05, 1.05)})
+        forcing = figures.Panel("share of teacher forcing", {"": line}, axes={"ylim": (-0.05, 1.05)})
         run.figure("teacher_forcing", figures.panels(forcing))
         run.figure("curves", figures.curves(run.folder / "metrics.jsonl", "bleu", published_curve(run)))
         if options.attention != "none":
