@@ -74,6 +74,8 @@ def test_what_has_not_been_run_says_why():
     assert "| `other` | test/bleu 30 | takes a week |" in table and table.count("`other`") == 1
     whole = scorecard_page.whole(scorecard.rows([summary()], THING | {"other": page}))
     assert whole.count("not run: takes a week") == 4  # two metrics by two recipes
+    table = scorecard.table([summary(name="other", metrics={"test/bleu": 0.0295})], {"other": page})
+    assert "| `other` `RECIPE=original` | test/bleu 30 | takes a week |" in table and "| 0.0295 |" in table
     assert "a page" in whole and "torch 2.3.1" in whole
 
 

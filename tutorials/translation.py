@@ -299,7 +299,7 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
     }
     if run.journal:
         _, losses = figures.read_curves(run.folder / "metrics.jsonl")["loss/val"]
-        if len(losses) >= 16:
+        if len(losses) >= 16 and not options.subwords:  # a loss for each sub-word is not one for each word
             metrics["val/loss_epoch_16"] = losses[15]
         shown = SHOWN if options.data == "official" and not options.source else ()
         shown = (*shown, *sorted(parts.test.source, key=len)[len(parts.test) // 2 :])[:4]

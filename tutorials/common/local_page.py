@@ -5,6 +5,7 @@ What is uploaded lies in a folder that goes with the process. Each lock is tried
 
 import os
 import re
+import signal
 import socket
 import sys
 import tempfile
@@ -17,7 +18,7 @@ from typing import Any
 from PIL import Image
 
 from data import StudyError
-from tutorials.common.stopping import Stopping
+from tutorials.common.stopping import SIGNALS, Stopping
 
 LOOPBACK = ("127.0.0.1", "localhost")
 MEGABYTES, PIXELS = 10, 40_000_000  # of a picture
@@ -119,7 +120,8 @@ def serve(build: Callable[[ModuleType], Any], host: str, port: int) -> int:
             while True:
                 time.sleep(1)
         except KeyboardInterrupt:
-            stopping.ignore()
+            for number in SIGNALS:  # a second one, in the midst of the cleaning up, would leave files
+                signal.signal(number, signal.SIG_IGN)
             print("\nstopped; what was uploaded is deleted")
     return stopping.exit_code
 

@@ -12,20 +12,22 @@ LEGEND = (
 
 
 def short(found: Sequence[Row]) -> str:
-    """What fits a page: a line for each metric, then the targets without a run, and where ours were measured."""
+    """What fits a page: a line for each metric, then what was not run and why, and where ours were measured."""
     head = ["target", "metric", "the original's", "`RECIPE=original`", "`RECIPE=study`", "minutes, theirs → ours"]
     lines, unrun = [], {}
     for row in found:
+        if row["not_run"]:
+            only = "".join(f" `RECIPE={recipe}`" for recipe in row["not_run"]) if row["ran"] else ""
+            unrun.setdefault(f"`{row['target']}`{only}", []).append(row)
         if not row["ran"]:
-            unrun.setdefault(row["target"], []).append(row)
             continue
         told = {recipe: next((cell(one) for one in row["ours"] if one["recipe"] == recipe), "-")
                 for recipe in ("original", "study")} | dict.fromkeys(row["not_run"], "not run")  # fmt: skip
         lines.append([f"`{row['target']}`", metric(row), theirs(row), *told.values(), minutes(row)])
     parts = [markdown(head, lines)]
     if unrun:
-        said = [[f"`{target}`", "; ".join(f"{metric(row)} {theirs(row)}" for row in group if theirs(row) != "-") or "-",
-                 next(iter(group[0]["not_run"].values()))] for target, group in unrun.items()]  # fmt: skip
+        said = [[name, "; ".join(f"{metric(row)} {theirs(row)}" for row in group if theirs(row) != "-") or "-",
+                 next(iter(group[0]["not_run"].values()))] for name, group in unrun.items()]  # fmt: skip
         parts.append(markdown(["not run here", "the original's", "why"], said))
     return "\n\n".join([*parts, measured(found)])
 
@@ -89,7 +91,8 @@ def cell(one: Mapping[str, Any]) -> str:
 
 
 def value(one: Mapping[str, Any]) -> str:
-    return number(one["mean"]) + ("" if one["deviation"] is None else f" ± {number(one['deviation'])}")
+    mean = number(one["mean"]) if abs(one["mean"]) >= 0.1 else f"{one['mean']:.3g}"
+    return mean + ("" if one["deviation"] is None else f" ± {number(one['deviation'])}")
 
 
 def difference(one: Mapping[str, Any]) -> str:
