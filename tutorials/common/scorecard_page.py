@@ -106,7 +106,7 @@ def difference(one: Mapping[str, Any]) -> str:
 def minutes(row: Row) -> str:
     """Their minutes, and ours of whole runs by recipe."""
     published = row["published"]["minutes"]
-    ours = ", ".join(f"{one['minutes']['total']:.1f}" for one in row["ours"])
+    ours = ", ".join(f"{one['minutes']['total']:.1f}" for one in row["ours"]) or "-"
     return f"{'-' if published is None else f'{published:.1f}'} → {ours}"
 
 
