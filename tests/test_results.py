@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tutorials.common import scorecard, scorecard_page, study
+from tutorials.common import figures, published, scorecard, scorecard_page, study
 from tutorials.common.published import ORIGINALS, Figure, Original
 from tutorials.common.study import STUDIES
+from tutorials.translation import PUBLISHED
 
 ROOT = Path(__file__).parent.parent
 THING = {"thing": Original((Figure("test/accuracy", 0.5, 0.1), Figure("test/loss", lower_is_better=True)), "a page", 3)}
@@ -111,6 +112,19 @@ def test_the_facts_of_the_originals_are_those_that_the_runs_were_held_against():
             assert known is not None or figure.mean is None or target == "pretrained", (target, figure.metric)
             assert figure.low is None or figure.low <= figure.mean <= figure.high
     assert compared > 15
+
+
+def test_the_originals_losses_lie_where_they_were_measured(tmp_path):
+    half, end = (published.losses_by_step("translation", steps, epochs) for steps, epochs in ((20, 2), (160, 16)))
+    assert half == {"train": {5: 5.316, 15: 3.727}, "val": {10: 4.065, 20: 3.285}}
+    assert list(end["val"].items())[-1] == (160, PUBLISHED["val/loss_epoch_16"])
+    assert list(published.losses_by_step("seq2seq", 80, 80)["train"].items())[-1] == (77.5, 0.0291)
+    (tmp_path / "metrics.jsonl").write_text('{"step": 20, "epoch": 2, "seconds": 1, "loss/train": 3.5}\n')
+    loss, rate = figures.curves(
+        tmp_path / "metrics.jsonl", "bleu", half
+    ).axes  # none for the BLEU, which was not measured
+    assert [line.get_label() for line in loss.lines] == ["train", "train, published", "val, published"]
+    assert loss.lines[1].get_xydata().tolist() == [[5, 5.316], [15, 3.727]]
 
 
 def test_what_is_published_of_pretrained_models_is_what_torchvision_says():

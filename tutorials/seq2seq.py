@@ -24,6 +24,7 @@ from tutorials.common import translation_report as report
 from tutorials.common.device import unwrap
 from tutorials.common.options import Options, parse
 from tutorials.common.pairs import PairSet, training_loader
+from tutorials.common.published import losses_by_step
 from tutorials.common.run import Run
 from tutorials.common.stopping import one_line_errors
 from tutorials.common.translator import Translator, load_translator
@@ -106,8 +107,6 @@ RECIPES = {
                   beam=5),
 }  # fmt: skip
 PUBLISHED = {"train/nll_padded": 0.0291}
-CURVE = (1.5304, 0.6776, 0.3528, 0.1948, 0.1203, 0.0834, 0.0637, 0.0521, 0.0452, 0.0404, 0.0374, 0.0346, 0.0326, 0.0314,
-         0.0299, 0.0291)  # the same, every five epochs  # fmt: skip
 # Whose attention the original shows; the tiny twin shows test sentences of its own.
 SHOWN = (
     "il n est pas aussi grand que son pere", "je suis trop fatigue pour conduire",
@@ -365,6 +364,7 @@ def validate(run: Run, translator: Translator, pairs: Pairs) -> float:
 def test(run: Run, translator: Translator, parts: Parallel) -> None:
     """Scores on the test pairs or, where there are none, as in the original, on the training pairs; figures."""
     options = run.options
+    published = PUBLISHED if options.data == "official" and is_filtered(options) else {}
     split, pairs = ("test", parts.test) if len(parts.test) else ("train", parts.train)
     metrics = report.results(run, translator, split, pairs, options.beam, options.length_penalty)
     metrics[f"{split}/loss"] = translator.loss(pairs)
@@ -375,21 +375,12 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
         line = (range(1, options.epochs + 1), ratios)
         forcing = figures.Panel("share of teacher forcing", {"": line}, axes={"ylim": (-0.05, 1.05)})
         run.figure("teacher_forcing", figures.panels(forcing))
-        run.figure("curves", figures.curves(run.folder / "metrics.jsonl", "bleu", published_curve(run)))
+        theirs = losses_by_step("seq2seq", run.step, options.epochs) if published and options.count_padding else {}
+        run.figure("curves", figures.curves(run.folder / "metrics.jsonl", "bleu", theirs))
         if options.attention != "none":
             shown = SHOWN if options.data == "official" and is_filtered(options) else ()
             run.figure("attention", report.attention_maps(translator, shown or sorted(pairs.source, key=len)[-4:]))
-    published = PUBLISHED if options.data == "official" and is_filtered(options) else {}
     run.finish(metrics, published, report.commonest(parts.train, split, pairs))
-
-
-def published_curve(run: Run) -> dict[str, dict[float, float]]:
-    """The original's training loss, each a mean over five epochs, against the step, for a run of its recipe."""
-    options = run.options
-    if not (options.count_padding and options.data == "official" and is_filtered(options)):
-        return {}
-    steps = (run.step / options.epochs * (epoch - 2.5) for epoch in range(5, options.epochs + 1, 5))
-    return {"train": dict(zip(steps, CURVE, strict=False))}
 
 
 def translate_text(options: Seq2SeqOptions) -> None:

@@ -25,6 +25,7 @@ from tutorials.common.device import unwrap
 from tutorials.common.muon import Muon, layer_matrices
 from tutorials.common.options import Options, parse
 from tutorials.common.pairs import PairSet, training_loader
+from tutorials.common.published import losses_by_step
 from tutorials.common.run import Run
 from tutorials.common.stopping import one_line_errors
 from tutorials.common.transformer import SinusoidalPositions, causal_mask, decoder_memory, decoder_step
@@ -109,12 +110,6 @@ RECIPES = {
                        beam=5, log_every=20),
 }  # fmt: skip
 PUBLISHED = {"val/loss_epoch_16": 1.873}  # of 16 epochs in 2021; the page's last edition printed nothing
-CURVES = {
-    "train": (5.316, 3.727, 3.131, 2.741, 2.454, 2.223, 2.030, 1.866, 1.724, 1.600, 1.488, 1.390, 1.299, 1.219, 1.141,
-              1.070),
-    "val": (4.065, 3.285, 2.881, 2.625, 2.428, 2.291, 2.191, 2.104, 2.044, 1.994, 1.969, 1.929, 1.898, 1.885, 1.890,
-            1.873),
-}  # fmt: skip
 SHOWN = ("Eine Gruppe von Menschen steht vor einem Iglu.",)  # the original's own sentence
 
 
@@ -290,6 +285,7 @@ def validate(translator: Translator, pairs: Pairs) -> float:
 def test(run: Run, translator: Translator, parts: Parallel) -> None:
     """Scores on the test pairs; the validation loss also as the original computes it, batch by batch; figures."""
     options, val = run.options, parts.val
+    published = PUBLISHED if options.data == "official" and not options.source else {}
     metrics = report.results(run, translator, "test", parts.test, options.beam, options.length_penalty)
     chunks = [val.part(range(at, min(at + 128, len(val)))) for at in range(0, len(val), 128)]
     metrics |= {
@@ -303,25 +299,14 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
             metrics["val/loss_epoch_16"] = losses[15]
         shown = SHOWN if options.data == "official" and not options.source else ()
         shown = (*shown, *sorted(parts.test.source, key=len)[len(parts.test) // 2 :])[:4]
-        run.figure("curves", figures.curves(run.folder / "metrics.jsonl", "bleu", published_curves(run)))
+        theirs = losses_by_step("translation", run.step, options.epochs) if published and not options.subwords else {}
+        run.figure("curves", figures.curves(run.folder / "metrics.jsonl", "bleu", theirs))
         run.figure("attention", report.attention_maps(translator, shown))
         run.figure("heads", report.head_maps(translator, shown[0]))
         run.figure("positions", figures.positions(translator.net.positions.table[:100].cpu().numpy()))
         run.figure("beam", report.beam_widths(translator, val, options.length_penalty))
         run.figure("lengths", report.written_lengths(translator, parts.test))
-    published = PUBLISHED if options.data == "official" and not options.source else {}
     run.finish(metrics, published, report.commonest(parts.train, "test", parts.test))
-
-
-def published_curves(run: Run) -> dict[str, dict[float, float]]:
-    """The original's losses of each epoch against the step, for a run of its recipe."""
-    options = run.options
-    if options.recipe != "original" or options.data != "official" or options.source:
-        return {}
-    an_epoch, curves = run.step / options.epochs, {}
-    for split, place in (("train", 0.5), ("val", 1)):  # of training it is the mean over the epoch
-        curves[split] = {an_epoch * (epoch + place): loss for epoch, loss in enumerate(CURVES[split][: options.epochs])}
-    return curves
 
 
 def translate_text(options: TranslationOptions) -> None:

@@ -116,3 +116,27 @@ ORIGINALS = {
         STUDENTS,
     ),
 }  # fmt: skip
+
+# Losses that the originals printed on the way, by split: the epoch of the first, the epochs between two, the losses. A
+# training loss is a mean, and lies in the middle of what it is the mean of.
+LOSSES = {
+    "seq2seq": {
+        "train": (2.5, 5, (1.5304, 0.6776, 0.3528, 0.1948, 0.1203, 0.0834, 0.0637, 0.0521, 0.0452, 0.0404, 0.0374,
+                           0.0346, 0.0326, 0.0314, 0.0299, 0.0291)),
+    },
+    "translation": {
+        "train": (0.5, 1, (5.316, 3.727, 3.131, 2.741, 2.454, 2.223, 2.030, 1.866, 1.724, 1.600, 1.488, 1.390, 1.299,
+                           1.219, 1.141, 1.070)),
+        "val": (1, 1, (4.065, 3.285, 2.881, 2.625, 2.428, 2.291, 2.191, 2.104, 2.044, 1.994, 1.969, 1.929, 1.898,
+                       1.885, 1.890, 1.873)),
+    },
+}  # fmt: skip
+
+
+def losses_by_step(target: str, steps: int, epochs: int) -> dict[str, dict[float, float]]:
+    """The original's losses against the step of a run of so many `steps` in all."""
+    found: dict[str, dict[float, float]] = {}
+    for split, (first, every, losses) in LOSSES[target].items():
+        places = (first + every * number for number in range(len(losses)))
+        found[split] = {steps / epochs * at: loss for at, loss in zip(places, losses, strict=True) if at <= epochs}
+    return found
