@@ -80,6 +80,16 @@ def test_a_batch_is_its_items_one_by_one_and_more_padding_changes_nothing(norm_f
     assert all(torch.allclose(*both, rtol=1e-9, atol=1e-12) for both in zip(padded, gradients, strict=True))
 
 
+def test_half_precision_changes_the_loss_and_its_gradients_but_little():
+    net, batch = build().float(), PairSet(PAIRS, LANGUAGES).__getitems__([0, 1, 2, 3])
+    loss, gradients = loss_and_gradients(net, batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded, near = loss_and_gradients(net, batch)
+    assert loss != rounded and abs(loss - rounded) < 0.01 * loss
+    lengths = [(whole - half).norm() / whole.norm() for whole, half in zip(gradients, near, strict=True)]
+    assert max(lengths) < 0.1, max(lengths)
+
+
 @torch.no_grad()
 def test_a_later_word_changes_no_earlier_score():
     net, inputs = build().eval(), torch.tensor([[BOS, 4, 5, 6, 7]])
