@@ -31,7 +31,8 @@ def main(argv: list[str] | None = None) -> int:
     Book(pages, options.runs.resolve()).write()
     doctrees = str(options.out / ".doctrees")
     code = build_main(["-q", "-c", str(ROOT / "docs"), "-d", doctrees, *more, str(pages), str(options.out)])
-    print(f"the study book is in {options.out / 'index.html'}")
+    if code == 0:
+        print(f"the study book is in {options.out / 'index.html'}")
     return code
 
 

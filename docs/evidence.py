@@ -19,7 +19,6 @@ class Evidence:
     recipes: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # official summaries, one for each seed
     twin: dict[str, Any] | None = None
     drawn: dict[str, Any] | None = None  # the summary of the run whose figures are shown
-    folder: Path | None = None  # of that run
     figures: dict[str, Path] = field(default_factory=dict)  # by name
 
     def tables(self) -> tuple[dict[str, dict], str]:
@@ -29,8 +28,10 @@ class Evidence:
         return chosen.get("tables", {}), NAMES.get(chosen.get("data", ""), "")
 
     def source(self) -> str:
-        """The data, recipe and seed of the figures."""
-        return f"{NAMES[self.drawn['data']]}, recipe {self.drawn['recipe']}, seed {self.drawn['seed']}"
+        """The data, recipe and seed of the figures, and what of the recipe was changed."""
+        changed = [f"{name} {value}" for name, value in self.drawn["changed"].items()]
+        recipe = [f"recipe {self.drawn['recipe']}", *changed, f"seed {self.drawn['seed']}"]
+        return ", ".join([NAMES[self.drawn["data"]], *recipe])
 
     def metrics_table(self) -> str:
         """Every metric by recipe, mean ± standard deviation over seeds, beside the published one and chance."""
@@ -71,7 +72,6 @@ def gather(target: str, runs: Path) -> Evidence:
     for folder in (runs / name for name in (*names[:2], f"study/{target}", *names[2:])):
         found.drawn = read(folder)
         if found.drawn:
-            found.folder = folder
             found.figures = {path.stem: path for path in sorted((folder / "figures").glob("*.png"))}
             break
     found.twin = found.twin or (found.drawn if found.drawn and found.drawn["data"] == "tiny" else None)

@@ -188,7 +188,16 @@ def test_only_uploaded_files_are_looked_at(monkeypatch, tmp_path):
             local_page.uploaded(SimpleNamespace(path=path))
 
 
-def test_what_a_user_can_mend_ends_in_one_line(capsys, monkeypatch):
+@pytest.fixture
+def handlers():
+    """Gives back the signals that serve() takes."""
+    before = {number: signal.getsignal(number) for number in local_page.SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_what_a_user_can_mend_ends_in_one_line(capsys, monkeypatch, handlers):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(SystemExit, match="1"):
@@ -207,7 +216,13 @@ def test_what_a_user_can_mend_ends_in_one_line(capsys, monkeypatch):
         assert "GRADIO_SHARE" not in os.environ and os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
 
 
-def test_other_machines_are_let_in_with_a_warning_only(capsys, monkeypatch):
+def test_an_address_that_is_not_this_machines_is_told_so(capsys, handlers):
+    with pytest.raises(SystemExit, match="1"):
+        demo.main(["--host", "192.0.2.1", "--port", str(free_port())])
+    assert "Give an address of this machine" in capsys.readouterr().err
+
+
+def test_other_machines_are_let_in_with_a_warning_only(capsys, monkeypatch, handlers):
     def stop(_: Path) -> None:
         raise KeyboardInterrupt
 
@@ -306,6 +321,12 @@ def test_no_file_of_the_machine_can_be_fetched(port, place):
     assert fetch(port, "/gradio_api/run/ask", b"{}")[0] == fetch(port, "/gradio_api/component_server", b"{}")[0] == 404
     assert fetch(port, "/", Host="elsewhere.example")[0] == 403
     assert fetch(port, "/gradio_api/upload", b"x" * (12 * 2**20))[0] == 413
+    chunks = {"Content-Length": "5", "Transfer-Encoding": "chunked"}
+    assert fetch(port, "/gradio_api/upload", b"5\r\nxxxxx\r\n0\r\n\r\n", **chunks)[0] == 413
+    assert fetch(port, "/gradio_api/file=%00")[0] == 404
+    own = f"http://127.0.0.1:{port}"
+    for origin, status in ((own, 200), ("https://elsewhere.example", 403), ("null", 403), (own + "0", 403)):
+        assert fetch(port, "/", Origin=origin)[0] == status
 
 
 def test_requests_that_name_other_files_are_refused(port, place):
@@ -335,7 +356,7 @@ def test_the_page_answers_and_its_messages_are_text(port):
 
 
 @pytest.mark.browser
-def test_a_name_a_sentence_and_a_picture_in_a_browser(chromium, port, place):
+def test_a_name_a_sentence_a_picture_and_a_drawing_in_a_browser(chromium, port, place):
     page, complaints = chromium.new_page(), []
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -356,4 +377,23 @@ def test_a_name_a_sentence_and_a_picture_in_a_browser(chromium, port, place):
         picture.wait_for()
         assert picture.evaluate("image => image.naturalWidth") > 200
         assert answer is None or re.search(answer, panel.inner_text())
+    page.get_by_role("tab", name="CIFAR-10", exact=True).click()
+    picture = page.locator("img[src^='data:image']").locator("visible=true").first
+    before, uploads = picture.get_attribute("src"), []
+    page.get_by_role("tab", name="Draw").locator("visible=true").click()
+    page.get_by_role("button", name="Brush").locator("visible=true").click()
+    place = page.locator("canvas").locator("visible=true").first.bounding_box()
+    page.on("response", lambda response: uploads.append(response) if "/upload" in response.url else None)
+    page.mouse.move(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(place["x"] + place["width"] / 2 + 60, place["y"] + place["height"] / 2 + 40, steps=10)
+    page.mouse.up()
+    for _ in range(600):
+        if len(uploads) == 3:  # background, strokes, and both in one
+            break
+        page.wait_for_timeout(100)
+    page.wait_for_timeout(500)
+    page.get_by_role("button", name="Ask the net").locator("visible=true").click()
+    page.wait_for_function("before => ![...document.images].some(image => image.src === before)", arg=before)
+    picture.wait_for()
     assert not complaints

@@ -61,6 +61,7 @@ def test_summaries_of_official_runs_are_kept_and_averaged(tmp_path):
         (Figure("m", 240.24), [100.5], "240.24: 100.50"),  # nothing is known of the spread
         (Figure("m", 0.5, 0.1), [0.3], "0.500 ± 0.100: 0.300, -2.0 sd"),
         (Figure("m"), [0.3], "-: 0.300"),
+        (Figure("m", 0.0291), [0.0291, 0.0299], "0.0291: 0.0295 ± 0.0006, +0.7 sd¹"),  # small figures keep digits
     ],
 )
 def test_a_difference_is_told_in_what_is_known_of_the_spread(figure, values, told):
@@ -81,9 +82,13 @@ def test_what_has_not_been_run_says_why():
 
 
 def test_runs_on_different_machines_are_not_averaged():
-    runs = [summary(), summary(seed=1, device="cuda", metrics={"test/accuracy": 0.9})]
+    fast = {"device": "cuda", "metrics": {"test/accuracy": 0.9}}
+    runs = [summary(), summary(seed=1, **fast, device_name="A"), summary(seed=2, **fast, device_name="B"),
+            summary(seed=3, **fast, device_name="B"), summary(seed=4, versions={"torch": "2.6"})]  # fmt: skip
     row, _ = scorecard.rows(runs, THING)
-    assert [(one["device"], one["mean"]) for one in row["ours"]] == [("cpu", 0.7), ("cuda", 0.9)]
+    told = [(one["device"], one["mean"], one["seeds"]) for one in row["ours"]]
+    assert told == [("cpu", 0.7, [0]), ("cpu", 0.7, [4]), ("cuda", 0.9, [1]), ("cuda", 0.9, [2, 3])]
+    assert "| 0.900 ± 0.000, +4.0 sd | 3.0 → 1.5 |" in scorecard.table(runs, THING)  # the most seeds
 
 
 # The committed results
@@ -136,7 +141,7 @@ def test_what_is_published_of_pretrained_models_is_what_torchvision_says():
 
 def test_every_headline_of_a_committed_run_is_in_it():
     for row in scorecard.rows(scorecard.read_summaries(ROOT / scorecard.RESULTS)):
-        assert row["ours"] or row["not_run"], (row["target"], row["metric"])
+        assert bool(row["ours"]) == row["ran"], (row["target"], row["metric"])
 
 
 # Several seeds
@@ -151,6 +156,9 @@ def test_seeds_are_averaged_from_their_newest_runs(tmp_path):
     write(tmp_path / "thing-tiny-study-seed0.1", summary(metrics={"test/accuracy": 0.9}))  # moved aside
     told = scorecard.over_seeds(tmp_path, "thing", 2)
     assert told == "thing, official data, recipe study, 2 seeds: test/accuracy 0.300 ± 0.141"
+    for wrong in (["--seeds", "0", "thing"], ["--seeds", "2"], ["thing"]):
+        with pytest.raises(SystemExit, match="2"):
+            scorecard.main(wrong)
     with pytest.raises(SystemExit, match="no finished run of seed 2"):
         scorecard.over_seeds(tmp_path, "thing", 3)
     write(tmp_path / "thing-tiny-original-seed2", summary(seed=2, recipe="original"))

@@ -1,6 +1,6 @@
 """`make demo`: a page of this machine on which the trained nets can be tried, with their answers and where they look.
 
-Nothing is computed here: the tutorials' own functions load the newest nets and answer.
+Nothing is computed here: the tutorials' own functions load a net, as `checkpoint.find_best` does, and answer.
 """
 
 import argparse
@@ -209,14 +209,17 @@ def check_picture(file: Path) -> None:
 
 
 def build(gr: ModuleType) -> Any:
-    """The page. A net that is trained while it is served answers from then on."""
+    """The page. A net that is trained while it is served answers from then on; ImageNet's weights must be there."""
     models = list(present())
     with gr.Blocks(title="PyTorch study", analytics_enabled=False, delete_cache=(60, 300)) as page:
-        gr.Markdown("# The trained nets\nEach tab asks a tutorial's newest net. Nothing leaves this machine.")
+        gr.Markdown("# The trained nets\nEach tab asks a tutorial's net. Nothing leaves this machine.")
         with gr.Tabs():
             for tab in TABS:
-                if tab.answer is not see_with_imagenet or models:
-                    with gr.Tab(tab.title):
+                with gr.Tab(tab.title):
+                    if tab.answer is see_with_imagenet and not models:
+                        gr.Markdown("**No weights yet.** `make pretrained DATA=official` downloads torchvision's; then "
+                                    "start this page again.")  # fmt: skip
+                    else:
                         fill(gr, tab, models)
     return page.queue(max_size=16)
 
@@ -258,13 +261,13 @@ def picture_fields(gr: ModuleType) -> list[tuple[Any, list]]:
     with gr.Tab("Draw"):
         drawn = gr.Sketchpad(label="A drawing", type="filepath", image_mode="RGB", format="png", canvas_size=(300, 300),
                              fixed_canvas=True, layers=False, height=420)  # fmt: skip
+        drawn.preprocess = lambda sent: uploaded(sent and sent.composite)
         ask_drawn = gr.Button("Ask the net", variant="primary")
     return [(file, [ask_file.click]), (drawn, [ask_drawn.click])]
 
 
 def ask(gr: ModuleType, tab: Tab, given: Any, *settings: Any) -> tuple[Any, Any, str]:
     """The net's answer; what the user can mend becomes a message on the page."""
-    given = given["composite"] if isinstance(given, dict) else given
     try:
         said, figure, told = tab.answer(tab.check(given), tab.find(tab.target), *settings)
     except StudyError as error:

@@ -3,6 +3,7 @@
 What is uploaded lies in a folder that goes with the process. Each lock is tried in tests/test_demo.py.
 """
 
+import errno
 import os
 import re
 import signal
@@ -30,7 +31,7 @@ class Gate:
 
     page = re.compile(r"/|/config|/theme\.css|/favicon\.ico|/manifest\.json|/(assets|static|svelte)/[^?]+|"
                       r"/gradio_api/(startup-events|heartbeat/\w+|upload|upload_progress|queue/(join|data)|"
-                      r"file=.+)")  # fmt: skip
+                      r"file=[^\0]+)")  # fmt: skip
     policy = b"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'none'"
 
     def __init__(self, app: Callable, files: Path, names: Sequence[str]) -> None:
@@ -50,10 +51,13 @@ class Gate:
     def refuse(self, scope: dict) -> int:
         """The status code of a request that is refused; 0 for one that may pass."""
         headers = {name.decode("latin1"): value.decode("latin1") for name, value in scope["headers"]}
-        host, length = headers.get("host", "").partition(":")[0], headers.get("content-length", "")
-        if self.names and host not in self.names:  # another site's page that has itself resolved to this machine
+        host, length = headers.get("host", ""), headers.get("content-length", "")
+        if self.names and host.partition(":")[0] not in self.names:  # another site's, resolved to this machine
             return 403
-        if scope["method"] == "POST" and not (length.isdecimal() and int(length) <= (MEGABYTES + 1) * 2**20):
+        if headers.get("origin", f"//{host}").partition("//")[2] != host:  # another site's page that sends something
+            return 403
+        known = length.isdecimal() and "transfer-encoding" not in headers  # a body in chunks has any length
+        if scope["method"] == "POST" and not (known and int(length) <= (MEGABYTES + 1) * 2**20):
             return 413
         if not self.page.fullmatch(scope["path"]):
             return 404
@@ -99,9 +103,11 @@ def check_port(host: str, port: int) -> None:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except OSError as error:
         reason = str(error.strerror).partition(" (")[0]
-        raise StudyError(
-            f"demo: cannot listen on {host}:{port} ({reason}). Choose another port: make demo PORT={port + 1}"
-        ) from None
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):  # taken, or one of the system's
+            mend = f"Choose another port: make demo PORT={port + 1 if 1024 <= port < 2**16 - 1 else 7861}"
+        else:
+            mend = f'Give an address of this machine: make demo ARGS="--host {LOOPBACK[0]}"'
+        raise StudyError(f"demo: cannot listen on {host}:{port} ({reason}). {mend}") from None
 
 
 def serve(build: Callable[[ModuleType], Any], host: str, port: int) -> int:

@@ -30,6 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, help="print the mean over the newest runs of so many seeds, and no more")
     parser.add_argument("name", nargs="?", help="of the runs: cifar10, names, …")
     options = parser.parse_args(argv)
+    if (options.seeds is None) != (options.name is None) or (options.seeds is not None and options.seeds < 1):
+        parser.error("--seeds N, of 1 or more, and the name of the runs go together")
     if options.seeds:
         print(over_seeds(RUNS, options.name, options.seeds))
         return 0
@@ -81,18 +83,26 @@ def over_seeds(runs: Path, name: str, seeds: int) -> str:
     wanted = [one.metric for one in ORIGINALS[name].figures] if name in ORIGINALS else []
     wanted += [study.headline for study in STUDIES if study.target == name]
     metrics = [metric for metric in dict.fromkeys(wanted or first["metrics"]) if metric in first["metrics"]]
-    told = ", ".join(f"{metric} {page.spread([run['metrics'][metric] for run in found])}" for metric in metrics)
+    told = ", ".join(
+        f"{metric} {page.spread(*middle([run['metrics'][metric] for run in found]))}" for metric in metrics
+    )
     return f"{name}, {first['data']} data, recipe {first['recipe']}, {seeds} seeds: {told}"
+
+
+def middle(values: Sequence[float]) -> tuple[float, float | None]:
+    """Mean and sample standard deviation; one value has none."""
+    return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else None
 
 
 # The comparison
 
 
 def rows(summaries: Summaries, originals: Mapping[str, Original] = ORIGINALS) -> list[dict[str, Any]]:
-    """One row for each metric that counts, with one entry in `ours` for each recipe, device and number of threads."""
+    """One row for each metric that counts, with one entry in `ours` for each recipe, machine and set of versions."""
     groups = defaultdict(list)
     for run in summaries:
-        groups[run["name"], run["recipe"], run["device"], run["threads"]].append(run)
+        where = run["device"], run.get("device_name", ""), run["threads"], json.dumps(run["versions"])
+        groups[run["name"], run["recipe"], *where].append(run)
     found = []
     for target, original in originals.items():
         own = {key: runs for key, runs in groups.items() if key[0] == target}
@@ -109,8 +119,7 @@ def rows(summaries: Summaries, originals: Mapping[str, Original] = ORIGINALS) ->
 
 def compare(figure: Figure, runs: Summaries) -> dict[str, Any]:
     """Our figure over the seeds of one recipe, and how far it is from the original's."""
-    values = [run["metrics"][figure.metric] for run in runs]
-    mean, deviation = statistics.mean(values), statistics.stdev(values) if len(values) > 1 else None
+    mean, deviation = middle([run["metrics"][figure.metric] for run in runs])
     train, total = (statistics.mean(run["seconds"][part] for run in runs) / 60 for part in ("train", "total"))
     first = runs[0]
     result = {"recipe": first["recipe"], "seeds": sorted(run["seed"] for run in runs), "mean": mean,

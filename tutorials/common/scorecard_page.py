@@ -1,13 +1,14 @@
 """The scorecard as Markdown: a table that fits a page for the README, and one with every fact."""
 
-import statistics
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 Row = Mapping[str, Any]  # of scorecard.rows()
 LEGEND = (
     "sd: standard deviation, of the original where it is known, else of ours (¹). ↓: lower is better. "
-    "A range such as 0.505-0.555 is what seven students' notebooks show; ours is below, within or above it."
+    "A range such as 0.505-0.555 is what seven students' notebooks show; ours is below, within or above it. "
+    "Minutes: theirs of training, but for `cifar10`, ours of whole runs, tests and figures among them."
 )
 
 
@@ -21,9 +22,10 @@ def short(found: Sequence[Row]) -> str:
             unrun.setdefault(f"`{row['target']}`{only}", []).append(row)
         if not row["ran"]:
             continue
-        told = {recipe: next((cell(one) for one in row["ours"] if one["recipe"] == recipe), "-")
-                for recipe in ("original", "study")} | dict.fromkeys(row["not_run"], "not run")  # fmt: skip
-        lines.append([f"`{row['target']}`", metric(row), theirs(row), *told.values(), minutes(row)])
+        most = {one["recipe"]: one for one in sorted(row["ours"], key=lambda one: len(one["seeds"]))}
+        told = {recipe: cell(most[recipe]) if recipe in most else "-" for recipe in ("original", "study")}
+        told |= dict.fromkeys(row["not_run"], "not run")
+        lines.append([f"`{row['target']}`", metric(row), theirs(row), *told.values(), minutes(row, most)])
     parts = [markdown(head, lines)]
     if unrun:
         said = [[name, "; ".join(f"{metric(row)} {theirs(row)}" for row in group if theirs(row) != "-") or "-",
@@ -83,7 +85,7 @@ def theirs(row: Row) -> str:
         return "-"
     if "deviation" not in published:
         return f"{published['mean']:g}"
-    return f"{number(published['mean'])} ± {number(published['deviation'])}"
+    return spread(published["mean"], published["deviation"])
 
 
 def cell(one: Mapping[str, Any]) -> str:
@@ -91,8 +93,7 @@ def cell(one: Mapping[str, Any]) -> str:
 
 
 def value(one: Mapping[str, Any]) -> str:
-    mean = number(one["mean"]) if abs(one["mean"]) >= 0.1 else f"{one['mean']:.3g}"
-    return mean + ("" if one["deviation"] is None else f" ± {number(one['deviation'])}")
+    return spread(one["mean"], one["deviation"])
 
 
 def difference(one: Mapping[str, Any]) -> str:
@@ -103,20 +104,17 @@ def difference(one: Mapping[str, Any]) -> str:
     return f"{one['difference']['deviations']:+.1f} sd" + ("¹" if one["difference"]["of"] == "ours" else "")
 
 
-def minutes(row: Row) -> str:
+def minutes(row: Row, most: Mapping[str, Any]) -> str:
     """Their minutes, and ours of whole runs by recipe."""
     published = row["published"]["minutes"]
-    ours = ", ".join(f"{one['minutes']['total']:.1f}" for one in row["ours"]) or "-"
+    ours = ", ".join(f"{most[recipe]['minutes']['total']:.1f}" for recipe in sorted(most)) or "-"
     return f"{'-' if published is None else f'{published:.1f}'} → {ours}"
 
 
-def number(value: float) -> str:
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:.2f}"
-
-
-def spread(values: Sequence[float]) -> str:
-    """Mean ± sample standard deviation; one value stands alone."""
-    return number(statistics.mean(values)) + (f" ± {number(statistics.stdev(values))}" if len(values) > 1 else "")
+def spread(mean: float, deviation: float | None) -> str:
+    """Mean ± standard deviation, with three digits or more of the mean and as many places of both."""
+    places = 2 if abs(mean) >= 10 else 3 if abs(mean) >= 0.1 or not mean else 2 - math.floor(math.log10(abs(mean)))
+    return f"{mean:.{places}f}" + ("" if deviation is None else f" ± {deviation:.{places}f}")
 
 
 def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
