@@ -104,8 +104,8 @@ class TranslationOptions(Options):
 
 
 RECIPES = {
-    # The page of 2021, whose losses are known; later ones train two epochs more. In bfloat16 the losses are float32's to
-    # the third digit, in 0.6 of the time.
+    # The page of 2021, whose losses are known; later ones train two epochs more. In bfloat16 the losses are float32's
+    # to the third digit, in 0.6 of the time.
     "original": dict(epochs=16, half=True),
     "study": dict(epochs=20, width=192, heads=4, layers=3, feed_forward=512, dropout=0.3, norm_first=True,
                   subwords=4000, by_length=True, optimizer="muon", lr=0.02, warm_up=200, weight_decay=0.1,

@@ -83,9 +83,8 @@ def over_seeds(runs: Path, name: str, seeds: int) -> str:
     wanted = [one.metric for one in ORIGINALS[name].figures] if name in ORIGINALS else []
     wanted += [study.headline for study in STUDIES if study.target == name]
     metrics = [metric for metric in dict.fromkeys(wanted or first["metrics"]) if metric in first["metrics"]]
-    told = ", ".join(
-        f"{metric} {page.spread(*middle([run['metrics'][metric] for run in found]))}" for metric in metrics
-    )
+    figures = {metric: middle([run["metrics"][metric] for run in found]) for metric in metrics}
+    told = ", ".join(f"{metric} {page.spread(*figure)}" for metric, figure in figures.items())
     return f"{name}, {first['data']} data, recipe {first['recipe']}, {seeds} seeds: {told}"
 
 
