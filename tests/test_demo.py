@@ -252,7 +252,7 @@ def port(place):
     with (place / "log").open("w") as log:
         server = subprocess.Popen(command, cwd=place, env=environment, stdout=log, stderr=log)
     try:
-        for _ in range(600):
+        for _ in range(1800):  # gradio is slow to load on a busy machine
             assert server.poll() is None, (place / "log").read_text()
             if "answer on" in (place / "log").read_text():
                 break
