@@ -258,3 +258,5 @@ def test_scores_of_translations():
     assert list(table) == ["3", "7"] and table["3"] == (pytest.approx(100), 1) and table["7"][0] < 5
     told = metrics.gallery(sources, ["i am so cold now", "x"], references, count=1).splitlines()
     assert told[2].startswith("| bad | b | x |") and told[-1].startswith("| good | a | i am so cold now |")
+    told = metrics.gallery(["a | b"], ["i | j"], [["i"]], count=1).splitlines()
+    assert {line.count("|") for line in told} == {6}, "a sentence must not divide its cell"

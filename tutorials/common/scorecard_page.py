@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tutorials.common.journal import markdown_table
+
 Row = Mapping[str, Any]  # of scorecard.rows()
 LEGEND = (
     "sd: standard deviation, of the original where it is known, else of ours (¹). ↓: lower is better. "
@@ -26,11 +28,11 @@ def short(found: Sequence[Row]) -> str:
         told = {recipe: cell(most[recipe]) if recipe in most else "-" for recipe in ("original", "study")}
         told |= dict.fromkeys(row["not_run"], "not run")
         lines.append([f"`{row['target']}`", metric(row), theirs(row), *told.values(), minutes(row, most)])
-    parts = [markdown(head, lines)]
+    parts = [markdown_table(head, lines)]
     if unrun:
         said = [[name, "; ".join(f"{metric(row)} {theirs(row)}" for row in group if theirs(row) != "-") or "-",
                  next(iter(group[0]["not_run"].values()))] for name, group in unrun.items()]  # fmt: skip
-        parts.append(markdown(["not run here", "the original's", "why"], said))
+        parts.append(markdown_table(["not run here", "the original's", "why"], said))
     return "\n\n".join([*parts, measured(found)])
 
 
@@ -56,7 +58,7 @@ def whole(found: Sequence[Row]) -> str:
                           time, where(one), versions])  # fmt: skip
         lines += [[*begin, recipe, "-", f"not run: {why}", *["-"] * 4] for recipe, why in row["not_run"].items()]
     title = "# Scorecard\n\nWritten by `make scorecard` from [results](results); the README has it shorter. "
-    return f"{title}{LEGEND}\n\n{markdown(head, lines)}\n"
+    return f"{title}{LEGEND}\n\n{markdown_table(head, lines)}\n"
 
 
 def measured(found: Sequence[Row]) -> str:
@@ -115,7 +117,3 @@ def spread(mean: float, deviation: float | None) -> str:
     """Mean ± standard deviation, with three digits or more of the mean and as many places of both."""
     places = 2 if abs(mean) >= 10 else 3 if abs(mean) >= 0.1 or not mean else 2 - math.floor(math.log10(abs(mean)))
     return f"{mean:.{places}f}" + ("" if deviation is None else f" ± {deviation:.{places}f}")
-
-
-def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *lines))

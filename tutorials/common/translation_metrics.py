@@ -7,6 +7,7 @@ from sacrebleu.metrics import BLEU, CHRF
 from sacrebleu.metrics.base import Metric
 
 from data.parallel import Pairs
+from tutorials.common.journal import markdown_table
 
 References = Sequence[Sequence[str]]  # of each hypothesis, one or more
 
@@ -70,8 +71,6 @@ def gallery(sources: Sequence[str], hypotheses: Sequence[str], references: Refer
     order = np.lexsort((-lengths * (values > 50), values.round()))
     half = len(order) // 2
     chosen = {"bad": order[:count], "in between": order[half : half + count], "good": order[::-1][:count]}
-    lines = ["| | source | translation | reference | chrF |", "|---|---|---|---|---|"]
-    for name, rows in chosen.items():
-        for i in rows:
-            lines.append(f"| {name} | {sources[i]} | {hypotheses[i]} | {' / '.join(references[i])} | {values[i]:.0f} |")
-    return "\n".join(lines)
+    table = [[name, sources[i], hypotheses[i], " / ".join(references[i]), f"{values[i]:.0f}"]
+             for name, rows in chosen.items() for i in rows]  # fmt: skip
+    return markdown_table(["", "source", "translation", "reference", "chrF"], table)
