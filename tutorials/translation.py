@@ -109,7 +109,7 @@ RECIPES = {
     "original": dict(epochs=16, half=True),
     "study": dict(epochs=20, width=192, heads=4, layers=3, feed_forward=512, dropout=0.3, norm_first=True,
                   subwords=4000, by_length=True, optimizer="muon", lr=0.02, warm_up=200, weight_decay=0.1,
-                  label_smoothing=0.1, clip=1.0, beam=5),
+                  label_smoothing=0.1, clip=1.0, half=True, beam=5),
     "study-tiny": dict(epochs=8, width=48, heads=4, layers=2, feed_forward=96, dropout=0.0, norm_first=True,
                        subwords=300, batch_size=32, by_length=True, optimizer="muon", lr=0.02, warm_up=30, clip=1.0,
                        beam=5, log_every=20),
