@@ -66,14 +66,23 @@ def main() -> None:
         lab.finish(metrics, published, dict.fromkeys(metrics, 0.1))
 
 
-def fit(lab: Lab, name: str, data: dict, norm: str, hidden: list[int], lr: float = 1e-3, batch_size: int = 50,
-        watch: bool = False, **options: object) -> Solver:  # fmt: skip
-    """Ten epochs of Adam; nets of one shape start from the same weights, and one that explodes is no error."""
-    weights = lab.rng(f"weights {options.pop('repeat', 0)}")
-    net = FullyConnectedNet(hidden, normalization=NORMS[norm], rng=weights, **options)
+def fit(lab: Lab, name: str, data: dict, norm: str, hidden: list[int], repeat: int = 0, **options: object) -> Solver:
+    """Train a net of our own; those of one shape start from the same weights."""
+    net = FullyConnectedNet(hidden, normalization=NORMS[norm], rng=lab.rng(f"weights {repeat}"), **options)
+    return train(lab, name, net, data, watch=False)
+
+
+def train(lab: Lab, name: str, net: FullyConnectedNet, data: dict, lr: float = 1e-3, batch_size: int = 50,
+          **options: object) -> Solver:  # fmt: skip
+    """Ten epochs of Adam; a net that explodes is no error."""
     with np.errstate(all="ignore"):
-        return lab.train(name, net, data, watch=watch, num_epochs=10, batch_size=batch_size, update_rule="adam",
-                         optim_config={"learning_rate": lr})  # fmt: skip
+        return lab.train(name, net, data, num_epochs=10, batch_size=batch_size, update_rule="adam",
+                         optim_config={"learning_rate": lr}, **options)  # fmt: skip
+
+
+def notebook_net(norm: str) -> FullyConnectedNet:
+    """The net of experiments 11, 13 and 14, drawn from NumPy's global generator, as there."""
+    return FullyConnectedNet([100] * 5, normalization=NORMS[norm], weight_scale=2e-2)
 
 
 # Experiment 8: statistics before and after
@@ -145,8 +154,13 @@ def clock(method: Callable, *arguments: object) -> float:
 
 
 def deep_nets(lab: Lab, data: dict) -> dict[str, float]:
-    names = {norm: f"deep/{key(norm)}" for norm in NORMS}  # one on the dashboard, several for the table
-    solvers = {norm: fit(lab, names[norm], data, norm, [100] * 5, watch=True, weight_scale=2e-2) for norm in NORMS}
+    """The notebook's very nets and batches, which the peers' figures are of; then several nets of other draws."""
+    names = {norm: f"deep/{key(norm)}" for norm in NORMS}
+    np.random.seed(231)
+    nets = {norm: notebook_net(norm) for norm in ("batch norm", "no norm")}
+    solvers = {norm: train(lab, names[norm], net, data, rng=None) for norm, net in nets.items()}
+    solvers["layer norm"] = train(lab, names["layer norm"], notebook_net("layer norm"), data, rng=None)
+    solvers = {norm: solvers[norm] for norm in NORMS}
     lab.figure("deep", progress(solvers))
     repeats, rows = range(2 * REPEATS[lab.options.data]), []
     for norm in NORMS:  # one net says little: how fast the plain one starts is a matter of luck
@@ -239,12 +253,20 @@ def scale_panels(scales: np.ndarray, found: Mapping[str, np.ndarray]) -> Figure:
 
 
 def vary_batch_size(lab: Lab, data: dict) -> dict[str, float]:
-    """Batches of 5, 10 and 50 with each norm, and of 5 without."""
-    solvers = {}
-    for norm in NORMS:
-        for size in BATCHES[:1] if norm == "no norm" else BATCHES:
-            name = f"batch_{size}/{key(norm)}"
-            solvers[name] = fit(lab, name, data, norm, [100] * 5, 10**-3.5, size, True, weight_scale=2e-2)
+    """Batches of 5, 10 and 50 with each norm, and of 5 without, drawn as the notebook drew them."""
+
+    def one(size: int, norm: str) -> None:
+        name = f"batch_{size}/{key(norm)}"
+        solvers[name] = train(lab, name, notebook_net(norm), data, 10**-3.5, size, rng=None)
+
+    solvers: dict[str, Solver] = {}
+    np.random.seed(231)
+    one(BATCHES[0], "no norm")
+    state = np.random.get_state()  # with either norm the notebook trains the plain net first, from the same seed
+    for norm in ("batch norm", "layer norm"):
+        np.random.set_state(state)
+        for size in BATCHES:
+            one(size, norm)
     content = []
     for norm in ("batch norm", "layer norm"):
         shown = {"no norm, batch of 5": solvers["batch_5/no_norm"]}

@@ -99,10 +99,12 @@ class Lab(Session):
     ) -> Solver:
         """Train a model under the Solver's options and return the solver; the model has its best parameters then.
 
-        With `watch` it has a curve and checkpoints in the folder of its name; without, it leaves nothing there.
+        With `watch` it has a curve and checkpoints in the folder of its name; without, it leaves nothing there. Its
+        batches are drawn for its name, or by another `rng` of the options (None: NumPy's global generator).
         """
         options["num_epochs"] = min(options.get("num_epochs", 10), self.options.epochs or inf)
-        solver = kind(model, data, verbose=False, rng=self.rng(f"batches of {name}"), **options)
+        options.setdefault("rng", self.rng(f"batches of {name}"))
+        solver = kind(model, data, verbose=False, **options)
         training = Training(self, name, solver, watch)
         self.stopping.wait_for_step = True
         try:
