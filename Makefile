@@ -1,189 +1,205 @@
 # Plain `make` lists the targets. A tutorial passes these on: DATA=tiny|official RECIPE=study|original SEED=N
 # SEEDS=N (a run for each of the seeds 0 to N-1, then their mean) DEVICE=auto|cpu|cuda|mps NPROC=N (processes, by
-# torchrun) RESUME=1, and ARGS="…" for any other option.
+# torchrun) RESUME=1, and ARGS="…" for any other option. TORCHTEXT=1 runs any target in the environment of torchtext.
 .DEFAULT_GOAL := help
-VENV ?= .venv
-LATEST ?= .venv-latest
-BIN = $(1)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)/$(2)
-PYTHON_IN = $(call BIN,$(1),python)
-PY := $(call PYTHON_IN,$(VENV))
 
-OPTIONS = $(if $(DATA),--data $(DATA)) $(if $(RECIPE),--recipe $(RECIPE)) $(if $(SEEDS),--seed $$seed,$(if $(SEED),--seed $(SEED))) \
-  $(if $(DEVICE),--device $(DEVICE)) $(if $(filter-out 0,$(RESUME)),--resume) $(ARGS)
-# $(call RUN,module): in one process, or in NPROC of them.
-RUN = $(PY) -m $(if $(filter-out 1,$(NPROC)),tutorials.common.torchrun $(NPROC) )$(1)
-# $(call EACH,command): once, or with SEEDS=5 for each of the seeds 0 to 4 until one fails, and then their mean ± sd.
-EACH = $(if $(SEEDS),$(if $(findstring --run-dir,$(ARGS)),$(error SEEDS: each seed has a folder of its own; leave out --run-dir)) \
-  seed=0; while [ $$seed -lt $(SEEDS) ]; do $(1) || exit; seed=$$((seed + 1)); done; \
-  $(PY) -m tutorials.common.scorecard --seeds $(SEEDS) $@,$(1))
+# Every variable that a user gives: taken literally, even a $ in it, and handed on through the environment alone. No
+# recipe may name one: a value that stood in a command would be run by the shell (tests/test_make.py tries them all).
+VARIABLES := ARGS CSV DATA DEVICE FILES FOLDER IMAGE IMAGES LAYER MODEL MODELS NAME NET NPROC PAIRS PORT PYTHON RECIPE \
+  RESUME SEED SEEDS SOURCE STUDY_DATA TARGET TEST TEXT TORCH TORCHTEXT WEIGHTS
+$(foreach name,$(VARIABLES),$(eval override $(name) := $$(value $(name))))
+export $(foreach name,$(VARIABLES),$(if $($(name)),$(name)))
+
+KIND := $(if $(filter-out 0,$(TORCHTEXT)),torchtext,default)
+PYTHON_OF = .venv$(filter-out -default,-$(1))/$(if $(filter Windows_NT,$(OS)),Scripts,bin)/python
+PY = $(call PYTHON_OF,$(KIND))
+# RUN module words…: starts a module with the words; those in capitals are variables (see tutorials/tools/launch.py).
+RUN = $(PY) -m tutorials.tools.launch $(call QUOTED,$@)
+# A target's own name, as data-…, is given too.
+QUOTED = '$(subst ','\'',$(1))'
+OPTIONS := DATA RECIPE SEED SEEDS DEVICE RESUME
 
 STUDIES = fully-connected initialization batchnorm dropout convnet captioning
 
 ##@ Start here
 study: setup ## run every tutorial on its tiny twin, offline, and show a table: the main job
-	@$(PY) -m tutorials.common.study
+	@$(RUN) tutorials.common.study
 
 test: setup ## run all tests and the style check
-	@$(call BIN,$(VENV),ruff) check .
-	@$(call BIN,$(VENV),ruff) format --check .
-	@$(PY) -m pytest -n 2 -m "not browser and not notebooks" $(ARGS)
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(RUN) pytest -n 2 -m "not browser and not notebooks"
 	@echo "left out: what needs a browser (make test-browser), and notebooks that take longer (make test-notebooks)"
 
 tensorboard: setup ## serve the dashboards of all runs on localhost:6006
-	@$(PY) -m tutorials.common.dashboard --logdir runs --load_fast=false --port $(or $(PORT),6006)
+	@$(RUN) tutorials.common.dashboard --logdir runs --load_fast=false PORT
 
 ##@ Tutorials
 cifar10: setup ## train a classifier on CIFAR-10
-	@$(call EACH,$(call RUN,tutorials.cifar10) $(OPTIONS))
+	@$(RUN) tutorials.cifar10 NPROC $(OPTIONS)
 
-predict-cifar10: need-image setup ## classify your own picture with the trained net: IMAGE=photo.jpg
-	@$(PY) -m tutorials.cifar10 --image "$(IMAGE)" $(ARGS)
+predict-cifar10: setup ## classify your own picture with the trained net: IMAGE=photo.jpg
+	@$(RUN) tutorials.cifar10 IMAGE
 
 pretrained: setup ## compare AlexNet, VGG, ResNet and DenseNet: cost, accuracy, robustness (DATA=official: 6 GB of weights)
-	@$(call EACH,$(PY) -m tutorials.pretrained $(OPTIONS))
+	@$(RUN) tutorials.pretrained $(OPTIONS)
 
-predict: need-image setup ## what ImageNet's models see in your own picture: IMAGE=photo.jpg MODELS="resnet18 squeezenet1_0"
-	@$(PY) -m tutorials.pretrained --image "$(IMAGE)" $(if $(MODELS),--models $(MODELS)) $(ARGS)
+predict: setup ## what ImageNet's models see in your own picture: IMAGE=photo.jpg MODELS="resnet18 squeezenet1_0"
+	@$(RUN) tutorials.pretrained IMAGE MODELS
 
 transfer: setup ## fine-tune a pretrained net and keep it frozen, on ants and bees or your folders: IMAGES=dir MODEL=resnet50
-	@$(call EACH,$(call RUN,tutorials.transfer_learning) $(if $(IMAGES),--images "$(IMAGES)") $(if $(MODEL),--model $(MODEL)) $(OPTIONS))
+	@$(RUN) tutorials.transfer_learning NPROC $(OPTIONS) IMAGES MODEL
 
-predict-transfer: need-image setup ## classify your own picture with the net that make transfer saved: IMAGE=photo.jpg
-	@$(PY) -m tutorials.transfer_learning --image "$(IMAGE)" $(ARGS)
+predict-transfer: setup ## classify your own picture with the net that make transfer saved: IMAGE=photo.jpg
+	@$(RUN) tutorials.transfer_learning IMAGE
 
 names: setup ## tell the language of names, letter by letter; of your own lines: FOLDER=dir
-	@$(call EACH,$(call RUN,tutorials.char_rnn) $(OPTIONS) $(if $(FOLDER),--folder "$(FOLDER)"))
+	@$(RUN) tutorials.char_rnn NPROC $(OPTIONS) FOLDER
 
 predict-names: setup ## the three likeliest languages of a name: NAME=Satoshi
-	@$(PY) -m tutorials.char_rnn --name="$$NAME" $(ARGS)
+	@$(RUN) tutorials.char_rnn NAME
 
 race-names: setup ## time a step against the original's loop over single names: DATA=official
-	@$(PY) -m tests.race_names $(if $(DATA),--data $(DATA)) $(ARGS)
+	@$(RUN) tests.race_names DATA
 
 sentiment: setup ## tell the topic of news; of any csv of labels and texts: CSV="file.csv …" (TEST=file.csv)
-	@$(call EACH,$(call RUN,tutorials.text_sentiment) $(OPTIONS) $(if $(CSV),--csv $(CSV)) $(if $(TEST),--test-csv "$(TEST)"))
+	@$(RUN) tutorials.text_sentiment NPROC $(OPTIONS) CSV TEST
 
 predict-news: setup ## the class of your own text, with probabilities: TEXT="Stocks fell …"
-	@$(PY) -m tutorials.text_sentiment --text="$$TEXT" $(ARGS)
+	@$(RUN) tutorials.text_sentiment TEXT
 
 race-sentiment: setup ## time an epoch against the original's way, on 120,000 generated news
-	@$(PY) -m tests.race_sentiment $(ARGS)
+	@$(RUN) tests.race_sentiment
 
 seq2seq: setup ## translate French to English with GRUs and attention; your own pairs: PAIRS=file.tsv
-	@$(call EACH,$(call RUN,tutorials.seq2seq) $(OPTIONS) $(if $(PAIRS),--pairs "$(PAIRS)"))
+	@$(RUN) tutorials.seq2seq NPROC $(OPTIONS) PAIRS
 
 translate-fr: setup ## translate a French sentence, and see where the net looked: TEXT="Je suis fatigué."
-	@$(PY) -m tutorials.seq2seq --text="$$TEXT" $(ARGS)
+	@$(RUN) tutorials.seq2seq TEXT
 
 translation: setup ## translate German to English with nn.Transformer; your own files: SOURCE=file.de TARGET=file.en
-	@$(call EACH,$(call RUN,tutorials.translation) $(OPTIONS) $(if $(SOURCE),--source "$(SOURCE)") $(if $(TARGET),--target "$(TARGET)"))
+	@$(RUN) tutorials.translation NPROC $(OPTIONS) SOURCE TARGET
 
 translate-de: setup ## translate a German sentence, and see where the net looked: TEXT="Ein Hund läuft."
-	@$(PY) -m tutorials.translation --text="$$TEXT" $(ARGS)
+	@$(RUN) tutorials.translation TEXT
 
 race-translation: setup ## time decoding against the original's, sentence by sentence, with the newest saved net: DATA=official
-	@$(PY) -m tests.race_translation $(if $(DATA),--data $(DATA)) $(ARGS)
+	@$(RUN) tests.race_translation DATA
 
 language-model: setup ## a transformer that writes like Wikipedia, trained on WikiText-2
-	@$(call EACH,$(call RUN,tutorials.language_model) $(OPTIONS))
+	@$(RUN) tutorials.language_model NPROC $(OPTIONS)
 
 generate: setup ## let the language model go on writing: TEXT="The river"
-	@$(PY) -m tutorials.language_model --text="$$TEXT" $(ARGS)
+	@$(RUN) tutorials.language_model TEXT
 
 ablate-language-model: setup ## what each change of the language model's recipe gives: ARGS="--minutes 3 --data official"
-	@$(PY) -m tests.ablate_language_model $(ARGS)
+	@$(RUN) tests.ablate_language_model
 
 demo: setup ## try the trained nets on a local page: PORT=7860
-	@$(PY) -m tutorials.demo --port $(or $(PORT),7860) $(ARGS)
-
-need-image:
-	@: $(or $(IMAGE),$(error give the picture: IMAGE=photo.jpg))
+	@$(RUN) tutorials.demo PORT
 
 ##@ By hand, in NumPy
 from-scratch: $(STUDIES) ## run all six studies of the CS231n assignment, one after another
 
 fully-connected: setup ## nets of any depth, all update rules, the best fully connected net
-	@$(call EACH,$(PY) -m from_scratch.studies.fully_connected $(OPTIONS))
+	@$(RUN) from_scratch.studies.fully_connected $(OPTIONS)
 
 initialization: setup ## what the first weights do to activations, gradients and training
-	@$(call EACH,$(PY) -m from_scratch.studies.initialization $(OPTIONS))
+	@$(RUN) from_scratch.studies.initialization $(OPTIONS)
 
 batchnorm: setup ## batch and layer normalisation: depth, weight scale, batch size
-	@$(call EACH,$(PY) -m from_scratch.studies.batchnorm $(OPTIONS))
+	@$(RUN) from_scratch.studies.batchnorm $(OPTIONS)
 
 dropout: setup ## dropout against overfitting
-	@$(call EACH,$(PY) -m from_scratch.studies.dropout $(OPTIONS))
+	@$(RUN) from_scratch.studies.dropout $(OPTIONS)
 
 convnet: setup ## convolutional nets: three layers in one epoch, and a deep one
-	@$(call EACH,$(PY) -m from_scratch.studies.convnet $(OPTIONS))
+	@$(RUN) from_scratch.studies.convnet $(OPTIONS)
 
 captioning: setup ## captions by an RNN, an LSTM and a transformer; words against characters
-	@$(call EACH,$(PY) -m from_scratch.studies.captioning $(OPTIONS))
+	@$(RUN) from_scratch.studies.captioning $(OPTIONS)
 
 caption-features: setup ## compute the features of Flickr8k's photographs (once; downloads 1.1 GB)
-	@$(PY) -m from_scratch.studies.features $(ARGS)
+	@$(RUN) from_scratch.studies.features
 
 bench-from-scratch: setup ## time the hand-written layers against naive loops and torch, on one thread
-	@$(PY) -m from_scratch.studies.bench $(ARGS)
+	@$(RUN) from_scratch.studies.bench
 
 ##@ Parity with torch
 parity: setup ## hold every hand-written gradient against torch, and the tests against planted mistakes
-	@$(PY) -m comparisons $(ARGS)
+	@$(RUN) comparisons
 
 parity-report: setup ## write the table of parity with its figures as Markdown and as a page, below runs/parity
-	@$(PY) -m comparisons.report $(ARGS)
+	@$(RUN) comparisons.report
 
-parity-latest: $(LATEST)/.ready ## make parity with the newest torch, in an environment of its own
-	@$(call PYTHON_IN,$(LATEST)) -m comparisons $(ARGS)
+parity-latest: KIND = latest
+parity-latest: setup-latest ## make parity with the newest torch, in an environment of its own
+	@$(RUN) comparisons
 
 race: setup ## train a NumPy net beside its torch twin, on one dashboard: NET="CaptioningRNN, lstm"
-	@$(PY) -m comparisons.race $(if $(NET),--net "$(NET)") $(if $(DATA),--data $(DATA)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+	@$(RUN) comparisons.race NET DATA SEED
 
 exercises: setup ## list the layers that you can write yourself, in the course's order
 	@$(PY) -m comparisons.exercise --list
 
 exercise: setup ## write a layer yourself until its case is green: LAYER=batchnorm_backward
-	@$(PY) -m comparisons.exercise $(LAYER) $(ARGS)
+	@$(RUN) comparisons.exercise LAYER
 
 ##@ Data
 data-list: setup ## show every data set: present or not, size, licence, used by
-	@$(PY) -m data list $(ARGS)
+	@$(RUN) data list
 
 data-%: setup ## download, verify and unpack one data set: data-cifar10, data-names, …
-	@$(PY) -m data fetch $* $(FILES) $(ARGS)
+	@$(RUN) data fetch $(call QUOTED,$*) FILES
 
 ##@ Results
 scorecard: setup ## keep the summaries of official runs in docs/results and write the README's table from them
-	@$(PY) -m tutorials.common.scorecard
+	@$(RUN) tutorials.common.scorecard
 
 book: setup ## build the study book, a site that needs no network, from the scripts and the runs: runs/book/index.html
-	@$(PY) -m docs.book $(ARGS)
+	@$(RUN) docs.book
 
 notebooks: setup ## write every tutorial as a notebook, below runs/notebooks
-	@$(PY) -m docs.notebooks $(ARGS)
+	@$(RUN) docs.notebooks
 
 ##@ Upkeep
-setup: $(VENV)/.ready$(TORCH:%=-%) ## build .venv from requirements.lock unless it is current (TORCH=cpu: torch without CUDA)
+setup: ## build the environment from its lock unless it is current (TORCH=cpu: torch without CUDA)
+	@sh tutorials/tools/setup.sh $(KIND)
+
+setup-latest setup-lowest: setup-%:
+	@sh tutorials/tools/setup.sh $*
+
+convert: setup ## write a file of weights (.pth) anew as .safetensors, which holds no code: WEIGHTS=net.pth
+	@$(RUN) tutorials.common.convert WEIGHTS
 
 test-browser: setup ## run the tests that look at pages in a headless Chromium of this machine
-	@$(PY) -m pytest -m browser -rs $(ARGS)
+	@$(RUN) pytest -m browser -rs
 
 test-notebooks: setup ## run every notebook top to bottom on its tiny twin
-	@$(PY) -m pytest -n 2 -m notebooks $(ARGS)
+	@$(RUN) pytest -n 2 -m notebooks
 
-test-latest: $(LATEST)/.ready ## run the tests with the newest torch, in an environment of its own
-	@$(call PYTHON_IN,$(LATEST)) -m pytest -n 2 $(ARGS)
+test-latest: KIND = latest
+test-latest: setup-latest ## run the tests with the newest packages, in an environment of its own
+	@$(RUN) pytest -n 2 -m "not browser and not notebooks"
+
+test-lowest: KIND = lowest
+test-lowest: setup-lowest ## run a quick part of the tests with the oldest packages that pyproject.toml allows
+	@$(RUN) pytest -n 2 comparisons tests/test_run.py tests/test_cifar10.py tests/test_dashboard.py
 
 lint: setup ## mend the style of the code, and say what cannot be mended
-	@$(call BIN,$(VENV),ruff) format .
-	@$(call BIN,$(VENV),ruff) check --fix .
+	@$(PY) -m ruff format .
+	@$(PY) -m ruff check --fix .
 
-lock: ## write requirements.lock anew from pyproject.toml (needs uv)
-	@uv pip compile pyproject.toml --universal --generate-hashes --all-extras --python-version 3.11 --upgrade \
-	  --no-emit-index-url --no-annotate --custom-compile-command "make lock" --quiet --output-file requirements.lock
+# Every extra but torchtext's, which the second lock adds: its torch is another one.
+EXTRAS = $(patsubst %,--extra %,coco book notebooks browser demo test)
+LOCK = uv pip compile pyproject.toml --universal --generate-hashes --python-version 3.11 --upgrade --no-emit-index-url \
+  --no-annotate --custom-compile-command "make lock" --quiet
+lock: ## write both locks anew from pyproject.toml (needs uv)
+	@$(LOCK) $(EXTRAS) --output-file requirements.lock
+	@$(LOCK) $(EXTRAS) --extra text --output-file requirements-torchtext.lock
 
 clean: ## remove environments and caches; data and runs stay
-	@rm -rf $(VENV) $(LATEST) .pytest_cache .ruff_cache .hypothesis .benchmarks
+	@rm -rf .venv .venv-torchtext .venv-latest .venv-lowest .pytest_cache .ruff_cache .hypothesis .benchmarks
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:
@@ -191,45 +207,9 @@ help:
 	  /^[a-z0-9%-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 
-# --- environments: uv where it is present, else the first Python 3.11 or 3.12 with venv and pip ---
-# $(call CREATE,folder): a fresh virtual environment, or one line that says what is missing.
-define CREATE
-found=; \
-for python in "$(PYTHON)" python3 python3.12 python3.11 python; do \
-  if "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info[:2] not in {(3, 11), (3, 12)})' 2>/dev/null; \
-  then found=$$python; break; fi; \
-done; \
-if command -v uv >/dev/null 2>&1; then uv venv --quiet --clear --python "$${found:-3.12}" $(1); \
-elif [ -n "$$found" ]; then "$$found" -m venv --clear $(1); \
-else echo "setup: needs Python 3.11 or 3.12 with the venv module (Debian: apt install python3-venv), or uv, which gets one. Name yours with PYTHON=/path/to/python." >&2; exit 1; fi
-endef
-# $(call INSTALL,folder): the installer of that environment.
-INSTALL = $$(command -v uv >/dev/null 2>&1 && echo "uv pip install --quiet --python $(call PYTHON_IN,$(1))" \
-  || echo "$(call PYTHON_IN,$(1)) -m pip install --quiet --disable-pip-version-check")
-
-$(VENV)/.ready: requirements.lock
-	@echo "setup: building $(VENV) from requirements.lock (once; 3 GB to download on Linux, see README.md)"
-	@$(call CREATE,$(VENV))
-	@$(call INSTALL,$(VENV)) --require-hashes -r requirements.lock
-	@touch $@
-
-# The CPU builds of torch have other hashes than the lock, and come by uv, which knows where PyTorch keeps them.
-$(VENV)/.ready-cpu: requirements.lock
-	@echo "setup: building $(VENV) with the CPU build of torch"
-	@$(call CREATE,$(VENV))
-	@command -v uv >/dev/null 2>&1 || $(PY) -m pip install --quiet --target $(VENV)/uv uv
-	@PATH="$(VENV)/uv/bin:$$PATH" uv pip install --python $(PY) --torch-backend cpu --no-verify-hashes \
-	  --constraint requirements.lock --requirement pyproject.toml --all-extras
-	@touch $@ $(VENV)/.ready
-
-$(LATEST)/.ready: pyproject.toml
-	@echo "setup: building $(LATEST) with the newest packages that pyproject.toml allows"
-	@$(call CREATE,$(LATEST))
-	@$(call INSTALL,$(LATEST)) --upgrade ".[test]" && rm -rf build pytorch_study.egg-info
-	@touch $@
-
-.PHONY: study test tensorboard from-scratch $(STUDIES) caption-features bench-from-scratch \
-  parity parity-report parity-latest race exercises exercise cifar10 predict-cifar10 pretrained predict transfer \
-  predict-transfer names predict-names race-names sentiment predict-news race-sentiment seq2seq translate-fr \
-  translation translate-de race-translation language-model generate ablate-language-model demo data-list scorecard \
-  book notebooks setup test-browser test-notebooks test-latest lint lock clean help need-image
+.PHONY: ablate-language-model batchnorm bench-from-scratch book caption-features captioning cifar10 clean convert \
+  convnet data-list demo dropout exercise exercises from-scratch fully-connected generate help initialization \
+  language-model lint lock names notebooks parity parity-latest parity-report predict predict-cifar10 predict-names \
+  predict-news predict-transfer pretrained race race-names race-sentiment race-translation scorecard sentiment \
+  seq2seq setup study tensorboard test test-browser test-latest test-lowest test-notebooks transfer translate-de \
+  translate-fr translation setup-latest setup-lowest

@@ -3,8 +3,6 @@
 import ast
 import json
 import os
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -164,32 +162,6 @@ def test_seeds_are_averaged_from_their_newest_runs(tmp_path):
     write(tmp_path / "thing-tiny-original-seed2", summary(seed=2, recipe="original"))
     with pytest.raises(SystemExit, match="differ"):
         scorecard.over_seeds(tmp_path, "thing", 3)
-
-
-@pytest.mark.skipif(not shutil.which("make"), reason="needs make")
-def test_make_runs_the_seeds_until_one_fails(tmp_path):
-    stub = tmp_path / "python"
-    stub.write_text('#!/bin/sh\necho "$@"\ncase "$*" in *"--seed $FAIL"*) exit 3;; esac\n')
-    stub.chmod(0o755)
-    (tmp_path / ".ready").touch()  # no environment is built for this
-
-    def make(*arguments: str, fail: str = "none") -> tuple[int, list[str]]:
-        command = ["make", "-s", f"VENV={tmp_path}", f"PY={stub}", *arguments]
-        clean = {
-            name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "SEED", "SEEDS", "ARGS")
-        }
-        done = subprocess.run(command, cwd=ROOT, env=clean | {"FAIL": fail}, capture_output=True, text=True)
-        return done.returncode, done.stdout.splitlines()
-
-    for target, module in ((one.target, one.module) for one in STUDIES):
-        code, lines = make(target, "SEEDS=2", "DATA=official")
-        assert code == 0, target
-        assert lines == [f"-m {module} --data official --seed 0", f"-m {module} --data official --seed 1",
-                         f"-m tutorials.common.scorecard --seeds 2 {target}"]  # fmt: skip
-    code, lines = make("names", "SEEDS=3", fail="1")
-    assert code and lines == ["-m tutorials.char_rnn --seed 0", "-m tutorials.char_rnn --seed 1"]
-    assert make("names", "SEED=4") == (0, ["-m tutorials.char_rnn --seed 4"])
-    assert make("names", "SEEDS=2", "ARGS=--run-dir=x")[0]
 
 
 # The README

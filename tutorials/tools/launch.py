@@ -1,0 +1,96 @@
+"""What make's targets run: `launch TARGET MODULE WORDS…` starts a module with the options that make's variables give.
+
+A word in capitals is a variable: its value comes through the environment and becomes one argument, as it is. No shell
+sees it, so nothing in it is ever run. ARGS, any further options, is split as a shell would split it.
+"""
+
+import os
+import re
+import runpy
+import shlex
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+# Options that are not called as their variables are; "" marks an argument without an option.
+NAMES = {"TEST": "--test-csv", "LAYER": "", "FILES": "", "WEIGHTS": ""}
+SEVERAL = {"CSV", "MODELS", "FILES"}  # values that may be several words
+NEEDED = {"IMAGE": "IMAGE=photo.jpg", "WEIGHTS": "WEIGHTS=net.pth"}
+EVEN_EMPTY = {"NAME", "TEXT"}  # the module itself asks for them
+
+
+def main() -> int:
+    target, module, *words = sys.argv[1:]
+    try:
+        arguments = [argument for word in words for argument in spell(word)] + split("ARGS")
+        processes, seeds = whole("NPROC") if "NPROC" in words else 1, whole("SEEDS") if "SEEDS" in words else None
+    except ValueError as error:
+        print(f"make {target}: {error}", file=sys.stderr)
+        return 2
+    if processes > 1:
+        module, arguments = "tutorials.common.torchrun", [str(processes), module, *arguments]
+    if seeds is not None:
+        return for_each_seed(target, seeds, module, arguments)
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    return 0
+
+
+def spell(word: str) -> list[str]:
+    """The arguments of one word: of a variable its option and value, of any other the word itself.
+
+    Raises ValueError where a needed variable has no value.
+    """
+    if not re.fullmatch("[A-Z]+", word):
+        return [word]
+    value = os.environ.get(word, "")
+    if word in NEEDED and not value:
+        raise ValueError(f"give {NEEDED[word]}")
+    if word in ("NPROC", "SEEDS") or (word == "SEED" and os.environ.get("SEEDS")) or not (value or word in EVEN_EMPTY):
+        return []
+    if word == "RESUME":
+        return ["--resume"] if value != "0" else []
+    option = NAMES.get(word, f"--{word.lower()}")
+    if word in SEVERAL:
+        return [option, *split(word)] if option else split(word)
+    return [f"{option}={value}"] if option else [value]
+
+
+def split(variable: str) -> list[str]:
+    """The words of a variable; the name of a file that exists is one, whatever is in it."""
+    value = os.environ.get(variable, "")
+    if variable != "ARGS" and Path(value).exists():
+        return [value] if value else []
+    try:
+        return shlex.split(value)
+    except ValueError as error:
+        raise ValueError(f"{variable}={value} cannot be split into words: {str(error).lower()}") from None
+
+
+def whole(variable: str) -> int | None:
+    """The number in a variable, None without any; raises ValueError for anything but a positive whole number."""
+    value = os.environ.get(variable, "")
+    if value and not (value.isascii() and value.isdigit() and 0 < int(value) < 10_000):
+        raise ValueError(f"{variable} must be a whole number from 1, not {value!r}")
+    return int(value) if value else (1 if variable == "NPROC" else None)
+
+
+def for_each_seed(target: str, seeds: int, module: str, arguments: Sequence[str]) -> int:
+    """One run for each of the seeds from 0, until one fails, and then their mean ± sd."""
+    import subprocess
+
+    if any(argument.startswith("--run-dir") for argument in arguments):
+        print(f"make {target}: SEEDS: each seed has a folder of its own; leave out --run-dir", file=sys.stderr)
+        return 2
+    signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C reaches the run, which saves; this process waits for it
+    runs = [[module, *arguments, f"--seed={seed}"] for seed in range(seeds)]
+    for command in [*runs, ["tutorials.common.scorecard", "--seeds", str(seeds), target]]:
+        code = subprocess.Popen([sys.executable, "-m", *command]).wait()
+        if code:
+            return code if code > 0 else 128 - code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
