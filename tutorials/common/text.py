@@ -63,7 +63,7 @@ def basic_english(line: str) -> list[str]:
         (";", " "),
         (":", " "),
     ):
-        line = line.replace(pattern, replacement)  # not by regular expressions: in less than a third of their time
+        line = line.replace(pattern, replacement)  # twice as fast as regular expressions, and here the same
     return line.split()
 
 
