@@ -29,12 +29,16 @@ class Mistake:
     def __str__(self) -> str:
         return f"{self.function}: {self.why}"
 
+    def home(self) -> ModuleType:
+        """The module in which the function stands."""
+        return sys.modules[(FUNCTIONS | NETS)[self.function].__module__]
+
     def module(self) -> ModuleType:
         """A copy of the function's module with the mistake in it.
 
         Raises ValueError if the right text does not stand just once in the source, because the function has changed.
         """
-        module = sys.modules[(FUNCTIONS | NETS)[self.function].__module__]
+        module = self.home()
         where = self.where or self.function
         part = module
         for name in where.split("."):

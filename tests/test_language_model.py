@@ -39,19 +39,6 @@ def build(size: int = 50, recipe: str = "study", **changed) -> LanguageModel:
     return LanguageModel(size, LanguageModelOptions(**{**RECIPES[recipe], **small, **changed})).eval()
 
 
-@pytest.fixture(scope="module")
-def torchtext() -> None:
-    pytest.importorskip("torchtext", reason="torchtext loads with torch 2.3 only", exc_type=(ImportError, OSError))
-
-
-@pytest.fixture(scope="module")
-def study(torchtext, tmp_path_factory) -> tuple[Path, str]:
-    folder = tmp_path_factory.mktemp("runs") / "study"
-    code, printed = run(folder)
-    assert code == 0, printed
-    return folder, printed
-
-
 def test_the_original_net_has_the_originals_parameters():
     net = LanguageModel(28_782, LanguageModelOptions(**RECIPES["original"]))
     assert sum(weight.numel() for weight in net.parameters()) == 12_025_582
@@ -274,7 +261,7 @@ def test_generate_goes_on_and_names_unknown_words(study, capsys):
     assert stopped.value.code == 1 and "holds no word" in capsys.readouterr().err
 
 
-def test_a_net_without_a_mask_reads_the_next_word(torchtext, tmp_path):
+def test_a_net_without_a_mask_reads_the_next_word(tmp_path):
     code, printed = run(tmp_path / "leak", *SMALL, "--no-causal")
     assert code == 0, printed
     summary = json.loads((tmp_path / "leak/summary.json").read_text())
@@ -282,7 +269,7 @@ def test_a_net_without_a_mask_reads_the_next_word(torchtext, tmp_path):
     assert (tmp_path / "leak/figures/leak_perplexity.png").exists()
 
 
-def test_each_change_can_be_taken_away(torchtext):
+def test_each_change_can_be_taken_away():
     names = ["study recipe", "full softmax, untied", "untied", "AdamW for all", "original recipe"]
     rows = ablate_language_model.ablate("tiny", 0.001, names, tokens=200)
     assert [row[0] for row in rows] == names
@@ -299,7 +286,7 @@ def test_wrong_options_are_refused(capsys):
 
 
 @pytest.mark.skipif(not os.environ.get("STUDY_DATA"), reason="needs the real text")
-def test_real_text_has_the_originals_words(torchtext):
+def test_real_text_has_the_originals_words():
     class Place:
         options = LanguageModelOptions(data="official")
         say = staticmethod(print)

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +90,7 @@ class Contents:
 def load_texts(run: Run) -> tuple[Corpus, Rows, list[str]]:
     """The tokenised texts with their classes as labels, the rows of each part, and the names of the classes."""
     options = run.options
-    tokenise, name = text.tokenizer(), f"{text.TOKENIZER} {version('torchtext')}"
+    tokenise = text.tokenizer()
     if options.csv:
         paths = [Path(path) for path in (*options.csv, *([options.test_csv] if options.test_csv else []))]
         tables = [(Table(path), find_layout(Table(path), options.columns)) for path in paths]
@@ -99,7 +98,7 @@ def load_texts(run: Run) -> tuple[Corpus, Rows, list[str]]:
     else:
         news: AgNews = run.load_data("ag_news")
         tables, tested = [(news.train, news.layout), (news.test, news.layout)], True
-    corpus = run.place.main_first(lambda: tokenised(tables, tokenise, name, options.data_root))
+    corpus = run.place.main_first(lambda: tokenised(tables, tokenise, text.RULES, options.data_root))
     names = list(options.classes) if options.csv else list(news.classes)
     corpus, classes = name_classes(corpus, tables, names, len(tables) - tested)
     describe(run, corpus, tables)
