@@ -3,13 +3,13 @@
 Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
 """
 
-import io
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from data import plain_pickle
 from data.errors import StudyError
 from data.fetch import fetch
 
@@ -39,12 +39,14 @@ def official(root: Path | None = None) -> Cifar10:
 def read_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Images (N, 3, 32, 32) uint8 and labels (N,) int64 of one batch file; raises StudyError for any other content."""
     try:
-        batch = BatchUnpickler(io.BytesIO(path.read_bytes()), encoding="bytes").load()
-        images = batch[b"data"].reshape(-1, 3, 32, 32)
-        labels = np.array(batch[b"labels"], dtype=np.int64)
-    except OSError:
-        raise
-    except Exception as error:  # an unpickler may raise nearly anything on damaged bytes
+        with path.open("rb") as file:
+            batch = plain_pickle.read(file)
+        data, labels = batch[b"data"], batch[b"labels"]
+        if not isinstance(data, np.ndarray) or not (type(labels) is list and all(type(one) is int for one in labels)):
+            raise ValueError("its data are no array or its labels no list of numbers")
+        images = data.reshape(-1, 3, 32, 32).copy()  # what was read is read-only
+        labels = np.array(labels, dtype=np.int64)
+    except (pickle.UnpicklingError, ValueError, TypeError, LookupError, OverflowError) as error:
         raise StudyError(
             f"cifar10: {path} is not a CIFAR-10 batch ({error}). Remove {path.parent} and run again."
         ) from error
@@ -54,21 +56,3 @@ def read_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
             f"uint8(N, 3, 32, 32) and N labels in 0..9. Remove {path.parent} and run again."
         )
     return images, labels
-
-
-# What a batch may name, under the names of the NumPy that wrote it.
-ALLOWED = {
-    ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-}
-
-
-class BatchUnpickler(pickle.Unpickler):
-    """Builds dictionaries, lists, numbers, byte strings and plain arrays: what a batch needs, and nothing that runs."""
-
-    def find_class(self, module: str, name: str) -> object:
-        try:
-            return ALLOWED[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no batch needs") from None

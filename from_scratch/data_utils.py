@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data import StudyError
-from data.cifar10 import BatchUnpickler, Cifar10, official, read_batch
+from data import StudyError, plain_pickle
+from data.cifar10 import Cifar10, official, read_batch
 from data.pictures import open_picture
 
 
@@ -101,12 +101,15 @@ def load_imagenet_val(
     """
     try:
         with np.load(path, allow_pickle=False) as file, zipfile.ZipFile(path) as archive:
+            if sum(member.file_size for member in archive.infolist()) > plain_pickle.MAX_BYTES:
+                raise ValueError("it unpacks to more than 25 pictures need")
             X, y = file["X"], file["y"]
             names = io.BytesIO(archive.read("label_map.npy"))
         np.lib.format.read_magic(names)
         np.lib.format.read_array_header_1_0(names)
-        return X[:num], y[:num], BatchUnpickler(names).load().item()
-    except Exception as error:  # zip, npz and the unpickler each have their own
+        label_map = plain_pickle.read(names)
+        return X[:num], y[:num], {int(label): str(plain_pickle.text(name)) for label, name in label_map.items()}
+    except Exception as error:  # zip, npz and the pickle each have their own
         raise StudyError(
             f"{path} is not the course's file of ImageNet pictures ({error}). Its get_imagenet_val.sh downloads it."
         ) from error

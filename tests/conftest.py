@@ -20,6 +20,19 @@ def real_data() -> Path:
     return Path(root)
 
 
+@pytest.fixture(scope="session")
+def real_squeezenet(real_data, tmp_path_factory) -> Path:
+    """The trained weights of SqueezeNet 1.0, as a file that this torch opens."""
+    path = real_data / "weights" / "squeezenet1_0-converted.pth"
+    if not path.exists():
+        pytest.skip("needs SqueezeNet's converted weights below STUDY_DATA")
+    import torch
+
+    from tests.weights import save_own
+
+    return save_own(torch.load(path, weights_only=True), tmp_path_factory.mktemp("weights") / "squeezenet")
+
+
 @pytest.fixture(scope="module")
 def study(request, tmp_path_factory) -> tuple[Path, str]:
     """A run on the twin of the tutorial that the module tests, with its STUDY options, and what it printed."""

@@ -252,17 +252,16 @@ def test_the_real_set(real_data):
     assert len(whole_ones) > 4000 and all(told[index] == references[index] for index in whole_ones)
 
 
-def test_the_real_features_are_reproduced(real_data):
+def test_the_real_features_are_reproduced(real_data, real_squeezenet):
     torch = pytest.importorskip("torch")
     from from_scratch.studies import features
 
-    weights = real_data / "weights/squeezenet1_0-converted.pth"
     files = sorted((real_data / captions.PHOTOGRAPHS).glob("*.jpg"))[:6]
-    if not weights.exists() or not files:
-        pytest.skip("needs SqueezeNet's weights and photographs below STUDY_DATA")
+    if not files:
+        pytest.skip("needs photographs below STUDY_DATA")
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    computed = features.extract(features.load_net(weights), files, batch_size=4)
+    computed = features.extract(features.load_net(real_squeezenet), files, batch_size=4)
     torch.set_num_threads(before)
     known = captions.read_features(real_data)
     np.testing.assert_allclose(computed, np.stack([known[file.name] for file in files]), rtol=2e-3, atol=0.02)
@@ -273,31 +272,35 @@ def test_features_are_computed_and_read_back(flickr, monkeypatch):
     from torchvision.models import squeezenet1_0
 
     from from_scratch.studies import features
+    from tests.weights import publish, save_own
+    from tutorials.common import zoo
 
     (flickr / captions.PHOTOGRAPHS).mkdir()
     for number, name in enumerate(ALL):
         Image.new("RGB", (90, 60), (40 * number, 100, 255 - 40 * number)).save(flickr / captions.PHOTOGRAPHS / name)
-    net = squeezenet1_0()
-    weights = flickr / "weights" / features.WEIGHTS
+    weights = flickr / zoo.weight_file(features.MODEL).path
     weights.parent.mkdir()
-    torch.save(net.state_dict(), weights)
+    torch.save(squeezenet1_0().state_dict(), weights)
+    publish(monkeypatch, weights)
+    good = weights.read_bytes()
+    weights.write_bytes(b"damaged")
     downloads = []
-    monkeypatch.setattr("data.fetch.download", lambda name, file, root: downloads.append(file.path))
+
+    def download(name, file, root):
+        downloads.append(file.path)
+        weights.write_bytes(good)
+
+    monkeypatch.setattr("data.fetch.download", download)
     features.compute(flickr, force=True)
-    assert downloads == [f"weights/{features.WEIGHTS}"], "weights of another hash must be replaced, all else is there"
+    assert downloads == [f"weights/{weights.name}"], "weights of another hash must be replaced, all else is there"
     found = data.load("captions", "official", flickr)
     assert found.train.features.shape == (3, 512) and (found.train.features[0] != found.train.features[1]).any()
     (flickr / captions.PHOTOGRAPHS / "c.jpg").unlink()
     with pytest.raises(StudyError, match=r"lacks 1 of 6 photographs, as c\.jpg"):
         features.compute(flickr, force=True)
-    for content in (b"", b"nothing", weights.read_bytes()[:1000]):
-        weights.write_bytes(content)
-        with pytest.raises(StudyError, match="no weights of SqueezeNet"):
-            features.load_net(weights)
-    for content in ({}, [1], {"features.0.bias": torch.zeros(2)}):
-        torch.save(content, weights)
-        with pytest.raises(StudyError, match="no weights of SqueezeNet"):
-            features.load_net(weights)
+    for content in ({}, {"features.0.bias": torch.zeros(2)}):
+        with pytest.raises(StudyError, match="does not fit squeezenet1_0"):
+            features.load_net(save_own(content, flickr / "other"))
 
 
 def test_the_weights_are_held_to_torchvisions_hash(tmp_path):

@@ -21,6 +21,7 @@ import torch
 from PIL import Image
 
 from data import StudyError
+from tests.weights import publish
 from tutorials import char_rnn, cifar10, demo, language_model, seq2seq, text_sentiment, transfer_learning, translation
 from tutorials.common import checkpoint, lesson, local_page, writing, zoo
 from tutorials.common.ngrams import Ngrams
@@ -140,6 +141,7 @@ def test_imagenet_models_are_those_whose_weights_are_there(inside, monkeypatch, 
     file = tmp_path / zoo.weight_file("resnet18").path
     file.parent.mkdir()
     torch.save(zoo.build("resnet18").state_dict(), file)
+    publish(monkeypatch, file)
     assert demo.present() == {"resnet18": file}
     shares, figure, _ = ask("pretrained", Path("photo.png"), "resnet18")
     assert len(shares) > 990 and figure.axes

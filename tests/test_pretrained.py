@@ -14,6 +14,7 @@ from torch import nn
 
 import data
 from tests.processes import run_to_end
+from tests.weights import save_own
 from tutorials import pretrained
 from tutorials.common import comparison, cost, quality, zoo
 from tutorials.common.corruptions import STRENGTHS, corrupt
@@ -237,12 +238,12 @@ def own(tmp_path_factory) -> tuple[str, Path, Path]:
 
     folder = tmp_path_factory.mktemp("own")
     torch.manual_seed(0)
-    torch.save(zoo.build(SMALL).state_dict(), folder / "own.pth")
+    path = save_own(zoo.build(SMALL).state_dict(), folder / "own")
     twin = data.load("imagenet", "tiny")
     for number, name in enumerate(IMAGENETTE):
         (folder / "val" / name).mkdir(parents=True)
         Image.fromarray(twin.pictures[number]).save(folder / "val" / name / "0.png")
-    return f"{SMALL}={folder / 'own.pth'}", folder / "own.pth", folder / "val"
+    return f"{SMALL}={path}", path, folder / "val"
 
 
 def test_a_file_and_pictures_of_ones_own(own, tmp_path):
@@ -263,7 +264,7 @@ def test_half_precision_answers_as_float32_does(own, tmp_path):
     metrics = read(tmp_path / "half")["metrics"]
     assert 0 <= metrics[f"{SMALL}/same_as_float32"] <= 1 and f"{SMALL}/robust" not in metrics
     full = sum(value.nbytes for value in zoo.build(SMALL).state_dict().values())
-    half = torch.load(own[1], weights_only=True)
+    half = zoo.read_state(own[1])
     assert sum(value.nbytes for value in half.values()) == full and metrics[f"{SMALL}/memory"] < full / 2**20
 
 
@@ -283,13 +284,13 @@ def test_several_processes_are_refused(tmp_path):
     assert "Leave out NPROC" in (tmp_path / "two.0.txt").read_text()
 
 
-def test_the_real_squeezenet_answers_real_pictures_as_it_should(real_data, tmp_path):
-    weights, pictures = real_data / "weights" / "squeezenet1_0-converted.pth", real_data / "imagenet-sample"
-    if not (weights.exists() and pictures.exists()):
-        pytest.skip("needs SqueezeNet's weights and the sample of ImageNet")
+def test_the_real_squeezenet_answers_real_pictures_as_it_should(real_data, real_squeezenet, tmp_path):
+    pictures = real_data / "imagenet-sample"
+    if not pictures.exists():
+        pytest.skip("needs the sample of ImageNet")
     for folder in sorted(pictures.iterdir())[::10]:
         shutil.copytree(folder, tmp_path / "some" / folder.name)
-    argv = ["--weights-file", f"squeezenet1_0={weights}", "--data-root", str(real_data), "--recipe", "original"]
+    argv = ["--weights-file", f"squeezenet1_0={real_squeezenet}", "--data-root", str(real_data), "--recipe", "original"]
     code, printed = run(tmp_path / "real", *argv, "--images", str(tmp_path / "some"), "--repetitions", "1")
     assert code == 0, printed
     metrics = read(tmp_path / "real")["metrics"]

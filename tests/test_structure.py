@@ -50,6 +50,14 @@ def test_each_concern_has_one_home():
                 assert not re.search(pattern, file.read_text()), f"{pattern} in {name}"
 
 
+def test_nothing_unpickles_a_file_but_the_home_of_weights():
+    unpickles = r"torch\.load\(|jit\.load|pickle\.loads?\b|Unpickler\b|read_pickle|joblib|allow_pickle=True"
+    for folder in ("tutorials", "data", "from_scratch", "comparisons", "docs"):
+        for file in (ROOT / folder).rglob("*.py"):
+            if file.relative_to(ROOT).as_posix() != "tutorials/common/weights.py":
+                assert not re.search(unpickles, file.read_text(encoding="utf-8")), file
+
+
 TARGETS = re.findall(r"^([a-z0-9-]+):.*## ", (ROOT / "Makefile").read_text(), re.M)
 
 

@@ -1,13 +1,11 @@
 """The transfer tutorial: its parts, whole runs on the twin, ResNet-18's path on a generated file, real photographs."""
 
-import hashlib
 import json
 import os
 import re
 import signal
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +15,9 @@ from PIL import Image
 from torch import nn
 
 import data
-from data.sources import SOURCES, File
 from tests.processes import finish, run_to_end, start
 from tests.test_hymenoptera_data import folder
+from tests.weights import publish, save_own
 from tutorials import transfer_learning as transfer
 from tutorials.common import checkpoint, contest, folds, probe, zoo
 from tutorials.common.history import NormWatch
@@ -283,9 +281,7 @@ def resnet_root(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("recipe", ["study", "original"])
 def test_resnet18_from_a_verified_file_learns_a_folder_of_your_own(resnet_root, recipe, monkeypatch, tmp_path, capsys):
     path = resnet_root / "weights" / "resnet18-f37072fd.pth"
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    row = File("weights/resnet18-f37072fd.pth", (), path.stat().st_size, f"sha256:{digest}")
-    monkeypatch.setitem(SOURCES, "weights", replace(SOURCES["weights"], files=(row,)))
+    publish(monkeypatch, path)
     images = folder(tmp_path / "images", 3)
     (images / "cats" / "bad.jpg").touch()
     argv = ("--recipe", recipe, "--images", str(images), "--data-root", str(resnet_root), "--epochs", "1")
@@ -298,7 +294,7 @@ def test_resnet18_from_a_verified_file_learns_a_folder_of_your_own(resnet_root, 
     weights, about = checkpoint.load_best(tmp_path / "run" / "best.safetensors", "transfer")
     assert list(about["classes"]) == ["cats", "dogs", "owls"]
     assert about["model"] == "resnet18" and weights["fc.weight"].shape == (3, 512)
-    published = torch.load(path, weights_only=True)
+    published = zoo.read_state(path)
     tuned = checkpoint.load(tmp_path / "run" / "finetune" / "done.safetensors")["net"]
     assert torch.equal(tuned["conv1.weight"], published["conv1.weight"]) == (recipe == "study")  # nine tenths frozen
     assert not torch.equal(tuned["layer4.1.conv2.weight"], published["layer4.1.conv2.weight"])
@@ -319,7 +315,7 @@ def test_missing_or_wrong_weights_are_told_in_one_line(resnet_root, tmp_path):
     code, printed = run(tmp_path / "none", "--images", str(images), "--data-root", str(root), "--model", "resnet18")
     assert code == 1 and "Traceback" not in printed
     assert "resnet18-f37072fd.pth (46.8 MB)" in printed and f"Put the file at {root / 'weights'}" in printed
-    given = str(resnet_root / "weights" / "resnet18-f37072fd.pth")
+    given = str(save_own(zoo.build("resnet18").state_dict(), tmp_path / "own"))
     code, printed = run(tmp_path / "wrong", "--images", str(images), "--model", "resnet34", "--weights-file", given)
     assert code == 1 and "does not fit resnet34" in printed and "Traceback" not in printed
     code, printed = run(tmp_path / "few", "--images", str(folder(tmp_path / "few-images", 2)), "--folds", "3")
@@ -343,12 +339,9 @@ def test_a_wrong_option_exits_with_2_and_says_which(tmp_path, argv, told, monkey
     assert told in capsys.readouterr().err and not (tmp_path / "wrong").exists()
 
 
-def test_real_photographs_by_squeezenets_features(real_data, tmp_path, monkeypatch):
-    weights = real_data / "weights" / "squeezenet1_0-converted.pth"
-    if not weights.exists():
-        pytest.skip("needs the converted SqueezeNet")
+def test_real_photographs_by_squeezenets_features(real_data, real_squeezenet, tmp_path, monkeypatch):
     argv = ["--data", "official", "--data-root", str(real_data), "--model", "squeezenet1_0"]
-    argv += ["--weights-file", str(weights), "--run-dir", str(tmp_path / "run"), "--device", "cpu"]
+    argv += ["--weights-file", str(real_squeezenet), "--run-dir", str(tmp_path / "run"), "--device", "cpu"]
     with Whole("transfer", parse(transfer.TransferOptions, transfer.RECIPES, argv)) as run:
         lesson = transfer.Lesson(run, transfer.load_pictures(run))
         outcome = transfer.feature_extractor(lesson)

@@ -43,7 +43,7 @@ class PretrainedOptions(Options):
     weights: Literal["published", "none"] = "published"
     """torchvision's weights (downloaded when missing), or none: then only the cost is measured."""
     weights_file: tuple[str, ...] = ()
-    """Weight files of your own, as NAME=PATH."""
+    """Weight files of your own, .safetensors or .pth, as NAME=PATH."""
     images: Path | None = None
     """A folder of class folders nXXXXXXXX to measure on. Default: Imagenette."""
     batch_size: int = 32

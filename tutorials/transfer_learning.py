@@ -39,7 +39,7 @@ class TransferOptions(Options):
     model: str = ""
     """A classifier of torchvision. Default: resnet18; on the twin, a small net pretrained on CIFAR-10's twin."""
     weights_file: Path | None = None
-    """The model's ImageNet weights, when they are not torchvision's own file below the data root."""
+    """The model's ImageNet weights, .safetensors or .pth, when they are not torchvision's own below the data root."""
     images: Path | None = None
     """Learn these pictures: a folder for each class, or such folders below train and val."""
     image: Path | None = None

@@ -6,7 +6,6 @@ their averages over space are the features. Downloads the photographs (1.1 GB) a
 
 import argparse
 import os
-import pickle
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,8 +21,9 @@ from data.captions import FEATURES, PHOTOGRAPHS, TEXT, read_splits
 from data.fetch import fetch
 from data.pictures import open_picture
 from data.unpack import workspace
+from tutorials.common import zoo
 
-WEIGHTS = "squeezenet1_0-b66bff10.pth"
+MODEL = "squeezenet1_0"
 PREPARE = v2.Compose(
     [
         v2.Resize((224, 224), antialias=True),
@@ -55,9 +55,9 @@ def compute(root: Path, force: bool = False) -> None:
     path = root / FEATURES
     if path.exists() and not force:
         raise StudyError(f"features: {path} is there already. To compute it again, add --force.")
+    net = load_net(zoo.locate(MODEL, root=root))  # 5 MB, before 1.1 GB
     fetch("flickr8k", root)
     files = find_photographs(root)
-    net = load_net(fetch("weights", root, only=[WEIGHTS]) / "weights" / WEIGHTS)
     save(path, root, files, extract(net, files))
     print(f"features: {path} holds {len(files):,} photographs' features")
 
@@ -78,12 +78,7 @@ def find_photographs(root: Path) -> list[Path]:
 def load_net(path: Path) -> SqueezeNet:
     """SqueezeNet 1.0 with the weights of a file, ready to use; raises StudyError for any other file."""
     net = squeezenet1_0()
-    try:
-        net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except (OSError, RuntimeError, TypeError, EOFError, AttributeError, pickle.UnpicklingError) as error:
-        raise StudyError(
-            f"features: {path} has no weights of SqueezeNet 1.0 ({error}). Remove it and run again."
-        ) from error
+    zoo.fit(net, zoo.read_state(path), MODEL, path)
     return net.eval()
 
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 import torchvision
 from torch import Tensor, nn
 from torchvision.models import SqueezeNet, get_model, get_model_weights, list_models
@@ -18,6 +17,7 @@ from torchvision.models import SqueezeNet, get_model, get_model_weights, list_mo
 from data import StudyError, default_root
 from data.fetch import bring, fetch, megabytes
 from data.sources import SOURCES, File
+from tutorials.common.weights import check_listed, read_state
 
 FAMILIES = {
     "AlexNet": ("alexnet",),
@@ -79,6 +79,7 @@ def weight_file(name: str, member: str | None = None) -> File:
 def locate(name: str, member: str | None = None, root: Path | None = None) -> Path:
     """The published file below the data root, verified, downloaded when missing; raises StudyError when it cannot."""
     file, root = weight_file(name, member), Path(root or default_root())
+    check_listed(file)
     if file in SOURCES["weights"].files:
         fetch("weights", root, only=[Path(file.path).name])
     else:
@@ -88,7 +89,8 @@ def locate(name: str, member: str | None = None, root: Path | None = None) -> Pa
 
 def locate_all(wanted: Iterable[tuple[str, str | None]], root: Path | None = None) -> None:
     """Have the files of all models `(name, member)` in place; raises one StudyError that names all that are not."""
-    root, missing, reason = Path(root or default_root()), {}, ""
+    root, missing, reason, wanted = Path(root or default_root()), {}, "", list(wanted)
+    check_listed(*(weight_file(name, member) for name, member in wanted))
     for name, member in wanted:
         try:
             locate(name, member, root)
@@ -129,23 +131,6 @@ def load_weights(
     }
 
 
-def read_state(file: Path) -> Mapping[str, Tensor]:
-    """The tensors of a `.pth` file, on the CPU; raises StudyError for any other file."""
-    if not file.is_file():
-        raise StudyError(f"weights: there is no file {file}. Give another one.")
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # an unpickler may raise nearly anything on damaged bytes
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise StudyError(
-            f"weights: {file} is no file of weights that can be read ({reason}). Remove it and run again, or give "
-            "another file."
-        ) from error
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise StudyError(f"weights: {file} holds no state dict (names and tensors). Save net.state_dict() there.")
-    return state
-
-
 def fit(net: nn.Module, loaded: Mapping[str, Tensor], name: str, file: Path) -> None:
     """Put a state dict into a net: the keys of older files renamed, and what a net of today does not have left out."""
     own = net.state_dict()
@@ -167,8 +152,8 @@ def fit(net: nn.Module, loaded: Mapping[str, Tensor], name: str, file: Path) -> 
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise StudyError(f"weights: {file} does not fit {name}: {'; '.join(wrong[:3])}{more}. Give a file of {name}.")
-    if hasattr(loaded, "_metadata"):
-        state._metadata = loaded._metadata  # modules' versions, by which some convert older files
+    # Modules' versions, by which some convert older files; safetensors has none, and the keys are today's.
+    state._metadata = getattr(loaded, "_metadata", own._metadata)
     net.load_state_dict(state)
 
 
