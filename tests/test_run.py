@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -14,9 +15,10 @@ import numpy as np
 import pytest
 import torch
 
+from data import StudyError
 from tests.processes import finish, record, run_ranks, run_to_end, same, start
 from tests.trainings import train
-from tutorials.common import checkpoint, figures
+from tutorials.common import checkpoint, device, figures
 
 
 def run(folder: Path, *argv: str) -> tuple[int, str]:
@@ -288,3 +290,81 @@ def test_a_figure_becomes_the_same_bytes_each_time(tmp_path):
         figures.save(figures.confusion(np.eye(3), ["a", "b", "c"]), tmp_path / name / "figure.png")
     for kind in ("png", "svg"):
         assert (tmp_path / f"one/figure.{kind}").read_bytes() == (tmp_path / f"two/figure.{kind}").read_bytes()
+
+
+# Threads
+
+
+def test_the_threads_that_are_fastest_now_are_kept_on_resume(tmp_path):
+    def told(*argv: str) -> list[str]:
+        command = [sys.executable, "-c", "import sys; from tests.trainings import train; train(*sys.argv[1:])"]
+        done = subprocess.run(
+            [*command, "--run-dir", str(tmp_path / "run"), "--epochs", "1", *argv], cwd=Path(__file__).parent.parent,
+            env=os.environ | {"OMP_NUM_THREADS": "2"}, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return re.findall(r"small: CPU threads: (\d+)", done.stdout)
+
+    [chosen] = told()
+    assert (tmp_path / "run/threads").read_text() == chosen in ("1", "2")
+    (tmp_path / "run/threads").write_text("3")
+    assert told("--resume") == ["3"]
+    (tmp_path / "run/threads").write_text("no number")
+    assert told("--resume")[0] in ("1", "2")
+    assert told("--threads", "2") == []
+
+
+def test_the_fastest_of_some_numbers_of_threads(monkeypatch):
+    clock, now = {4: 3.0, 3: 1.0, 1: 2.0}, [0.0]
+    before = torch.get_num_threads()
+
+    def tick() -> float:
+        now[0] += clock.get(torch.get_num_threads(), 0.1)
+        return now[0]
+
+    monkeypatch.setattr(device.time, "perf_counter", tick)
+    assert device.fastest_threads(4) == 3
+    torch.set_num_threads(before)
+    assert device.fastest_threads(1) == 1
+
+
+# Devices
+
+
+@pytest.mark.parametrize(
+    ("capability", "archs", "runs"),
+    [
+        ((8, 6), ["sm_75", "sm_86"], True),
+        ((8, 9), ["sm_75", "sm_86"], True),  # binary code of the same major version
+        ((7, 0), ["sm_75", "sm_86", "sm_120"], False),
+        ((12, 0), ["sm_50", "sm_90"], False),
+        ((12, 0), ["sm_50", "compute_90"], True),  # the driver compiles it
+        ((9, 1), ["sm_90a"], False),
+        ((9, 0), ["sm_90a"], True),
+        ((10, 3), ["sm_100", "sm_120"], True),
+        ((8, 0), [], False),
+    ],
+)
+def test_code_for_a_gpu(capability, archs, runs):
+    assert device.runs_on(capability, archs) is runs
+
+
+@pytest.mark.parametrize(
+    ("capability", "old", "other"),
+    [((12, 0), True, "without TORCHTEXT=1"), ((7, 0), False, "with TORCHTEXT=1"), ((13, 0), False, "A newer torch")],
+)
+def test_a_gpu_without_code_is_told_and_the_cpu_computes(monkeypatch, capsys, capability, old, other):
+    monkeypatch.setattr(device, "accelerator", lambda: "cuda")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: "GeForce")
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75", "sm_120"] if not old else ["sm_50", "sm_90"])
+    if old:
+        monkeypatch.delattr(torch, "accelerator", raising=False)
+    elif not hasattr(torch, "accelerator"):
+        monkeypatch.setattr(torch, "accelerator", None, raising=False)
+    assert device.choose("auto").type == "cpu"
+    [told] = capsys.readouterr().err.splitlines()
+    assert f"no code for the GeForce (compute capability {capability[0]}.0)" in told
+    assert other in told and told.endswith("Computing on the CPU.")
+    with pytest.raises(StudyError, match=r"--device cuda: torch .* has no code"):
+        device.choose("cuda")
+    assert device.choose("cpu").type == "cpu" and not capsys.readouterr().err

@@ -35,7 +35,7 @@ def old_torch(monkeypatch):
 
 def test_which_torch_is_safe():
     major, minor = map(int, torch.__version__.split(".")[:2])
-    assert ((major, minor) >= (2, 6)) is weights.SAFE
+    assert ((major, minor) >= (2, 10)) is weights.SAFE
 
 
 # No file runs code

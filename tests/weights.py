@@ -26,7 +26,7 @@ def publish(monkeypatch: pytest.MonkeyPatch, path: Path, digits: int = 64) -> No
 
 
 def save_own(state: Mapping[str, Tensor], path: Path) -> Path:
-    """Save a state dict as a user may give one with this torch: a .pth file, or before torch 2.6 safetensors."""
+    """Save a state dict as a user may give one with this torch: a .pth file, or before torch 2.10 safetensors."""
     path = path.with_suffix(".pth" if weights.SAFE else ".safetensors")
     if weights.SAFE:
         torch.save(state, path)

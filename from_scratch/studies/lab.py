@@ -41,7 +41,7 @@ class LabOptions(Options):
     threads: int = 1
     """Threads of NumPy's matrix products; more help large nets, and slow a busy machine down."""
 
-    limits = Options.limits | {"epochs": (0, inf), "threads": (1, inf)}
+    limits = Options.limits | {"epochs": (0, inf), "threads": (1, 1024)}
 
 
 class Lab(Session):

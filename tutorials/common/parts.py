@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
+import torch
+
 from tutorials.common import checkpoint
 from tutorials.common.device import launch_command
 from tutorials.common.run import Run
@@ -58,7 +60,8 @@ class Part(Run):
     """One training of a `Whole`."""
 
     def __init__(self, whole: Whole, name: str, changes: Mapping[str, Any]) -> None:
-        super().__init__(whole.name, replace(whole.options, run_dir=whole.folder / name, **changes))
+        options = replace(whole.options, run_dir=whole.folder / name, threads=torch.get_num_threads(), **changes)
+        super().__init__(whole.name, options)
         self.title, self.how_to_continue = name, whole.how_to_continue
 
     def identity(self) -> dict[str, Any]:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import filelock
+import torch
 
 from data import StudyError
 from tutorials.common import checkpoint
-from tutorials.common.device import Device, launch_command
+from tutorials.common.device import Device, fastest_threads, launch_command
 from tutorials.common.journal import Journal, say
 from tutorials.common.options import Options, deciding
 from tutorials.common.stopping import MENDABLE, Stopping
@@ -80,6 +81,7 @@ class Session:
             if self.is_main:
                 state = self.resumed or {"step": 0, "journal_size": 0}
                 self.journal = Journal(self.folder, state["step"], state["journal_size"])
+            self.choose_threads()
         except BaseException as error:
             self.__exit__(type(error), error, None)
             raise
@@ -99,6 +101,21 @@ class Session:
             self.leave(f"{what}. Make room, or choose another folder with --run-dir. {self.how_to_continue()}", 1)
         if error is None:
             self.place.close()
+
+    def choose_threads(self) -> None:
+        """Take the number of CPU threads that is the fastest at the start, and keep to it on resume: another number
+        rounds sums in another way. An explicit number, a GPU and several processes are left alone."""
+        if self.options.threads or self.device.type != "cpu" or self.place.world_size > 1:
+            return
+        most, path = torch.get_num_threads(), self.folder / "threads"
+        kept = path.read_text() if self.options.resume and path.exists() else ""
+        if most == 1 and not kept:
+            return
+        threads = int(kept) if kept.isdecimal() and 0 < int(kept) <= 1024 else fastest_threads(most)
+        torch.set_num_threads(threads)
+        checkpoint.write_atomic(path, str(threads).encode())
+        less = f", not {most}: other work keeps the cores busy" if not kept and threads < most else ""
+        self.say(f"{self.name}: CPU threads: {threads}{less} (--threads sets another number)")
 
     def find_checkpoint(self) -> dict[str, Any] | None:
         """What `--resume` continues from, or None to begin at the beginning."""

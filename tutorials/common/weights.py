@@ -1,7 +1,8 @@
 """Files of weights from outside, opened so that none can run code: the one place that calls `torch.load`.
 
 A `.safetensors` file holds numbers and names, and any torch reads it. A `.pth` file can hold a program: a torch before
-SAFE runs it even under `weights_only=True` (CVE-2025-32434), and opens only what `data/sources.py` lists by whole hash.
+SAFE can run it even under `weights_only=True` (CVE-2025-32434 before 2.6, CVE-2026-24747 before 2.10), and opens only
+what `data/sources.py` lists by whole hash.
 """
 
 import hashlib
@@ -22,9 +23,9 @@ from torch import Tensor
 from data import StudyError
 from data.sources import SOURCES, File
 
-SAFE = torch.__version__ >= (2, 6)
+SAFE = torch.__version__ >= (2, 10)
 WHOLE = re.compile(r"sha256:[0-9a-f]{64}")
-DANGER = f"torch {torch.__version__} can run code from a .pth file (CVE-2025-32434)"
+DANGER = f"torch {torch.__version__} can run code from a .pth file (CVE-2025-32434, CVE-2026-24747)"
 DEFAULT = "the default environment (make setup, without TORCHTEXT=1)"
 
 
