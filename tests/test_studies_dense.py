@@ -137,6 +137,7 @@ def test_a_killed_study_goes_on_where_it_was(runs, tmp_path):
     process = start(partial(run_study, "dropout"), "--run-dir", str(folder), output=tmp_path / "killed.txt")
     while not (folder / "keep_1" / "checkpoint.npz").exists():
         time.sleep(0.01)
+        assert process.is_alive(), (tmp_path / "killed.txt").read_text()
     process.kill()
     assert finish(process) < 0
     code, printed = run_to_end(partial(run_study, "dropout"), folder, "--resume")
