@@ -19,7 +19,7 @@ from from_scratch import fast_layers, layers
 from from_scratch.classifiers.cnn import DeepConvNet, ThreeLayerConvNet
 from from_scratch.gradient_check import eval_numerical_gradient_array
 from from_scratch.studies.lab import Lab
-from from_scratch.studies.shared import errors, net_errors
+from from_scratch.studies.shared import gradient_errors, net_errors
 from tutorials.common.figures import new_figure
 
 # N pictures, C channels, H W pixels
@@ -186,7 +186,7 @@ def norm_errors(forward: Callable, backward: Callable, arrays: Sequence[np.ndarr
     """For each array, the error of its gradient."""
     grads = backward(dout, forward(*arrays)[1])
     numerical = [eval_numerical_gradient_array(lambda _: forward(*arrays)[0], array, dout) for array in arrays]
-    return list(errors(dict(enumerate(numerical)), dict(enumerate(grads))).values())
+    return list(gradient_errors(dict(enumerate(numerical)), dict(enumerate(grads))).values())
 
 
 # What a step needs

@@ -1,6 +1,6 @@
 """What several studies need: parts of the data, augmentation, schedules, the gradient check, and two figures."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -49,7 +49,7 @@ def progress(solvers: Mapping[str, Solver], width: int = 10, scale: str = "linea
     )
 
 
-def errors(numerical: Mapping[Hashable, np.ndarray], grads: Mapping[Hashable, np.ndarray]) -> dict[Hashable, float]:
+def gradient_errors(numerical: Mapping, grads: Mapping) -> dict:
     """For each gradient the largest |numerical - by hand|, as a share of the gradient's largest number.
 
     The notebooks divide element by element. But rounding moves a centred difference by some eps |f| / h, 1e-10 or so,
@@ -64,13 +64,13 @@ def errors(numerical: Mapping[Hashable, np.ndarray], grads: Mapping[Hashable, np
 
 
 def net_errors(net: object, X: np.ndarray, y: np.ndarray, h: float = 1e-5) -> dict[str, float]:
-    """The `errors` of all gradients of a net, against centred differences of its loss."""
+    """The `gradient_errors` of a net against centred differences of its loss."""
     _, grads = net.loss(X, y)
     numerical = {
         name: eval_numerical_gradient(lambda _: net.loss(X, y)[0], net.params[name], verbose=False, h=h)
         for name in grads
     }
-    return errors(numerical, grads)
+    return gradient_errors(numerical, grads)
 
 
 def check_gradients(lab: Lab, nets: Mapping[str, dict], notebook: Mapping[str, float]) -> None:
