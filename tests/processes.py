@@ -49,8 +49,11 @@ def call(function: Callable[..., Any], arguments: tuple, output: str, environmen
         sys.stderr.flush()
 
 
-def finish(process: BaseProcess, seconds: float = 120) -> int:
-    """Wait for the end, and return the exit code (negative: the signal that ended it)."""
+def finish(process: BaseProcess, seconds: float = 900) -> int:
+    """Wait for the end, and return the exit code (negative: the signal that ended it).
+
+    The longest runs take half a minute; what is given up is one that hangs, not one on a busy machine.
+    """
     process.join(seconds)
     assert process.exitcode is not None, f"still running after {seconds} s"
     return process.exitcode

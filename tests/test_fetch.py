@@ -117,9 +117,8 @@ def test_a_crawling_host_is_given_up_for_a_mirror(offer, tmp_path, monkeypatch):
     monkeypatch.setattr("data.fetch.PATIENCE", 0.2)
     monkeypatch.setattr("data.fetch.SLOWEST", 10_000_000)
     offer("slow", "good")
-    begun = time.monotonic()
     fetch("thing", tmp_path)
-    assert Handler.asked == ["/slow", "/good"] and time.monotonic() - begun < 1.2
+    assert Handler.asked == ["/slow", "/good"], "the mirror is asked only if the whole trickle was not waited for"
     offer("slow")  # the last address is waited for
     (tmp_path / "thing.bin").unlink()
     fetch("thing", tmp_path)

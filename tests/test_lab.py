@@ -72,6 +72,7 @@ def test_what_is_finished_is_left_alone_and_what_cannot_be_continued_refused(who
     process = start(slow_study, "--run-dir", str(folder), output=tmp_path / "out.txt")
     while not (folder / NETS[0] / "metrics.jsonl").exists():
         time.sleep(0.01)
+        assert process.is_alive(), (tmp_path / "out.txt").read_text()
     process.kill()
     finish(process)
     code, printed = run_to_end(study, folder, "--resume", "--seed", "3")

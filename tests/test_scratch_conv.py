@@ -22,8 +22,12 @@ def arrays(*shapes, dtype=np.float64, seed=0):
     return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
 
 
-def numerical(f, x, dout, h=1e-6):
-    """d sum(f() dout) / dx by central differences; f reads x."""
+def numerical(f, x, dout, h=1e-3):
+    """d sum(f() dout) / dx by central differences; f reads x.
+
+    A convolution is linear in each of its arguments, and max pooling until another number is the largest: no h² is cut
+    off, and the larger h, the less is left of rounding, eps sum |f() dout| / h = 1e-10.
+    """
     grad = np.zeros_like(x)
     for index in np.ndindex(x.shape):
         kept = x[index]
@@ -87,7 +91,7 @@ def test_convolution_against_numerical_gradients(name, stride, pad, window):
     (dout,) = arrays(out.shape, seed=1)
     for value, grad in zip((x, w, b), backward(dout, cache), strict=True):
         assert grad.shape == value.shape
-        close(grad, numerical(lambda: forward(x, w, b, param)[0], value, dout), 1e-7)
+        close(grad, numerical(lambda: forward(x, w, b, param)[0], value, dout), 1e-9)
 
 
 @pytest.mark.parametrize(
@@ -102,11 +106,11 @@ def test_convolution_against_numerical_gradients(name, stride, pad, window):
 )
 def test_pooling_against_numerical_gradients(name, window, stride):
     forward, backward = pool(name)
-    x = np.random.default_rng(0).permutation(2 * 3 * 8 * 6).reshape(2, 3, 8, 6) / 10  # no ties
+    x = np.random.default_rng(0).permutation(2 * 3 * 8 * 6).reshape(2, 3, 8, 6) / 10  # steps of 0.1: no ties
     param = pool_param(*window, stride)
     out, cache = forward(x, param)
     (dout,) = arrays(out.shape, seed=1)
-    close(backward(dout, cache), numerical(lambda: forward(x, param)[0], x, dout), 1e-7)
+    close(backward(dout, cache), numerical(lambda: forward(x, param)[0], x, dout), 1e-9)
 
 
 # The quick layers against the loops.

@@ -68,15 +68,19 @@ def test_the_tables_agree_with_the_notebook(summary):
     assert np.allclose(ours, notebook, atol=1e-3)
     errors = dict(three=[], deep=[])
     for net, error in zip(
-        column(summary, "gradient_check", "net"), column(summary, "gradient_check", "relative error"), strict=True
+        column(summary, "gradient_check", "net"),
+        column(summary, "gradient_check", "error, as a share of the largest"),
+        strict=True,
     ):
         errors[net[: net.index(" ")].strip(",")].append(error)
-    assert len(errors["three"]) == 6 and max(errors["three"]) < 5e-2  # the notebook: up to the order of 1e-2
-    assert len(errors["deep"]) == 11 and max(errors["deep"]) < 1e-5
+    # The notebook's net has weights of 1e-3 and biases of 0: a step of h = 1e-6 takes some units over ReLU's kink.
+    assert len(errors["three"]) == 6 and max(errors["three"]) < 1e-2
+    # The deep net's are larger; what is left is rounding, some eps |loss| / h = 1e-9, of gradients about 1.
+    assert len(errors["deep"]) == 11 and max(errors["deep"]) < 1e-7
     assert max(column(summary, "naive_and_fast", "largest difference")) < 1e-10
     assert min(column(summary, "naive_and_fast", "times faster")) > 5
     for name in ("dx", "dgamma", "dbeta"):
-        assert max(column(summary, "norm_gradients", name)) < 1e-6
+        assert max(column(summary, "norm_gradients", name)) < 1e-7
 
 
 def test_the_norms_statistics_are_gamma_and_beta(summary):
@@ -147,7 +151,7 @@ def test_a_wrong_backward_has_a_large_error():
         return dx, 1.1 * dgamma, dbeta
 
     errors = convnet_layers.norm_errors(forward, wrong, arrays, dout)
-    assert errors[1] > 0.04 and max(errors[0], errors[2]) < 1e-6
+    assert errors[1] == pytest.approx(0.1 / 1.1) and max(errors[0], errors[2]) < 1e-7
 
 
 def test_peak_counts_what_a_call_holds_at_once():

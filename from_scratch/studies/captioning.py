@@ -21,11 +21,10 @@ from data.pictures import open_picture
 from from_scratch.captioning_solver import CaptioningSolver
 from from_scratch.classifiers.rnn import CaptioningRNN
 from from_scratch.classifiers.transformer import CaptioningTransformer
-from from_scratch.gradient_check import eval_numerical_gradient, rel_error
 from from_scratch.rnn_layers import temporal_softmax_loss
 from from_scratch.studies import sequence_questions
 from from_scratch.studies.lab import Lab, LabOptions
-from from_scratch.studies.shared import rise_and_fall
+from from_scratch.studies.shared import net_errors, rise_and_fall
 from tutorials.common.figures import NEUTRAL, Panel, new_figure, panels
 from tutorials.common.options import parse
 
@@ -159,25 +158,16 @@ def check_gradients(lab: Lab) -> None:
         features = np.linspace(*ends, N * D).reshape(N, D)
         captions = np.arange(N * T).reshape(N, T) % 3
         rows.append((kind, float(net.loss(features, captions)[0]), wanted, worst_error(kind)))
-    lab.table("loss and gradients", ("captioner", "loss", "notebook", "worst relative error of a gradient"), rows)
+    lab.table("loss and gradients", ("captioner", "loss", "notebook", "worst error, as a share of the largest"), rows)
 
 
 def worst_error(kind: str) -> float:
-    """The largest relative error of a gradient against the numerical one, over all parameters of a small net."""
+    """The largest error of a gradient against the numerical one, over all parameters of a small net."""
     np.random.seed(231)  # the notebook's
     words = {"<NULL>": 0, "cat": 2, "dog": 3}
     captions, features = np.random.randint(3, size=(2, 3)), np.random.randn(2, 4)
     net = CaptioningRNN(words, 4, 5, 6, kind, dtype=np.float64)
-    _, grads = net.loss(features, captions)
-
-    def loss(_w: np.ndarray) -> float:
-        return net.loss(features, captions)[0]
-
-    errors = {
-        name: rel_error(eval_numerical_gradient(loss, w, verbose=False, h=1e-6), grads[name])
-        for name, w in net.params.items()
-    }
-    return float(max(errors.values()))
+    return max(net_errors(net, features, captions, h=1e-6).values())
 
 
 # Experiments 28, 29 and 31: overfit fifty captions, and sample

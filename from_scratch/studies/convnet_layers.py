@@ -17,8 +17,9 @@ from PIL import Image, ImageOps
 from data.pictures import open_picture
 from from_scratch import fast_layers, layers
 from from_scratch.classifiers.cnn import DeepConvNet, ThreeLayerConvNet
-from from_scratch.gradient_check import eval_numerical_gradient, eval_numerical_gradient_array, rel_error
+from from_scratch.gradient_check import eval_numerical_gradient_array
 from from_scratch.studies.lab import Lab
+from from_scratch.studies.shared import gradient_errors, net_errors
 from tutorials.common.figures import new_figure
 
 # N pictures, C channels, H W pixels
@@ -114,7 +115,7 @@ def check_losses(lab: Lab) -> None:
 
 
 def check_gradients(lab: Lab) -> None:
-    """Relative errors against numerical gradients: of the notebook's net, and of a small deep one."""
+    """Errors against numerical gradients: of the notebook's net, and of a small deep one."""
     np.random.seed(231)
     X, y = np.random.randn(2, 3, 16, 16), np.random.randint(10, size=2)
     three = ThreeLayerConvNet((3, 16, 16), num_filters=3, filter_size=3, hidden_dim=7, dtype=np.float64)
@@ -122,10 +123,9 @@ def check_gradients(lab: Lab) -> None:
     rows = []
     for title, net in (("three layers", three), ("deep, ((3, 3), (4,))", deep)):
         _, grads = net.loss(X, y)
-        for name in sorted(grads):
-            numerical = eval_numerical_gradient(lambda _, net=net: net.loss(X, y)[0], net.params[name], False, h=1e-6)
-            rows.append([title, name, float(rel_error(numerical, grads[name])), float(np.abs(grads[name]).max())])
-    lab.table("gradient_check", ["net", "gradient of", "relative error", "largest gradient"], rows)
+        for name, error in sorted(net_errors(net, X, y, h=1e-6).items()):
+            rows.append([title, name, error, float(np.abs(grads[name]).max())])
+    lab.table("gradient_check", ["net", "gradient of", "error, as a share of the largest", "largest"], rows)
 
 
 # Experiment 24: spatial batch norm and group norm
@@ -168,7 +168,7 @@ def spread(sets: np.ndarray) -> list[float]:
 
 
 def check_norm_gradients(lab: Lab) -> None:
-    """Relative errors against numerical gradients, on the notebook's arrays."""
+    """Errors against numerical gradients, on the notebook's arrays."""
     np.random.seed(231)
     x, gamma, beta, dout = (np.random.randn(*shape) for shape in ((2, 3, 4, 5), (3,), (3,), (2, 3, 4, 5)))
     forward, backward = layers.spatial_batchnorm_forward, layers.spatial_batchnorm_backward
@@ -179,14 +179,14 @@ def check_norm_gradients(lab: Lab) -> None:
     forward, backward = layers.spatial_groupnorm_forward, layers.spatial_groupnorm_backward
     group = norm_errors(lambda *arrays: forward(*arrays, 2, {}), backward, (5 * x + 12, gamma, beta), dout)
     rows = [["spatial batch norm", *batch], ["group norm, 2 groups", *group]]
-    lab.table("norm_gradients", ["relative error of", "dx", "dgamma", "dbeta"], rows)
+    lab.table("norm_gradients", ["error, as a share of the largest, of", "dx", "dgamma", "dbeta"], rows)
 
 
 def norm_errors(forward: Callable, backward: Callable, arrays: Sequence[np.ndarray], dout: np.ndarray) -> list[float]:
-    """For each array, the relative error of its gradient."""
+    """For each array, the error of its gradient."""
     grads = backward(dout, forward(*arrays)[1])
     numerical = [eval_numerical_gradient_array(lambda _: forward(*arrays)[0], array, dout) for array in arrays]
-    return [float(rel_error(*pair)) for pair in zip(numerical, grads, strict=True)]
+    return list(gradient_errors(dict(enumerate(numerical)), dict(enumerate(grads))).values())
 
 
 # What a step needs
