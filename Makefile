@@ -186,6 +186,9 @@ test-lowest: KIND = lowest
 test-lowest: setup-lowest ## run a quick part of the tests with the oldest packages that pyproject.toml allows
 	@$(RUN) pytest -n 2 comparisons tests/test_run.py tests/test_cifar10.py tests/test_dashboard.py
 
+test-debian: ## run make study and make test in a fresh Debian 13 (needs root and debootstrap; before a release)
+	@sh tests/debian.sh
+
 lint: setup ## mend the style of the code, and say what cannot be mended
 	@$(PY) -m ruff format .
 	@$(PY) -m ruff check --fix .
@@ -211,5 +214,5 @@ help:
   convnet data-list demo dropout exercise exercises from-scratch fully-connected generate help initialization \
   language-model lint lock names notebooks parity parity-latest parity-report predict predict-cifar10 predict-names \
   predict-news predict-transfer pretrained race race-names race-sentiment race-translation scorecard sentiment \
-  seq2seq setup study tensorboard test test-browser test-latest test-lowest test-notebooks transfer translate-de \
-  translate-fr translation setup-latest setup-lowest
+  seq2seq setup study tensorboard test test-browser test-debian test-latest test-lowest test-notebooks transfer \
+  translate-de translate-fr translation setup-latest setup-lowest

@@ -79,12 +79,13 @@ command -v git >/dev/null 2>&1 || echo "setup: git is missing; all but a few tes
 
 case $(uname -s)-$kind-${TORCH:-} in
   Linux-*-cpu) size="about 0.5 GB" ;;
+  Linux-torchtext-*) size="2.9 GB" ;;
   Linux-*) size="3.2 GB" ;;
   *) size="0.3 to 0.6 GB" ;;
 esac
 echo "setup: building $folder from $source: $size to download, less what an earlier download left in the cache"
 if [ "$(uname -s)${TORCH:-}" = Linux ] && [ ! -e /proc/driver/nvidia/version ]; then
-  echo "setup: no NVIDIA driver was found: make setup TORCH=cpu leaves CUDA out, 0.5 GB instead of 3.2 GB"
+  echo "setup: no NVIDIA driver was found: make setup TORCH=cpu leaves CUDA out, about 0.5 GB instead of $size"
 fi
 
 # --- build ---
