@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn, optim
 
 import data
 from tests.processes import finish, run_ranks, run_to_end, same, start
@@ -77,6 +78,24 @@ def test_images_are_mirrored_and_shifted_and_nothing_else():
     plain = cifar10.Images(pixels, labels, "abc")
     assert torch.equal(plain.__getitems__([3, 1])[0], original[[3, 1]])
     assert (images.images.numpy() == pixels).all()
+
+
+@pytest.mark.skipif(not hasattr(optim, "Muon"), reason="torch before 2.9 has no Muon")
+def test_a_matrix_is_updated_as_by_torchs_muon():
+    """torch's takes matrices only and is not in torchtext's environment; it computes in bfloat16, of 8 bits."""
+    generator = torch.Generator().manual_seed(0)
+    start = torch.randn(32, 48, generator=generator)
+    ours, theirs = nn.Parameter(start.clone()), nn.Parameter(start.clone())
+    options = dict(lr=0.02, momentum=0.9, weight_decay=0.1)
+    optimizers = Muon([ours], **options), optim.Muon([theirs], **options, ns_steps=3, adjust_lr_fn="original")
+    for _ in range(5):
+        before = ours.detach().clone(), theirs.detach().clone()
+        ours.grad = torch.randn(32, 48, generator=generator)
+        theirs.grad = ours.grad.clone()
+        for optimizer in optimizers:
+            optimizer.step()
+        steps = [weight.detach() - old for weight, old in zip((ours, theirs), before, strict=True)]
+        assert (steps[0] - steps[1]).norm() < 0.02 * steps[1].norm()
 
 
 def test_orthogonalise_draws_all_singular_values_to_one():

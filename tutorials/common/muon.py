@@ -1,7 +1,7 @@
 """Muon: momentum whose updates are made nearly orthogonal.
 
-Source: K. Jordan, "Muon: An optimizer for hidden layers in neural networks", 2024. Newer torch versions have one of
-their own, for matrices only; this one also takes convolutions and biases.
+Source: K. Jordan, "Muon: An optimizer for hidden layers in neural networks", 2024. torch.optim.Muon, since torch 2.9,
+makes the same steps for matrices (tested); this one also takes convolutions and biases, and works with older torch.
 """
 
 from collections.abc import Callable, Iterable
