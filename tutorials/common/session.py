@@ -3,16 +3,19 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import filelock
 
 from data import StudyError
 from tutorials.common import checkpoint
+from tutorials.common.console import say
 from tutorials.common.device import Device, launch_command
-from tutorials.common.journal import Journal, say
 from tutorials.common.options import Options, deciding
 from tutorials.common.stopping import MENDABLE, Stopping
+
+if TYPE_CHECKING:
+    from tutorials.common.journal import Journal
 
 
 class FolderLock:
@@ -78,6 +81,8 @@ class Session:
             elif self.is_main:
                 move_aside(self.folder, self.say)
             if self.is_main:
+                from tutorials.common.journal import Journal  # TensorBoard and matplotlib, which a prediction needs not
+
                 state = self.resumed or {"step": 0, "journal_size": 0}
                 self.journal = Journal(self.folder, state["step"], state["journal_size"])
         except BaseException as error:

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tutorials.common.journal import print_table
+from tutorials.common.console import print_table
 from tutorials.common.session import FolderLock
 from tutorials.common.stopping import one_line_errors
 
