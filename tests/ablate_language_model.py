@@ -18,7 +18,7 @@ from torch import nn
 
 import data
 from tutorials import language_model as lm
-from tutorials.common.journal import print_table
+from tutorials.common.console import print_table
 from tutorials.common.perplexity import measure
 from tutorials.common.precision import HalfPrecision
 

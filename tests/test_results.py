@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tutorials.common import figures, published, scorecard, scorecard_page, study
+from tutorials.common import figures, published, scorecard, scorecard_page
 from tutorials.common.published import ORIGINALS, Figure, Original
 from tutorials.common.study import STUDIES
 from tutorials.translation import PUBLISHED
@@ -174,23 +174,3 @@ def test_the_table_goes_between_its_markers_and_nowhere_else():
     assert scorecard.replace_table(once, "new") == once
     with pytest.raises(SystemExit, match="markers"):
         scorecard.replace_table("no markers", "new")
-
-
-# make study
-
-
-@pytest.mark.parametrize(
-    "code, accuracy, told", [(0, 0.9, "yes"), (0, 0.2, "NO"), (1, None, "failed"), (0, None, "failed")]
-)
-def test_study_tells_who_learnt(tmp_path, monkeypatch, capsys, code, accuracy, told):
-    monkeypatch.setattr(study, "RUNS", tmp_path / "study")
-    monkeypatch.setattr(study, "STUDIES", (study.Study("thing", "tutorials.thing", "test/accuracy", 0.5),))
-
-    def run(command):
-        if accuracy is not None:
-            write(tmp_path / "study" / "thing", summary(metrics={"test/accuracy": accuracy}))
-        return type("Result", (), {"returncode": code})
-
-    monkeypatch.setattr(study.subprocess, "run", run)
-    assert study.main() == (0 if told == "yes" else 1)
-    assert told in capsys.readouterr().out

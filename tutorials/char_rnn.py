@@ -19,7 +19,6 @@ from torch import Tensor, nn, optim
 from torch.nn.utils import clip_grad_norm_
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 from torch.utils.data import Dataset, random_split
-from torchmetrics.functional.classification import multiclass_f1_score
 
 from data import StudyError
 from data.names import ALPHABET, MARKS, UNKNOWN, Names, folder, key, known_letters, spell, split_grouped, to_ascii
@@ -336,6 +335,8 @@ def rate(done: float) -> float:
 
 
 def macro_f1(scores: Tensor, dataset: Lines) -> float:
+    from torchmetrics.functional.classification import multiclass_f1_score  # slow to import
+
     return float(multiclass_f1_score(scores, dataset.labels, num_classes=len(dataset.classes), average="macro"))
 
 

@@ -16,7 +16,6 @@ from numpy import ndarray
 from PIL import Image, ImageOps
 from torch import Tensor, nn, optim
 from torch.utils.data import Dataset
-from torchmetrics.functional.classification import multiclass_confusion_matrix, multiclass_f1_score
 
 from data.pictures import open_picture
 from tutorials.common import checkpoint, figures
@@ -241,6 +240,11 @@ def predict_one_batch(run: Run, net: Net, testset: Images) -> None:
 
 def test(run: Run, net: Net, testset: Images) -> None:
     """Accuracy overall and for each class; figures and dashboard; the run's summary."""
+    from torchmetrics.functional.classification import (  # slow to import
+        multiclass_confusion_matrix,
+        multiclass_f1_score,
+    )
+
     scores, labels, classes = predict(run, net, testset), testset.labels, testset.classes
     matrix = multiclass_confusion_matrix(scores, labels, num_classes=10).numpy()
     metrics = {
@@ -263,7 +267,7 @@ def test(run: Run, net: Net, testset: Images) -> None:
     run.finish(metrics, PUBLISHED if run.options.data == "official" else {}, CHANCE)
 
 
-def most_confident_mistakes(testset: Images, scores: Tensor, count: int = 24) -> figures.Figure:
+def most_confident_mistakes(testset: Images, scores: Tensor, count: int = 24) -> "figures.Figure":
     """The wrongly classified test images of which the net was surest."""
     confidence, predicted = scores.softmax(1).max(1)
     confidence[predicted == testset.labels] = 0

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor, nn
 
@@ -51,7 +52,7 @@ def port_number(given: str) -> int:
 # 1. What the nets answer: probabilities or a text, a figure, and a word on both
 
 
-Answer = tuple[dict[str, float] | str, figures.Figure | None, str]
+Answer = tuple[dict[str, float] | str, Figure | None, str]
 
 
 def look(net: nn.Module, images: Tensor, shown: np.ndarray, classes: Sequence[str], layer: str | None = None) -> Answer:

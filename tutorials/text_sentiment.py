@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from numpy import ndarray
 from torch import Tensor, nn, optim
 from torch.utils.data import Dataset
-from torchmetrics.functional.classification import multiclass_confusion_matrix, multiclass_f1_score
 
 from data import StudyError
 from data.tokens import Corpus
@@ -236,6 +235,11 @@ def load_net(path: Path) -> tuple[Net, Ngrams, dict[str, Any]]:
 
 def test(run: Run, net: Net, trainset: Bags, valset: Bags, testset: Bags, classes: list[str]) -> None:
     """Accuracy overall and for each class; figures and dashboard; the run's summary."""
+    from torchmetrics.functional.classification import (  # slow to import
+        multiclass_confusion_matrix,
+        multiclass_f1_score,
+    )
+
     scores, labels, count = predict(run, net, testset), testset.labels, len(classes)
     matrix = multiclass_confusion_matrix(scores, labels, num_classes=count).numpy()
     metrics = {

@@ -46,7 +46,7 @@ class Recipe:
 
 
 RECIPES = {
-    "tiny": Recipe(hidden=(256, 256), epochs=8, batch_size=50),
+    "tiny": Recipe(hidden=(128, 128), epochs=5, batch_size=50),
     "official": Recipe(
         hidden=(1024, 512, 256), epochs=18, reg=5e-4, rule="nesterov", lr=0.08, warmup=0.15, shift=3, whiten=1.0
     ),
@@ -62,7 +62,9 @@ RULES = {  # the notebook's learning rates, and for the others that of their nea
 }
 OVERFIT = {3: (4e-3, 2e-2), 5: (3e-3, 6e-2)}  # layers: learning rate, weight scale
 GRID = {"tiny": (3, 4, 1), "official": (9, 13, 2)}  # learning rates, weight scales, repeats
-STEPS = {"tiny": 8, "official": 25}  # epochs over which the sizes of steps are measured
+STEPS = {"tiny": 3, "official": 25}  # epochs over which the sizes of steps are measured
+TWO_LAYERS = {"tiny": 5, "official": 10}  # epochs
+COMPARED = {"tiny": 1500, "official": 4000}  # pictures that the update rules learn
 PUBLISHED = {  # the middle of what seven students' notebooks show
     "two_layer/val_accuracy": 0.52,
     "3_layers/train_accuracy": 1.0,
@@ -111,8 +113,8 @@ def show_slopes(lab: Lab) -> None:
 
 def two_layers(lab: Lab, data: dict) -> dict[str, float]:
     net = TwoLayerNet(hidden_dim=100, weight_scale=1e-3, reg=0.25, rng=lab.rng("two layers"))
-    solver = lab.train("two_layers", net, data, num_epochs=10, batch_size=200, update_rule="sgd_momentum",
-                       optim_config={"learning_rate": 2e-4}, lr_decay=0.9)  # fmt: skip
+    solver = lab.train("two_layers", net, data, num_epochs=TWO_LAYERS[lab.options.data], batch_size=200,
+                       update_rule="sgd_momentum", optim_config={"learning_rate": 2e-4}, lr_decay=0.9)  # fmt: skip
     accuracy = {"training": solver.train_acc_history, "validation": solver.val_acc_history}
     loss = Panel("training loss (nats)", {"training": smooth(solver.loss_history, 20)}, "step", "")
     lab.figure("two_layers", panels(loss, Panel("accuracy (dashed: 0.5)", accuracy, line=0.5)))
@@ -169,7 +171,7 @@ def memorise(lab: Lab, few: dict, layers: int, lr: float, scale: float, repeat: 
 
 
 def compare_rules(lab: Lab, data: dict) -> dict[str, float]:
-    few, solvers = small(data, 4000), {}
+    few, solvers = small(data, COMPARED[lab.options.data]), {}
     for rule, lr in RULES.items():
         net = FullyConnectedNet([100] * 5, weight_scale=5e-2, rng=lab.rng("rules"))
         solvers[rule] = lab.train(f"rules/{rule}", net, few, num_epochs=5, update_rule=rule,

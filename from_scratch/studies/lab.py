@@ -20,8 +20,9 @@ from from_scratch.data_utils import get_CIFAR10_data
 from from_scratch.solver import Solver
 from tutorials.common import summary
 from tutorials.common.checkpoint import check_identity, write_atomic
+from tutorials.common.console import print_table
 from tutorials.common.device import launch_command
-from tutorials.common.journal import Journal, print_table
+from tutorials.common.journal import Journal
 from tutorials.common.options import Options
 from tutorials.common.session import Session
 

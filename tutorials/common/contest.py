@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from tutorials.common import figures, folds, probe
-from tutorials.common.journal import print_table
+from tutorials.common.console import print_table
 from tutorials.common.lesson import Lesson, fit_head, keep_features
 from tutorials.common.parts import Part, Whole
 

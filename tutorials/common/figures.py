@@ -4,25 +4,29 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib import colormaps, rc_context
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+
+if TYPE_CHECKING:  # matplotlib is imported when the first figure is drawn: a prediction draws none
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 TRAIN, VAL, NEUTRAL = "#0072B2", "#D55E00", "#666666"  # from Okabe and Ito's colour-blind safe palette
 PALETTE = (TRAIN, VAL, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
-def new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> "Figure":
     """An empty figure of so many inches, laid out so that no label is cut."""
+    from matplotlib.figure import Figure
+
     return Figure(figsize=(width, height), dpi=120, layout="constrained")
 
 
-def save(figure: Figure, path: Path) -> None:
+def save(figure: "Figure", path: Path) -> None:
     """Write a figure as PNG at `path` and as SVG, its text as text, beside it; the same figure makes the same bytes."""
+    from matplotlib import rc_context
+
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
     figure.set_layout_engine("none")  # it has been laid out
@@ -30,7 +34,7 @@ def save(figure: Figure, path: Path) -> None:
         figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
 
 
-def tidy(axes: Axes, xlabel: str, ylabel: str) -> None:
+def tidy(axes: "Axes", xlabel: str, ylabel: str) -> None:
     """Name the axes and take the ink away that says nothing."""
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.spines[["top", "right"]].set_visible(False)
@@ -38,7 +42,7 @@ def tidy(axes: Axes, xlabel: str, ylabel: str) -> None:
     axes.set_axisbelow(True)
 
 
-def image_grid(images: np.ndarray, titles: Sequence[str], columns: int = 8, size: float = 1.3) -> Figure:
+def image_grid(images: np.ndarray, titles: Sequence[str], columns: int = 8, size: float = 1.3) -> "Figure":
     """Pictures (N, H, W, 3), uint8 or 0..1, `size` inches wide, with a title above each."""
     if not len(images):
         figure = new_figure(4, 1)
@@ -70,8 +74,10 @@ class Panel:
     line_name: str = ""  # in the legend
 
 
-def panels(*content: Panel, columns: int = 3, width: float = 3.3, height: float = 2.8) -> Figure:
+def panels(*content: Panel, columns: int = 3, width: float = 3.3, height: float = 2.8) -> "Figure":
     """Panels side by side; a label has the same colour in all of them, and one legend stands below."""
+    from matplotlib.ticker import MaxNLocator
+
     columns = min(columns, len(content))
     rows = -(-len(content) // columns)
     labels = list(dict.fromkeys(label for panel in content for label in panel.lines))
@@ -119,7 +125,7 @@ def read_curves(record: Path) -> dict[str, tuple[list[int], list[float]]]:
 
 def curves(
     record: Path, metric: str = "accuracy", published: Mapping[str, Mapping[float, float]] | None = None
-) -> Figure:
+) -> "Figure":
     """Training and validation loss, the metric, and the learning rate, against the step; beside them, dotted, the
     losses that the original `published`, by split and step."""
     tags = read_curves(record)
@@ -142,7 +148,7 @@ def curves(
     return figure
 
 
-def confusion(matrix: np.ndarray, classes: Sequence[str]) -> Figure:
+def confusion(matrix: np.ndarray, classes: Sequence[str]) -> "Figure":
     """A confusion matrix (C, C) of counts, true classes in rows; cells show the percentage of their row."""
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     side = max(len(classes), 6)  # the colour bar's label needs so much
@@ -167,7 +173,7 @@ def confusion(matrix: np.ndarray, classes: Sequence[str]) -> Figure:
     return figure
 
 
-def bars(values: Sequence[float], names: Sequence[str], label: str, line: float, line_name: str) -> Figure:
+def bars(values: Sequence[float], names: Sequence[str], label: str, line: float, line_name: str) -> "Figure":
     """One horizontal bar in 0..1 for each name, and a line to compare them with (the mean, or chance)."""
     figure = new_figure(6.5, 0.32 * len(names) + 1)
     axes = figure.subplots()
@@ -183,7 +189,7 @@ def bars(values: Sequence[float], names: Sequence[str], label: str, line: float,
     return figure
 
 
-def filters(weights: np.ndarray) -> Figure:
+def filters(weights: np.ndarray) -> "Figure":
     """First-layer filters (F, 3, H, W) as colour pictures, each stretched to the full range."""
     low, high = (extreme(weights, axis=(1, 2, 3), keepdims=True) for extreme in (np.min, np.max))
     stretched = (weights - low) / np.maximum(high - low, 1e-12)
@@ -203,7 +209,7 @@ class Heat:
 
 def heat_maps(
     content: Sequence[Heat], xlabel: str, label: str, columns: int = 2, rotation: int = 0, ylabel: str = ""
-) -> Figure:
+) -> "Figure":
     """Heat maps side by side under one colour scale from 0 to 1, which `label` names.
 
     Where all maps have the same rows and columns, these are named on the left and below alone.
@@ -238,7 +244,7 @@ def heat_maps(
     return figure
 
 
-def paired(first: Sequence[float], second: Sequence[float], names: tuple[str, str], label: str) -> Figure:
+def paired(first: Sequence[float], second: Sequence[float], names: tuple[str, str], label: str) -> "Figure":
     """Two measurements of the same things, each pair a line from left to right, with the means beside them."""
     figure = new_figure(4.6, 3.6)
     axes = figure.subplots()
@@ -256,7 +262,7 @@ def paired(first: Sequence[float], second: Sequence[float], names: tuple[str, st
     return figure
 
 
-def spreads(lines: Mapping[str, Mapping[float, Sequence[float]]], xlabel: str, ylabel: str) -> Figure:
+def spreads(lines: Mapping[str, Mapping[float, Sequence[float]]], xlabel: str, ylabel: str) -> "Figure":
     """Lines through the means of several measurements at each x (on a logarithmic axis), their ranges as bands."""
     figure = new_figure(6.5, 4)
     axes = figure.subplots()
@@ -275,11 +281,13 @@ def spreads(lines: Mapping[str, Mapping[float, Sequence[float]]], xlabel: str, y
 
 def overlay(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
     """Heat maps (N, H, W) in 0..1 over pictures (N, H, W, 3) uint8, which turn grey beneath them."""
+    from matplotlib import colormaps
+
     grey = (images / 255).mean(3, keepdims=True)
     return 0.55 * grey + 0.45 * colormaps["inferno"](maps)[..., :3]
 
 
-def ranked(content: Mapping[str, Mapping[str, float]], label: str, columns: int = 2) -> Figure:
+def ranked(content: Mapping[str, Mapping[str, float]], label: str, columns: int = 2) -> "Figure":
     """Under each title its names with their values as horizontal bars, the largest on top, on one scale."""
     columns = min(columns, len(content))
     rows, tallest = -(-len(content) // columns), max(len(values) for values in content.values())
@@ -296,12 +304,12 @@ def ranked(content: Mapping[str, Mapping[str, float]], label: str, columns: int 
     return figure
 
 
-def word_maps(content: Sequence[Heat], columns: int = 2) -> Figure:
+def word_maps(content: Sequence[Heat], columns: int = 2) -> "Figure":
     """Attention: where each word that was written (a row) looked in the source (columns)."""
     return heat_maps(content, "source", "share of the attention", columns, rotation=60, ylabel="translation")
 
 
-def columns(values: Sequence[float], names: Sequence[str], xlabel: str, ylabel: str) -> Figure:
+def columns(values: Sequence[float], names: Sequence[str], xlabel: str, ylabel: str) -> "Figure":
     """One upright bar for each name, with its value above it."""
     figure = new_figure(1.1 * len(names) + 1.5, 3.6)
     axes = figure.subplots()
@@ -312,7 +320,7 @@ def columns(values: Sequence[float], names: Sequence[str], xlabel: str, ylabel: 
     return figure
 
 
-def positions(table: np.ndarray) -> Figure:
+def positions(table: np.ndarray) -> "Figure":
     """What stands for each position: sines and cosines (T, E)."""
     figure = new_figure(7, 3.6)
     axes = figure.subplots()
@@ -322,7 +330,7 @@ def positions(table: np.ndarray) -> Figure:
     return figure
 
 
-def against(x: Sequence[float], y: Sequence[float], xlabel: str, ylabel: str) -> Figure:
+def against(x: Sequence[float], y: Sequence[float], xlabel: str, ylabel: str) -> "Figure":
     """How often each pair of whole numbers comes, as the area of a dot, and the diagonal on which both are equal."""
     pairs, counts = np.unique(np.stack([x, y]), axis=1, return_counts=True)
     figure = new_figure(4.6, 4.4)

@@ -3,10 +3,9 @@
 import json
 import os
 import shutil
-import sys
 import threading
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,9 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
-from tqdm import tqdm
 
 from tutorials.common import figures
+from tutorials.common.console import markdown_table
 
 # The charts of the dashboard's custom scalars: which tags share one. The dashboard merges those of all runs.
 CHARTS = {
@@ -129,59 +128,3 @@ def hear_thread(failure: threading.ExceptHookArgs) -> None:
 
 
 threading.excepthook = hear_thread
-
-
-class Window:
-    """Training values of the steps since the curve's last point, kept as tensors so that no step waits for them."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, list[torch.Tensor]] = {}
-
-    def add(self, values: Mapping[str, float | torch.Tensor]) -> None:
-        for name, value in values.items():
-            self.values.setdefault(name, []).append(torch.as_tensor(value).detach())
-
-    def clear(self) -> None:
-        self.values = {}
-
-    def stacked(self) -> torch.Tensor:
-        """(metrics, steps) float64."""
-        return torch.stack([torch.stack([value.cpu() for value in values]).double() for values in self.values.values()])
-
-    def means(self, over_processes: Callable[[torch.Tensor], torch.Tensor]) -> dict[str, float]:
-        """Each value's mean over the window and over the processes."""
-        return dict(zip(self.values, over_processes(self.stacked().mean(1)).tolist(), strict=True))
-
-    def first_not_finite(self, over_processes: Callable[[torch.Tensor], torch.Tensor]) -> int | None:
-        """How many steps ago a value was NaN or infinite in any process, or None."""
-        if not self.values:
-            return None
-        bad = ~over_processes(self.stacked()).isfinite().all(0)
-        return len(bad) - 1 - int(bad.int().argmax()) if bad.any() else None
-
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        return {name: torch.stack([value.cpu() for value in values]) for name, values in self.values.items()}
-
-    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
-        self.values = {name: list(values) for name, values in state.items()}
-
-
-def say(text: str, error: bool = False) -> None:
-    """Print a line without tearing a progress bar."""
-    stream = sys.stderr if error else sys.stdout
-    tqdm.write(text, file=stream)
-    stream.flush()
-
-
-def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Rows of text under their heads, in Markdown."""
-    cells = [[cell.replace("|", "&#124;") for cell in row] for row in (head, ["---"] * len(head), *rows)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
-
-
-def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows of text under their heads, columns aligned."""
-    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-             for row in (head, ["-" * width for width in widths], *rows)]  # fmt: skip
-    say("\n" + "\n".join(lines))

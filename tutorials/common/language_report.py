@@ -3,11 +3,10 @@
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from tutorials.common import figures
@@ -15,6 +14,9 @@ from tutorials.common.figures import Panel
 from tutorials.common.run import Run
 from tutorials.common.transformer import encoder_step
 from tutorials.common.writing import Style, race, write
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # T tokens, V words
 
@@ -56,7 +58,7 @@ def look_inside(run: Run, net: torch.nn.Module, words: Sequence[str], tokens: Te
     show_writing(run, net, words, tokens)
 
 
-def perplexity_by_time(folder: Path, recipe: str) -> Figure:
+def perplexity_by_time(folder: Path, recipe: str) -> "Figure":
     """Validation perplexity against time; of both recipes when the other one's run lies in the folder of like name."""
     lines = {}
     for name in RECIPES:
@@ -74,7 +76,7 @@ def perplexity_by_time(folder: Path, recipe: str) -> Figure:
     return figures.panels(panel, width=6.5, height=4)
 
 
-def leak_perplexity(record: Path) -> Figure:
+def leak_perplexity(record: Path) -> "Figure":
     """How the perplexity of a net without its mask falls to what no honest net reaches, with the original's figures."""
     tags = figures.read_curves(record)
     steps, nats = tags["loss/train"]
@@ -91,8 +93,10 @@ def leak_perplexity(record: Path) -> Figure:
 
 
 @torch.no_grad()
-def leak(run: Run, net: torch.nn.Module, size: int, tokens: Tensor, length: int = 16) -> Figure:
+def leak(run: Run, net: torch.nn.Module, size: int, tokens: Tensor, length: int = 16) -> "Figure":
     """What the change of one token changes: with the mask only what comes later, without it everything."""
+    from matplotlib.colors import LogNorm
+
     row = tokens[:length].to(run.device)
     changed = row.repeat(length + 1, 1)
     changed[:length].diagonal().add_(1).remainder_(size)  # in row t, token t is another; the last stays as it is
@@ -115,7 +119,7 @@ def leak(run: Run, net: torch.nn.Module, size: int, tokens: Tensor, length: int 
 
 
 @torch.no_grad()
-def attention(net: torch.nn.Module, words: Sequence[str], row: Tensor) -> Figure:
+def attention(net: torch.nn.Module, words: Sequence[str], row: Tensor) -> "Figure":
     """Where each head of each layer looks, from each token (T,) of a beginning (rows) to those before it (columns)."""
     maps: list[Tensor] = []
     encoder_step(net.encoder, net.embed(row[None]), maps=maps)

@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn, optim
 from torch.utils.data import Dataset
-from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from data.names import ALPHABET, MARKS
 from tutorials.common import figures, reading
@@ -20,6 +19,8 @@ from tutorials.common.run import Run
 
 def show_results(run: Run, testset: Dataset, scores: Tensor) -> None:
     """Which languages are taken for which, and how languages and lengths differ."""
+    from torchmetrics.functional.classification import multiclass_confusion_matrix  # slow to import
+
     labels, classes = testset.labels, testset.classes
     right = (scores.argmax(1) == labels).float()
     matrix = multiclass_confusion_matrix(scores, labels, num_classes=len(classes)).numpy()
@@ -74,7 +75,7 @@ def explain(run: Run, net: nn.Module, testset: Dataset, encode: Callable, exampl
     run.figure("letter_by_letter", figures.heat_maps(heats, "letters read so far", "probability", columns=1))
 
 
-def vanishing_gradients(nets: Mapping[str, nn.Module], trainset: Dataset) -> figures.Figure:
+def vanishing_gradients(nets: Mapping[str, nn.Module], trainset: Dataset) -> "figures.Figure":
     """How long the gradient of the loss by the state is, back from a name's end, before and after a pass over the
     training names: of names of one length, that which nine in ten do not exceed."""
     length = int(trainset.lengths.float().quantile(0.9, interpolation="higher"))

@@ -10,10 +10,10 @@ from torch import nn
 
 from data.imagenet import ImageNet
 from tutorials.common import comparison, figures, quality, zoo
+from tutorials.common.console import print_table
 from tutorials.common.corruptions import STRENGTHS
 from tutorials.common.explain import grad_cam
 from tutorials.common.figures import Heat, Panel
-from tutorials.common.journal import print_table
 from tutorials.common.quality import Answers
 from tutorials.common.survey import Survey
 

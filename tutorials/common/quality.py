@@ -6,7 +6,6 @@ from math import sqrt
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import binary_calibration_error
 
 # M models, N pictures
 
@@ -45,6 +44,8 @@ def wilson(share: float, total: int, z: float = 1.96) -> tuple[float, float]:
 
 def score(answers: Answers, labels: Tensor) -> dict[str, float]:
     """The measures of one model: shares of right answers, the first's interval, and the expected calibration error."""
+    from torchmetrics.functional.classification import binary_calibration_error  # slow to import
+
     right = answers.right(labels)
     top1 = float(right.float().mean())
     low, high = wilson(top1, len(labels))

@@ -2,10 +2,9 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from matplotlib.figure import Figure
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
@@ -19,9 +18,12 @@ from tutorials.common.device import (
     set_random_states,
     unwrap,
 )
-from tutorials.common.journal import Window
 from tutorials.common.options import Options, deciding
 from tutorials.common.session import Session
+from tutorials.common.window import Window
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # What a checkpoint keeps of a run, beside the states of what is tracked.
 PROGRESS = ("epoch", "batch", "step", "seconds", "best_score")
@@ -159,7 +161,7 @@ class Run(Session):
                 {f"weights/{name}": w.detach() for name, w in weights.items()} | gradients, self.step
             )
 
-    def figure(self, name: str, figure: Figure) -> None:
+    def figure(self, name: str, figure: "Figure") -> None:
         """Save a figure and show it on the dashboard."""
         if self.journal:
             self.journal.figure(name, figure, self.step)

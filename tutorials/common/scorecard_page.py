@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tutorials.common.journal import markdown_table
+from tutorials.common.console import markdown_table
 
 Row = Mapping[str, Any]  # of scorecard.rows()
 LEGEND = (

@@ -3,39 +3,20 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import filelock
 import torch
 
 from data import StudyError
 from tutorials.common import checkpoint
+from tutorials.common.console import say
 from tutorials.common.device import Device, fastest_threads, launch_command
-from tutorials.common.journal import Journal, say
+from tutorials.common.lock import FolderLock
 from tutorials.common.options import Options, deciding
 from tutorials.common.stopping import MENDABLE, Stopping
 
-
-class FolderLock:
-    """One writer for each run folder: the operating system lets go of the lock even of a killed process."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        whole = folder.resolve()  # "." has no name
-        self.lock = filelock.FileLock(whole.with_name(f".{whole.name}.lock"), timeout=0)
-
-    def acquire(self) -> None:
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self.lock.acquire()
-        except filelock.Timeout:
-            raise StudyError(
-                f"{self.folder}: another process is writing this run. Wait for it, or choose another "
-                "folder with --run-dir."
-            ) from None
-
-    def release(self) -> None:
-        self.lock.release(force=True)
+if TYPE_CHECKING:
+    from tutorials.common.journal import Journal
 
 
 def move_aside(folder: Path, say: Callable[[str], None]) -> None:
@@ -79,6 +60,8 @@ class Session:
             elif self.is_main:
                 move_aside(self.folder, self.say)
             if self.is_main:
+                from tutorials.common.journal import Journal  # TensorBoard and matplotlib, which a prediction needs not
+
                 state = self.resumed or {"step": 0, "journal_size": 0}
                 self.journal = Journal(self.folder, state["step"], state["journal_size"])
             self.choose_threads()

@@ -8,8 +8,8 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from tutorials.common.checkpoint import write_atomic
+from tutorials.common.console import markdown_table, print_table
 from tutorials.common.device import launch_command
-from tutorials.common.journal import markdown_table, print_table
 from tutorials.common.options import deciding
 
 if TYPE_CHECKING:

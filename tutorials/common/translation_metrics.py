@@ -7,7 +7,7 @@ from sacrebleu.metrics import BLEU, CHRF
 from sacrebleu.metrics.base import Metric
 
 from data.parallel import Pairs
-from tutorials.common.journal import markdown_table
+from tutorials.common.console import markdown_table
 
 References = Sequence[Sequence[str]]  # of each hypothesis, one or more
 

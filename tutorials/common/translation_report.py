@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,10 +12,12 @@ from data import StudyError
 from data.parallel import Pairs
 from tutorials.common import figures
 from tutorials.common import translation_metrics as scores
-from tutorials.common.figures import Figure
 from tutorials.common.pairs import PairSet
 from tutorials.common.run import Run
 from tutorials.common.translator import Translator
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def results(run: Run, translator: Translator, split: str, pairs: Pairs, width: int, alpha: float) -> dict[str, float]:
@@ -43,7 +46,7 @@ def commonest(train: Pairs, split: str, pairs: Pairs) -> dict[str, float]:
     return {f"{split}/{name}": value for name, value in scores.measure([said] * len(sources), references).items()}
 
 
-def attention_maps(translator: Translator, sentences: Sequence[str], outputs: Sequence[str] | None = None) -> Figure:
+def attention_maps(translator: Translator, sentences: Sequence[str], outputs: Sequence[str] | None = None) -> "Figure":
     """Where the net looked while it wrote these translations, or its greedy ones."""
     maps, (read, write) = [], translator.languages
     for source, output in zip(sentences, outputs or translator(sentences), strict=True):
@@ -95,7 +98,7 @@ def printed_losses(run: Run) -> dict[str, float]:
     return {name: float(np.mean(np.array(values)[np.array(at) > first])) for name, (at, values) in losses.items()}
 
 
-def head_maps(translator: Translator, source: str) -> Figure:
+def head_maps(translator: Translator, source: str) -> "Figure":
     """Where each head of each decoder layer looks in the source, one row of maps for each layer."""
     read, write = translator.languages
     output = translator([source])[0]
@@ -110,14 +113,16 @@ def head_maps(translator: Translator, source: str) -> Figure:
     return figures.word_maps(maps, len(looks[0]))
 
 
-def beam_widths(translator: Translator, pairs: Pairs, alpha: float, widths: Sequence[int] = (1, 2, 3, 5, 8)) -> Figure:
+def beam_widths(
+    translator: Translator, pairs: Pairs, alpha: float, widths: Sequence[int] = (1, 2, 3, 5, 8)
+) -> "Figure":
     """BLEU of the validation pairs against the beam's width: the test part has no say in the choice."""
     sources, references = scores.distinct(pairs)
     values = [scores.measure(translator(sources, width, alpha), references)["bleu"] for width in widths]
     return figures.panels(figures.Panel("validation BLEU", {"": (widths, values)}, "width of the beam"))
 
 
-def written_lengths(translator: Translator, pairs: Pairs) -> Figure:
+def written_lengths(translator: Translator, pairs: Pairs) -> "Figure":
     """Words of each translation against words of its reference; what is left of the diagonal is too short."""
     right = [len(text.split()) for text in pairs.target]
     ours = [len(text.split()) for text in translator(pairs.source)]

@@ -1,0 +1,27 @@
+"""What a program prints: lines that leave a progress bar whole, and tables."""
+
+import sys
+from collections.abc import Sequence
+
+from tqdm import tqdm
+
+
+def say(text: str, error: bool = False) -> None:
+    """Print a line without tearing a progress bar."""
+    stream = sys.stderr if error else sys.stdout
+    tqdm.write(text, file=stream)
+    stream.flush()
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Rows of text under their heads, in Markdown."""
+    cells = [[cell.replace("|", "&#124;") for cell in row] for row in (head, ["---"] * len(head), *rows)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows of text under their heads, columns aligned."""
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+             for row in (head, ["-" * width for width in widths], *rows)]  # fmt: skip
+    say("\n" + "\n".join(lines))
