@@ -1,6 +1,6 @@
 #!/bin/sh
 # Run the README's commands on a bare Debian 13: sh tests/debian.sh [TARGET…], by default study and test.
-# Makes the system in a temporary folder (below $TMPDIR; 14 GB), clones the last commit into it, and lets an ordinary
+# Makes the system in a temporary folder (in $TMPDIR or /var/tmp), clones the last commit into it, and lets an ordinary
 # user make the targets with Debian's Python. What leads to the package registry is all that this machine hands on.
 set -eu
 
@@ -16,7 +16,7 @@ fail() {
 shift
 targets=${*:-study test}
 cd "$(dirname "$0")/.."
-root=$(mktemp -d) && chmod 755 "$root"
+root=$(mktemp -d -p "${TMPDIR:-/var/tmp}") && chmod 755 "$root"
 trap 'umount -l "$root/dev/shm" "$root/proc" 2>/dev/null; rm -rf --one-file-system "$root"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' HUP TERM
