@@ -184,7 +184,7 @@ test-latest: setup-latest ## run the tests with the newest packages, in an envir
 
 test-lowest: KIND = lowest
 test-lowest: setup-lowest ## run a quick part of the tests with the oldest packages that pyproject.toml allows
-	@$(RUN) pytest -n 2 comparisons tests/test_run.py tests/test_cifar10.py tests/test_dashboard.py
+	@$(RUN) pytest -n 2 comparisons/test_parity.py $(patsubst %,tests/test_%.py,checkpoint dashboard fetch run scratch_dense weights)
 
 test-debian: ## run make study and make test in a fresh Debian 13 (needs root and debootstrap; before a release)
 	@sh tests/debian.sh

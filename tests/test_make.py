@@ -73,7 +73,7 @@ def test_plain_make_lists_every_target():
     assert {"study", "test", "cifar10", "predict-cifar10", "data-list", "tensorboard", "setup"} <= set(TARGETS)
 
 
-@pytest.mark.parametrize("target", sorted({*TARGETS, "data-names"} - {"setup", "lock", "clean", "from-scratch"}))
+@pytest.mark.parametrize("target", sorted({*TARGETS, "data-names"} - {"setup", "lock", "clean", "from-scratch", "test-debian"}))
 def test_nothing_that_is_given_runs_and_all_of_it_arrives(checkout, target):
     given = dict.fromkeys(VARIABLES, EVIL) | {"ARGS": shlex.quote(EVIL), "TORCHTEXT": "0"}
     for numeric in ("TORCH", "SEEDS", "NPROC"):
