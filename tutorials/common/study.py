@@ -45,8 +45,8 @@ STUDIES = (
     Study("initialization", "from_scratch.studies.initialization", "he/10_layers/train_accuracy", 0.17, 16),
     Study("batchnorm", "from_scratch.studies.batchnorm", "deep/batch_norm/train_accuracy", 0.35, 19),
     Study("dropout", "from_scratch.studies.dropout", "keep_1/train_accuracy", 0.8, 11),
-    Study("convnet", "from_scratch.studies.convnet", "deep/test_accuracy", 0.5, 15),
-    Study("captioning", "from_scratch.studies.captioning", "test/bleu", 50, 20),
+    Study("convnet", "from_scratch.studies.convnet", "deep/test_accuracy", 0.5, 30),
+    Study("captioning", "from_scratch.studies.captioning", "test/bleu", 50, 32),
 )
 # Where processes can be forked, one imports all this once, and each row begins as its copy.
 PRELOAD = ["tutorials.common.journal", "matplotlib.backends.backend_svg", "torchmetrics.functional.classification"]
