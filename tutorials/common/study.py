@@ -28,25 +28,25 @@ class Study:
     module: str
     headline: str
     learnt: float
-    weight: float = 10  # about so many seconds, measured once: the time left is told from it and the pace so far
+    weight: float = 10  # about so many seconds of processor time (its log says them): the time left follows from these
 
 
 # Later tutorials and studies add their row here.
 STUDIES = (
-    Study("cifar10", "tutorials.cifar10", "test/accuracy", 0.5),
-    Study("pretrained", "tutorials.pretrained", "best/top1", 0.6),
-    Study("transfer", "tutorials.transfer_learning", "frozen/fold_mean", 0.65),
-    Study("names", "tutorials.char_rnn", "test/accuracy", 0.8),
-    Study("sentiment", "tutorials.text_sentiment", "test/accuracy", 0.8),
-    Study("seq2seq", "tutorials.seq2seq", "test/bleu", 80),
-    Study("translation", "tutorials.translation", "test/bleu", 80),
-    Study("language-model", "tutorials.language_model", "test/perplexity", 5),
-    Study("fully-connected", "from_scratch.studies.fully_connected", "3_layers/train_accuracy", 0.9),
-    Study("initialization", "from_scratch.studies.initialization", "he/10_layers/train_accuracy", 0.17),
-    Study("batchnorm", "from_scratch.studies.batchnorm", "deep/batch_norm/train_accuracy", 0.35),
-    Study("dropout", "from_scratch.studies.dropout", "keep_1/train_accuracy", 0.8),
-    Study("convnet", "from_scratch.studies.convnet", "deep/test_accuracy", 0.5),
-    Study("captioning", "from_scratch.studies.captioning", "test/bleu", 50),
+    Study("cifar10", "tutorials.cifar10", "test/accuracy", 0.5, 10),
+    Study("pretrained", "tutorials.pretrained", "best/top1", 0.6, 15),
+    Study("transfer", "tutorials.transfer_learning", "frozen/fold_mean", 0.65, 19),
+    Study("names", "tutorials.char_rnn", "test/accuracy", 0.8, 11),
+    Study("sentiment", "tutorials.text_sentiment", "test/accuracy", 0.8, 3),
+    Study("seq2seq", "tutorials.seq2seq", "test/bleu", 80, 36),
+    Study("translation", "tutorials.translation", "test/bleu", 80, 35),
+    Study("language-model", "tutorials.language_model", "test/perplexity", 5, 6),
+    Study("fully-connected", "from_scratch.studies.fully_connected", "3_layers/train_accuracy", 0.9, 16),
+    Study("initialization", "from_scratch.studies.initialization", "he/10_layers/train_accuracy", 0.17, 16),
+    Study("batchnorm", "from_scratch.studies.batchnorm", "deep/batch_norm/train_accuracy", 0.35, 19),
+    Study("dropout", "from_scratch.studies.dropout", "keep_1/train_accuracy", 0.8, 11),
+    Study("convnet", "from_scratch.studies.convnet", "deep/test_accuracy", 0.5, 30),
+    Study("captioning", "from_scratch.studies.captioning", "test/bleu", 50, 32),
 )
 # Where processes can be forked, one imports all this once, and each row begins as its copy.
 PRELOAD = ["tutorials.common.journal", "matplotlib.backends.backend_svg", "torchmetrics.functional.classification"]
