@@ -50,6 +50,7 @@ sed 's/^/debian: without python3-venv: /' "$log"
 
 quietly chroot "$root" env "$@" DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends python3-venv
 for target in $targets; do
+  echo "debian: make $target"
   start=$(date +%s) code=0
   as_student "$@" make "$target" || code=$?
   tail -n 40 "$log"
