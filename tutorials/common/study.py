@@ -114,7 +114,7 @@ def left(waiting: list[Study], running: list[Row], done: list[Row]) -> str:
     pace = sum(row.seconds for row in done) / sum(row.study.weight for row in done) if done else 1.0
     rest = [max(pace * row.study.weight - (time.monotonic() - row.begun), 0) for row in running]
     seconds = max([(sum(rest) + pace * sum(study.weight for study in waiting)) / AT_ONCE, *rest])
-    return f"{seconds // 60:.0f}:{seconds % 60:02.0f}"
+    return f"{round(seconds) // 60}:{round(seconds) % 60:02}"
 
 
 def work(module: str, folder: Path, log: Path) -> None:
