@@ -172,7 +172,7 @@ def fake_path(folder: Path, *pythons: tuple[str, int, bool], uv: bool = False) -
     for tool in ("sh", "uname", "cmp", "sed", "awk", "cp", "mv", "rm", "touch", "mkdir", "cat", "chmod", "env"):
         if not (path / tool).exists():
             (path / tool).symlink_to(shutil.which(tool))
-    record = 'echo "$@" >>calls\n'
+    record = f'echo "$@" >>"{folder}/calls"\n'
     scripts = {"git": "exit 0\n"}
     for name, minor, ensurepip in pythons:
         hide = "" if ensurepip else "sys.modules['ensurepip'] = None\n"
