@@ -52,9 +52,9 @@ def address(runs):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = subprocess.run(["make", "-n", "tensorboard", f"PORT={port}"], cwd=ROOT, capture_output=True, text=True)
-    (line,) = re.findall(r"^\S*python (-m tutorials.common.dashboard .*)$", command.stdout, re.M)
-    program = [sys.executable, *line.replace("--logdir runs", f"--logdir {runs}").split()]
+    command = subprocess.run(["make", "-n", "tensorboard"], cwd=ROOT, capture_output=True, text=True)
+    (line,) = re.findall(r"tools\.launch 'tensorboard' (tutorials\.common\.dashboard .*) PORT$", command.stdout, re.M)
+    program = [sys.executable, "-m", *line.replace("--logdir runs", f"--logdir {runs}").split(), f"--port={port}"]
     server = subprocess.Popen(program, cwd=ROOT, stderr=subprocess.DEVNULL)
     try:
         yield wait_for(f"http://127.0.0.1:{port}", server)
