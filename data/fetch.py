@@ -5,6 +5,7 @@ it was unpacked. Both arrive by a rename, so an interruption leaves nothing that
 and two processes at once do the same work twice at worst.
 """
 
+import hashlib
 import os
 import sys
 import time
@@ -12,15 +13,13 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-import pooch
-import requests
 from tqdm import tqdm
 
 from data.errors import StudyError
 from data.sources import SOURCES, File, Source
 from data.unpack import unpack, workspace
 
-pooch.get_logger().setLevel("WARNING")  # its progress messages repeat ours
+# pooch and requests are imported where something is downloaded: they would take a third of a prediction's imports.
 RETRIES = 2  # further tries of one address, before the next mirror
 TIMEOUT = 20  # seconds without a byte
 # Some official hosts have become so slow that a file takes an hour: below this rate, after this time, go to a mirror.
@@ -47,7 +46,13 @@ def matches(path: Path, known: str | None) -> bool:
     if known is None:
         return True
     algorithm, _, digits = known.partition(":")
-    return pooch.file_hash(str(path), alg=algorithm).startswith(digits.lower())
+    return file_hash(path, algorithm).startswith(digits.lower())
+
+
+def file_hash(path: Path, algorithm: str = "sha256") -> str:
+    """A file's hash in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def present(file: File, root: Path) -> bool:
@@ -136,6 +141,10 @@ class Progress(tqdm):
 
 def download(name: str, file: File, root: Path) -> None:
     """Try each address in turn; the file appears at its path once its hash is right."""
+    import pooch
+    import requests
+
+    pooch.get_logger().setLevel("WARNING")  # its progress messages repeat ours
     path, failures = root / file.path, []
     for place, url in enumerate(file.urls, start=1):
         print(f"{name}: downloading {path.name} ({megabytes(file.size)}) from {url}", file=sys.stderr)
@@ -150,8 +159,8 @@ def download(name: str, file: File, root: Path) -> None:
             failures.append(f"  {url}\n    {reason(error)}")
             continue
         if file.hash is None:
-            digest = pooch.file_hash(str(path))
-            print(f"{name}: nobody publishes a hash of {path.name}; what came has sha256:{digest}", file=sys.stderr)
+            what = f"what came has sha256:{file_hash(path)}"
+            print(f"{name}: nobody publishes a hash of {path.name}; {what}", file=sys.stderr)
         return
     damaged = f"\n{path} is there, but its hash is not {file.hash}." if path.exists() else ""
     ready = ", ".join(str(root / target) for target in file.unpack.values())
@@ -166,6 +175,9 @@ def download(name: str, file: File, root: Path) -> None:
 
 def transfer_verified(known: str | None, url: str, part: str, _pooch: object, impatient: bool = False) -> None:
     """Bring one address's bytes to `part`; raises ValueError when they are not those of the hash."""
+    import pooch
+    import requests
+
     with Progress(unit="B", unit_scale=True, leave=False, disable=None) as bar:
         bar.impatient = impatient
         http = pooch.HTTPDownloader(
@@ -189,6 +201,8 @@ def transfer_verified(known: str | None, url: str, part: str, _pooch: object, im
 
 def reason(error: Exception) -> str:
     """One line for a failed transfer: requests' own messages run over several."""
+    import requests
+
     if isinstance(error, requests.HTTPError):
         return f"the server answered {error.response.status_code} {error.response.reason}"
     if isinstance(error, requests.ConnectTimeout | requests.ReadTimeout):

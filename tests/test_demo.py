@@ -118,7 +118,7 @@ def test_probabilities_are_those_that_make_predict_prints(inside, capsys, target
 @pytest.mark.parametrize("target", ["seq2seq", "translation"])
 def test_translations_are_those_that_make_translate_prints(inside, capsys, monkeypatch, target):
     module = {"seq2seq": seq2seq, "translation": translation}[target]
-    monkeypatch.setattr(module.report, "save_look", lambda *_: None)
+    monkeypatch.setattr(module.report, "show_attention", lambda *_: None)
     beam = checkpoint.load_best(TABS[target].find(target), target)[1]["options"]["beam"]
     monkeypatch.setattr(sys, "argv", [target, "--text", TEXTS[target], "--beam", str(beam)])
     module.main()

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 HEAVY = {"tensorboard", "torch.utils.tensorboard", "matplotlib", "torchmetrics", "torchvision", "scipy", "sklearn"}
+HEAVY |= {"requests", "sacrebleu", "torch._dynamo"}
 LOOK = """
 import runpy, sys
 try:

@@ -206,8 +206,8 @@ def test_two_processes_share_the_work(tmp_path):
 
 def test_your_own_sentence(study):
     folder, _ = study
-    code, printed = run(folder, "--text", "Ein roter Hund sieht einen Ball.")
-    assert code == 0 and re.match(r"A red dog sees a .*\.\n", printed) and "where it looked" in printed
+    code, printed = run(folder, "--text", "Ein roter Hund sieht einen Ball.", "--figure")
+    assert code == 0 and re.match(r"A red dog sees a .*\.\n", printed) and "attention weights" in printed
     assert np.asarray(Image.open(folder / "figures" / "translation.png").convert("L")).std() > 5
     for text, told in (("", "has no words"), ("東京", "no word of '東京' is known")):
         code, printed = run(folder, "--text", text)

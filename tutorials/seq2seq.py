@@ -85,8 +85,10 @@ class Seq2SeqOptions(Options):
     """Tokens, of source or target, that a training pair may have."""
     text: str | None = None
     """Do not train: translate this text, with the saved net of --run-dir or else the newest one."""
+    figure: bool = False
+    """With --text: draw the attention, too, as figures/translation.png beside the saved net."""
 
-    keeping = Options.keeping | {"text"}
+    keeping = Options.keeping | {"text", "figure"}
     limits = Options.limits | {
         "batch_size": (1, inf), "lr": (0, inf), "weight_decay": (0, inf), "hidden": (2, 8192), "dropout": (0, 1),
         "output_dropout": (0, 1), "word_dropout": (0, 1), "label_smoothing": (0, 1), "teacher_forcing": (0, 1),
@@ -384,15 +386,16 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
 
 
 def translate_text(options: Seq2SeqOptions) -> None:
-    """Print the translation of any sentence, and save where the decoder looked."""
+    """Print the translation of any sentence, and where the decoder looked."""
     with one_line_errors():
         path = checkpoint.find_best("seq2seq", options.run_dir)
         translator, trained = load_translator(path, "seq2seq", Seq2Seq)
         text = eng_fra.normalise([options.text])[0] if is_filtered(trained) else options.text.strip()
         example = 'make translate-fr TEXT="Je suis fatigué."'
-        report.translate_one(translator, text, options.beam, options.length_penalty, path, example)
+        output = report.translate_one(translator, text, options.beam, options.length_penalty, path, example)
         if trained.attention != "none":
-            report.save_look(translator, text, path)
+            picture = path.parent / "figures" / "translation.png" if options.figure else None
+            report.show_attention(translator, text, output, picture)
 
 
 if __name__ == "__main__":

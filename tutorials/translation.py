@@ -86,8 +86,10 @@ class TranslationOptions(Options):
     """Tokens, of source or target, that a training pair may have."""
     text: str | None = None
     """Do not train: translate this text, with the saved net of --run-dir or else the newest one."""
+    figure: bool = False
+    """With --text: draw the attention, too, as figures/translation.png beside the saved net."""
 
-    keeping = Options.keeping | {"text"}
+    keeping = Options.keeping | {"text", "figure"}
     limits = Options.limits | {
         "width": (2, 8192), "heads": (1, 128), "layers": (1, 64), "feed_forward": (1, 65536), "dropout": (0, 0.95),
         "subwords": (0, 100_000), "batch_size": (1, inf), "lr": (0, inf), "warm_up": (0, inf),
@@ -318,13 +320,14 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
 
 
 def translate_text(options: TranslationOptions) -> None:
-    """Print the translation of any sentence, and save where the decoder looked."""
+    """Print the translation of any sentence, and where the decoder looked."""
     with one_line_errors():
         path = checkpoint.find_best("translation", options.run_dir)
         translator, _ = load_translator(path, "translation", Translation)
         text, example = options.text.strip(), 'make translate-de TEXT="Ein Hund läuft."'
-        report.translate_one(translator, text, options.beam, options.length_penalty, path, example)
-        report.save_look(translator, text, path)
+        output = report.translate_one(translator, text, options.beam, options.length_penalty, path, example)
+        picture = path.parent / "figures" / "translation.png" if options.figure else None
+        report.show_attention(translator, text, output, picture)
 
 
 if __name__ == "__main__":

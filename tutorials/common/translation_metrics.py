@@ -1,13 +1,15 @@
 """How good translations are: BLEU and chrF by sacrebleu, exact matches, BLEU by length."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from sacrebleu.metrics import BLEU, CHRF
-from sacrebleu.metrics.base import Metric
 
 from data.parallel import Pairs
 from tutorials.common.console import markdown_table
+
+if TYPE_CHECKING:
+    from sacrebleu.metrics.base import Metric
 
 References = Sequence[Sequence[str]]  # of each hypothesis, one or more
 
@@ -20,7 +22,14 @@ def distinct(pairs: Pairs) -> tuple[list[str], list[list[str]]]:
     return list(references), list(references.values())
 
 
-def score(metric: Metric, hypotheses: Sequence[str], references: References) -> tuple[float, str]:
+def make(name: str, **options: bool) -> "Metric":
+    """sacrebleu's metric, `BLEU` or `CHRF`, imported when it is needed: a translation needs none."""
+    import sacrebleu
+
+    return getattr(sacrebleu, name)(**options)
+
+
+def score(metric: "Metric", hypotheses: Sequence[str], references: References) -> tuple[float, str]:
     """A corpus score in 0..100 and the signature that says how it was computed."""
     most = max(map(len, references))
     streams = [[row[number] if number < len(row) else None for row in references] for number in range(most)]
@@ -32,8 +41,8 @@ def measure(hypotheses: Sequence[str], references: References) -> dict[str, floa
     """`bleu` and `chrf` (0..100), and `exact_match`, the share of hypotheses that equal one of their references."""
     exact = [hypothesis in row for hypothesis, row in zip(hypotheses, references, strict=True)]
     return {
-        "bleu": score(BLEU(), hypotheses, references)[0],
-        "chrf": score(CHRF(), hypotheses, references)[0],
+        "bleu": score(make("BLEU"), hypotheses, references)[0],
+        "chrf": score(make("CHRF"), hypotheses, references)[0],
         "exact_match": float(np.mean(exact)),
     }
 
@@ -41,7 +50,7 @@ def measure(hypotheses: Sequence[str], references: References) -> dict[str, floa
 def signatures(references: References) -> str:
     """sacrebleu's signatures of both scores, to stand beside the numbers."""
     texts = [row[0] for row in references]
-    return "\n".join(f"{kind.__name__}: {score(kind(), texts, references)[1]}" for kind in (BLEU, CHRF))
+    return "\n".join(f"{name}: {score(make(name), texts, references)[1]}" for name in ("BLEU", "CHRF"))
 
 
 def bleu_by_length(
@@ -57,14 +66,16 @@ def bleu_by_length(
         rows = np.flatnonzero(group == number)
         low, high = lengths[rows].min(), lengths[rows].max()
         name = f"{low}" if low == high else f"{low}–{high}"
-        value, _ = score(BLEU(effective_order=True), [hypotheses[i] for i in rows], [references[i] for i in rows])
+        value, _ = score(
+            make("BLEU", effective_order=True), [hypotheses[i] for i in rows], [references[i] for i in rows]
+        )
         table[name] = (value, len(rows))
     return table
 
 
 def gallery(sources: Sequence[str], hypotheses: Sequence[str], references: References, count: int = 10) -> str:
     """The worst translations by chrF, some from the middle, and the best, longest first, as a table in Markdown."""
-    chrf = CHRF()
+    chrf = make("CHRF")
     both = zip(hypotheses, references, strict=True)
     values = np.array([chrf.sentence_score(text, list(row)).score for text, row in both])
     lengths = np.array([len(text) for text in hypotheses])

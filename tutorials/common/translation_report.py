@@ -65,19 +65,27 @@ def unknown_words(translator: Translator, text: str, path: Path, example: str) -
     return read.unknown(text)
 
 
-def translate_one(translator: Translator, text: str, width: int, alpha: float, path: Path, example: str) -> None:
-    """Print the translation of one text by the net of `path`, and what of the text the net does not know; raises
-    StudyError, with an example of a right command, for a text of which it knows nothing."""
+def translate_one(translator: Translator, text: str, width: int, alpha: float, path: Path, example: str) -> str:
+    """Print and return the translation of one text by the net of `path`; print what of the text the net does not know;
+    raise StudyError, with an example of a right command, for a text of which it knows nothing."""
     if unknown := unknown_words(translator, text, path, example):
         print(f"unknown to the net, which knows {len(translator.languages[0]):,} tokens: {', '.join(unknown)}")
-    print(translator([text], width, alpha)[0])
+    (output,) = translator([text], width, alpha)
+    print(output)
+    return output
 
 
-def save_look(translator: Translator, text: str, path: Path) -> None:
-    """Save, beside the weights of `path`, where the net looked while it translated a text."""
-    picture = path.parent / "figures" / "translation.png"
-    figures.save(attention_maps(translator, [text]), picture)
-    print(f"where it looked: {picture}")
+def show_attention(translator: Translator, text: str, output: str, picture: Path | None) -> None:
+    """Print the source tokens that weigh most for each token of a translation, and draw all weights as a `picture`."""
+    read, write = translator.languages
+    source, written = [*read.cut(text), "end"], [*write.cut(output), "end"]
+    print("\nattention weights of 0.1 and more:")
+    for token, weights in zip(written, translator.look(text, output).numpy(), strict=True):
+        largest = [f"{source[i]} {weights[i]:.2f}" for i in np.argsort(-weights) if weights[i] >= 0.1]
+        print(f"  {token:<{max(map(len, written))}}  {', '.join(largest)}".rstrip())
+    if picture:
+        figures.save(attention_maps(translator, [text], [output]), picture)
+        print(f"all weights: {picture}")
 
 
 def scores_as_trained(translator: Translator, train: Pairs, split: str, pairs: Pairs) -> dict[str, float]:
