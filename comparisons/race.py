@@ -17,7 +17,7 @@ from comparisons import plots
 from comparisons.feeds import batches
 from comparisons.nets import RACES, Step, relative, side_by_side
 from data import StudyError, default_root
-from tutorials.common.journal import CHARTS, Journal
+from tutorials.common.logger import CHARTS, Journal
 from tutorials.common.session import move_aside
 
 SIDES = ("numpy", "torch")

@@ -18,9 +18,9 @@ from torch import nn
 
 import data
 from tutorials import language_model as lm
+from tutorials.common.autocast import HalfPrecision
 from tutorials.common.console import print_table
 from tutorials.common.perplexity import measure
-from tutorials.common.precision import HalfPrecision
 
 TAKEN_AWAY = {
     "study recipe": {},

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from tutorials.common import study
-from tutorials.common.stopping import Stopping
+from tutorials.common.interrupts import Stopping
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from tests import race_names
 from tests.processes import finish, run_ranks, run_to_end, same, start
 from tutorials import char_rnn
 from tutorials.char_rnn import LinearRNN, Lines, NamesOptions, Net, encode
-from tutorials.common import checkpoint, figures
+from tutorials.common import checkpoint, plots
 from tutorials.common.grams import Grams
 
 FAST = ("--hidden", "16", "--embedding", "16", "--epochs", "2")
@@ -185,7 +185,7 @@ def test_the_published_loss_is_read_at_the_end_of_epoch_25(tmp_path):
     code, printed = run(tmp_path / "long", *argv)
     assert code == 0, printed
     metrics = json.loads((tmp_path / "long" / "summary.json").read_text())["metrics"]
-    losses = figures.read_curves(tmp_path / "long" / "metrics.jsonl")["loss/train"][1]
+    losses = plots.read_curves(tmp_path / "long" / "metrics.jsonl")["loss/train"][1]
     assert len(losses) == 25 and metrics["train/loss_epoch_25"] == losses[-1] < losses[0]
 
 
@@ -207,7 +207,7 @@ def test_two_processes_give_the_loss_curve_of_one(tmp_path):
     argv = ["--recipe", "original", "--epochs", "1", "--log-every", "1", "--hidden", "16"]
     assert run(tmp_path / "one", *argv)[0] == 0
     assert run_ranks(main, tmp_path / "two", *argv) == [0, 0]
-    one, two = (figures.read_curves(tmp_path / name / "metrics.jsonl") for name in ("one", "two"))
+    one, two = (plots.read_curves(tmp_path / name / "metrics.jsonl") for name in ("one", "two"))
     assert one["loss/train"][0] == two["loss/train"][0] == list(range(1, 24))
     assert np.allclose(one["loss/train"][1], two["loss/train"][1], rtol=1e-4)
 

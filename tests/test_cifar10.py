@@ -17,7 +17,7 @@ from torch import nn, optim
 import data
 from tests.processes import finish, run_ranks, run_to_end, same, start
 from tutorials import cifar10
-from tutorials.common import checkpoint, figures
+from tutorials.common import checkpoint, plots
 from tutorials.common.muon import Muon, orthogonalise
 
 
@@ -217,7 +217,7 @@ def test_two_processes_give_the_loss_curve_of_one(tmp_path, function, more, step
     assert run_to_end(function, tmp_path / "one", *argv)[0] == 0
     assert run_ranks(function, tmp_path / "two", *argv) == [0, 0]
     assert "strides do not match" not in (tmp_path / "two.0.txt").read_text()
-    one, two = (figures.read_curves(tmp_path / name / "metrics.jsonl") for name in ("one", "two"))
+    one, two = (plots.read_curves(tmp_path / name / "metrics.jsonl") for name in ("one", "two"))
     assert one["loss/train"][0] == two["loss/train"][0] == list(range(1, 57))
     assert np.allclose(one["loss/train"][1][:steps], two["loss/train"][1][:steps], rtol=rtol)
     if steps == 56:  # the nets are the same at the end, and so are their answers, but for images on the border

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from comparisons import race
-from tutorials.common.journal import Journal
+from tutorials.common.logger import Journal
 
 ROOT = Path(__file__).parent.parent
 RUNS = {

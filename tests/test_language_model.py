@@ -12,10 +12,10 @@ import torch
 from tests import ablate_language_model
 from tests.processes import run_to_end
 from tutorials import language_model
-from tutorials.common import precision
+from tutorials.common import autocast
+from tutorials.common.autocast import HalfPrecision
 from tutorials.common.language_report import perplexity_by_time
 from tutorials.common.perplexity import measure
-from tutorials.common.precision import HalfPrecision
 from tutorials.common.recall import Memory, fit_memory
 from tutorials.common.words import AdaptiveWords
 from tutorials.common.writing import Style, choose, race, write
@@ -121,7 +121,7 @@ def test_half_precision_changes_the_loss_and_its_gradients_but_little():
 
 @pytest.mark.parametrize("slow", [False, True])
 def test_half_precision_is_used_only_where_it_is_fast(monkeypatch, slow):
-    monkeypatch.setattr(precision, "product_seconds", lambda dtype: float(slow == (dtype == torch.bfloat16)))
+    monkeypatch.setattr(autocast, "product_seconds", lambda dtype: float(slow == (dtype == torch.bfloat16)))
     told, square = [], torch.ones(2, 2)
     for wanted in (True, False):
         half = HalfPrecision(torch.device("cpu"), wanted, told.append)
@@ -131,9 +131,9 @@ def test_half_precision_is_used_only_where_it_is_fast(monkeypatch, slow):
 
 
 def test_a_resumed_run_keeps_its_precision(monkeypatch):
-    monkeypatch.setattr(precision, "product_seconds", lambda dtype: float(dtype == torch.float32))
+    monkeypatch.setattr(autocast, "product_seconds", lambda dtype: float(dtype == torch.float32))
     before = HalfPrecision(torch.device("cpu"), True, print).state_dict()
-    monkeypatch.setattr(precision, "product_seconds", lambda dtype: float(dtype == torch.bfloat16))
+    monkeypatch.setattr(autocast, "product_seconds", lambda dtype: float(dtype == torch.bfloat16))
     half = HalfPrecision(torch.device("cpu"), True, print)
     assert not half.used
     half.load_state_dict(before)

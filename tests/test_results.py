@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tutorials.common import figures, published, scorecard, scorecard_page
+from tutorials.common import plots, published, scorecard, scorecard_page
 from tutorials.common.published import ORIGINALS, Figure, Original
 from tutorials.common.study import STUDIES
 from tutorials.translation import PUBLISHED
@@ -123,7 +123,7 @@ def test_the_originals_losses_lie_where_they_were_measured(tmp_path):
     assert list(end["val"].items())[-1] == (160, PUBLISHED["val/loss_epoch_16"])
     assert list(published.losses_by_step("seq2seq", 80, 80)["train"].items())[-1] == (77.5, 0.0291)
     (tmp_path / "metrics.jsonl").write_text('{"step": 20, "epoch": 2, "seconds": 1, "loss/train": 3.5}\n')
-    loss, _ = figures.curves(tmp_path / "metrics.jsonl", "bleu", half).axes  # BLEU was not measured
+    loss, _ = plots.curves(tmp_path / "metrics.jsonl", "bleu", half).axes  # BLEU was not measured
     assert [line.get_label() for line in loss.lines] == ["train", "train, published", "val, published"]
     assert loss.lines[1].get_xydata().tolist() == [[5, 5.316], [15, 3.727]]
 

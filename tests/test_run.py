@@ -18,7 +18,7 @@ import torch
 from data import StudyError
 from tests.processes import finish, record, run_ranks, run_to_end, same, start
 from tests.trainings import train
-from tutorials.common import checkpoint, device, figures
+from tutorials.common import checkpoint, device, plots
 
 
 def run(folder: Path, *argv: str) -> tuple[int, str]:
@@ -287,7 +287,7 @@ def test_a_device_that_is_not_there_is_named(tmp_path):
 
 def test_a_figure_becomes_the_same_bytes_each_time(tmp_path):
     for name in ("one", "two"):
-        figures.save(figures.confusion(np.eye(3), ["a", "b", "c"]), tmp_path / name / "figure.png")
+        plots.save(plots.confusion(np.eye(3), ["a", "b", "c"]), tmp_path / name / "figure.png")
     for kind in ("png", "svg"):
         assert (tmp_path / f"one/figure.{kind}").read_bytes() == (tmp_path / f"two/figure.{kind}").read_bytes()
 

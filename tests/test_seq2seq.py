@@ -19,7 +19,7 @@ import data
 from data.parallel import Pairs
 from tests.processes import finish, run_ranks, run_to_end, same, start
 from tutorials import seq2seq
-from tutorials.common import checkpoint, decoding, figures
+from tutorials.common import checkpoint, decoding, plots
 from tutorials.common.pairs import PairSet
 from tutorials.common.translator import Translator
 from tutorials.common.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
@@ -230,7 +230,7 @@ def test_the_study_recipe_learns_the_twin_and_leaves_everything(study):
         assert np.asarray(Image.open(path).convert("L")).std() > 5, f"{path.name} is blank"
     assert "1,500 pairs: 1,200 train, 150 val, 150 test" in printed and "tok:13a" in printed
     assert len(re.findall(r"^> .*\n= .*\n< ", printed, re.M)) == 10
-    curves = figures.read_curves(folder / "metrics.jsonl")
+    curves = plots.read_curves(folder / "metrics.jsonl")
     assert {"loss/train", "word_loss/train", "loss/val", "bleu/val", "lr", "grad_norm"} <= set(curves)
 
 
@@ -274,7 +274,7 @@ def test_two_processes_begin_as_one(tmp_path):
     argv += ["--word-dropout", "0"]
     assert run_to_end(main, tmp_path / "one", *argv)[0] == 0
     assert run_ranks(main, tmp_path / "two", *argv) == [0, 0]
-    one, two = (figures.read_curves(tmp_path / name / "metrics.jsonl") for name in ("one", "two"))
+    one, two = (plots.read_curves(tmp_path / name / "metrics.jsonl") for name in ("one", "two"))
     assert one["loss/train"][0] == two["loss/train"][0]
     # Each process weighs its own words equally: the mean over both is nearly, not exactly, that over all.
     assert np.allclose(one["loss/train"][1], two["loss/train"][1], rtol=0.02)

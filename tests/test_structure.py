@@ -40,7 +40,7 @@ def test_each_concern_has_one_home():
     homes = {
         r"(?m)^\s*(?:import|from) torchtext": {"tutorials/common/text.py"},
         r"\bcuda\b|\bRANK\b|\bdist\.": {"tutorials/common/device.py", "tutorials/common/options.py"},
-        r"SummaryWriter": {"tutorials/common/journal.py"},
+        r"SummaryWriter": {"tutorials/common/logger.py"},
         r"https?://": {"data/sources.py"},
     }
     for pattern, allowed in homes.items():

@@ -19,7 +19,7 @@ from data.parallel import Pairs
 from tests import race_translation
 from tests.processes import finish, run_ranks, run_to_end, same, start
 from tutorials import translation
-from tutorials.common import checkpoint, figures
+from tutorials.common import checkpoint, plots
 from tutorials.common.pairs import Batches, PairSet
 from tutorials.common.translator import Translator, load_translator
 from tutorials.common.vocabulary import BOS, EOS, PAD, Vocabulary, Words, from_json
@@ -159,7 +159,7 @@ def test_the_study_recipe_learns_the_twin_and_leaves_everything(study):
     for path in (folder / "figures").glob("*.png"):
         assert np.asarray(Image.open(path).convert("L")).std() > 5, f"{path.name} is blank"
     assert "2,000 pairs to train on, 100 pairs to validate, 100 pairs to test with" in printed and "tok:13a" in printed
-    curves = figures.read_curves(folder / "metrics.jsonl")
+    curves = plots.read_curves(folder / "metrics.jsonl")
     assert {"loss/train", "loss/val", "bleu/val", "lr", "grad_norm"} <= set(curves)
 
 
@@ -224,7 +224,7 @@ def test_your_own_files_by_the_original_recipe(tmp_path):
     files = ["--source", str(source), "--target", str(target)]
     code, printed = run(tmp_path / "own", *files, "--recipe", "original", "--epochs", "2", "--lr", "0.01", *SMALL)
     assert code == 0 and "240 pairs to train on, 30 pairs to validate, 30 pairs to test with" in printed, printed
-    losses = figures.read_curves(tmp_path / "own" / "metrics.jsonl")["loss/val"][1]
+    losses = plots.read_curves(tmp_path / "own" / "metrics.jsonl")["loss/val"][1]
     words = [set(re.findall(r"\w+|[^\w\s]", " ".join(side[:300]))) for side in (twin.source, twin.target)]
     sizes = map(int, re.search(r"(\d+) tokens of the source language, (\d+) of the target", printed).groups())
     assert losses[1] < losses[0] and all(10 < size <= len(side) + 4 for size, side in zip(sizes, words, strict=True))

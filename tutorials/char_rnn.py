@@ -22,12 +22,12 @@ from torch.utils.data import Dataset, random_split
 
 from data import StudyError
 from data.names import ALPHABET, MARKS, UNKNOWN, Names, folder, key, known_letters, spell, split_grouped, to_ascii
-from tutorials.common import checkpoint, figures
+from tutorials.common import checkpoint, plots
 from tutorials.common import names_report as report
 from tutorials.common.grams import Grams
+from tutorials.common.interrupts import one_line_errors
 from tutorials.common.options import Options, parse
 from tutorials.common.run import Run
-from tutorials.common.stopping import one_line_errors
 
 # N batch, T letters of the longest name in it, A letters of the alphabet, E embedding, H hidden, C classes
 
@@ -381,7 +381,7 @@ def test(run: Run, net: Net, trainset: Lines, testset: Lines) -> tuple[dict[str,
         metrics["test/accuracy_new_names"] = float(right[new].mean())
     if run.journal:
         report.show_results(run, testset, scores)
-        steps, losses = figures.read_curves(run.folder / "metrics.jsonl")["loss/train"]
+        steps, losses = plots.read_curves(run.folder / "metrics.jsonl")["loss/train"]
         if 25 * run.options.log_every in steps and run.options.log_every == len(trainset) // run.options.batch_size:
             metrics["train/loss_epoch_25"] = losses[steps.index(25 * run.options.log_every)]
     return metrics, {"test/accuracy": majority, "test/macro_f1": 2 * majority / (1 + majority) / len(testset.classes)}

@@ -22,11 +22,11 @@ from torch import Tensor, nn
 from data import StudyError, default_root, eng_fra
 from data.pictures import open_picture
 from tutorials import char_rnn, cifar10, language_model, seq2seq, text_sentiment, translation
-from tutorials.common import checkpoint, figures, language_report, lesson, reading, text_report, translation_report, zoo
+from tutorials.common import checkpoint, language_report, lesson, plots, reading, text_report, translation_report, zoo
 from tutorials.common.explain import grad_cam
+from tutorials.common.interrupts import one_line_errors
 from tutorials.common.local_page import LOOPBACK, PIXELS, serve, uploaded
 from tutorials.common.photos import Looks
-from tutorials.common.stopping import one_line_errors
 from tutorials.common.translator import Translator, load_translator
 from tutorials.common.writing import Style, read_beginning, write
 
@@ -62,7 +62,7 @@ def look(net: nn.Module, images: Tensor, shown: np.ndarray, classes: Sequence[st
     winner = int(shares.argmax())
     maps = grad_cam(net, images, [winner], layer).numpy()
     titles = ["what the net sees", f"what speaks for {classes[winner]}"]
-    figure = figures.image_grid(np.concatenate([shown / 255, figures.overlay(shown, maps)]), titles, size=2)
+    figure = plots.image_grid(np.concatenate([shown / 255, plots.overlay(shown, maps)]), titles, size=2)
     return dict(zip(classes, shares.tolist(), strict=True)), figure, ""
 
 
@@ -103,7 +103,7 @@ def tell_language(text: str, path: Path) -> Answer:
     judged = reading.letter_by_letter(net, name, *begun, classes)
     mattered = replace(mattered, rows=["gradient"], columns=list(name), cells=None, title="which letters mattered")
     heats = [replace(judged, title="probability, letter by letter"), mattered]
-    figure = figures.heat_maps(heats, "letters", "probability, or gradient\nas a share of the largest", columns=1)
+    figure = plots.heat_maps(heats, "letters", "probability, or gradient\nas a share of the largest", columns=1)
     note = f"Not in the net's alphabet: {' '.join(outside)}" if outside else ""
     return dict(zip(classes, shares.tolist(), strict=True)), figure, note
 
@@ -113,7 +113,7 @@ def tell_topic(text: str, path: Path) -> Answer:
     tokens, scores = text_sentiment.judge(net, ngrams, text)
     winner, classes = int(scores.argmax()), about["classes"]
     weights = text_report.weigh_words(net, ngrams, tokens, winner)
-    figure = figures.ranked({f"for {classes[winner]}": weights}, "weight of words and their parts") if weights else None
+    figure = plots.ranked({f"for {classes[winner]}": weights}, "weight of words and their parts") if weights else None
     known = np.count_nonzero(ngrams.table(tokens)[:, 0])
     note = f"The net knows {known} of {len(tokens)} words."
     return dict(zip(classes, scores.softmax(0).tolist(), strict=True)), figure, note

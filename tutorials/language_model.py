@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn, optim
 
 from tutorials.common import checkpoint, text
+from tutorials.common.autocast import HalfPrecision
 from tutorials.common.device import unwrap
 from tutorials.common.language_report import Clock, look_inside
 from tutorials.common.muon import Muon, layer_matrices
 from tutorials.common.options import Options, parse
 from tutorials.common.perplexity import bits_per_character, blind_guess, measure, read
-from tutorials.common.precision import HalfPrecision
 from tutorials.common.recall import fit_memory
 from tutorials.common.run import Run
 from tutorials.common.transformer import SinusoidalPositions, causal_mask, encoder_step

@@ -24,10 +24,10 @@ from data.pictures import open_picture
 from tutorials.common import cost, lineup, pretrained_report, quality, zoo
 from tutorials.common.corruptions import STRENGTHS, corrupt
 from tutorials.common.device import choose, seed_everything
+from tutorials.common.interrupts import one_line_errors
 from tutorials.common.lineup import Model
 from tutorials.common.options import Options, parse
 from tutorials.common.quality import Answers
-from tutorials.common.stopping import one_line_errors
 from tutorials.common.survey import Survey
 
 # N pictures, C classes, D numbers that go into a net's last layer

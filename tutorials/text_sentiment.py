@@ -20,10 +20,10 @@ from data import StudyError
 from data.tokens import Corpus
 from tutorials.common import checkpoint, text
 from tutorials.common.device import unwrap
+from tutorials.common.interrupts import one_line_errors
 from tutorials.common.ngrams import Ngrams, buckets_for, count_features, count_words, gather_rows
 from tutorials.common.options import parse
 from tutorials.common.run import Run
-from tutorials.common.stopping import one_line_errors
 from tutorials.common.text_report import learning_curve, show
 from tutorials.common.text_rows import Rows, RowsOptions, load_texts
 

@@ -19,15 +19,15 @@ from torch import Tensor, nn, optim
 
 from data import StudyError
 from data.hymenoptera import Pictures, from_folder
-from tutorials.common import checkpoint, figures, probe, zoo
+from tutorials.common import checkpoint, plots, probe, zoo
 from tutorials.common.contest import compare_on_folds, judge, learning_curve, majority
 from tutorials.common.gallery import show_gallery, show_training_batch
 from tutorials.common.history import History, NormWatch
+from tutorials.common.interrupts import one_line_errors
 from tutorials.common.lesson import Lesson, fit_head, keep_features, load_net
 from tutorials.common.options import Options, parse
 from tutorials.common.parts import Part, Whole
 from tutorials.common.photos import Looks, Photos, read
-from tutorials.common.stopping import one_line_errors
 
 # N batch, 3 colour channels of H x W pixels, D features, C classes
 
@@ -277,7 +277,7 @@ def show_predictions(lesson: Lesson, metrics: Mapping[str, float], outcomes: Map
     scores = predict(run, net, lesson.photos(lesson.test))
     if run.journal:
         for record in run.folder.glob("f*/metrics.jsonl"):  # of finetune, and of frozen when its head was trained
-            run.figure(f"curves_{record.parent.name}", figures.curves(record))
+            run.figure(f"curves_{record.parent.name}", plots.curves(record))
         show_gallery(lesson, net, scores)
 
 

@@ -27,7 +27,7 @@ from matplotlib.figure import Figure
 from threadpoolctl import threadpool_info
 
 from from_scratch import convolution, fast_layers, recurrent
-from tutorials.common import figures
+from tutorials.common import plots
 
 # name: shape of x, shape of w, stride, pad. The notebook's and the three-layer ConvNet's at batch 50.
 CONVOLUTIONS = {
@@ -175,7 +175,7 @@ def convnet_step(repeats: int) -> str:
 
 def cost_figure(repeats: int) -> Figure:
     """Milliseconds forward and backward of conv_*_fast and torch against batch size, channels and image size."""
-    figure = figures.new_figure(12, 3.6)
+    figure = plots.new_figure(12, 3.6)
     for axes, (varied, values) in zip(figure.subplots(1, 3), COSTS.items(), strict=True):
         for dtype, marker in ((np.float64, "o"), (np.float32, "s")):
             medians = {"fast": [], "torch": []}
@@ -186,11 +186,11 @@ def cost_figure(repeats: int) -> Figure:
                 times = measure({name: methods[name] for name in medians}, repeats)
                 for name, line in medians.items():
                     line.append(np.median(times[name].sum(axis=1)))
-            for name, colour in (("fast", figures.TRAIN), ("torch", figures.VAL)):
+            for name, colour in (("fast", plots.TRAIN), ("torch", plots.VAL)):
                 label = f"{name}, {dtype.__name__}"
                 axes.plot(values, medians[name], color=colour, marker=marker, fillstyle="none", label=label)
         others = ", ".join(f"{name} {value}" for name, value in COMMON.items() if name != varied)
-        figures.tidy(axes, UNITS[varied], "")
+        plots.tidy(axes, UNITS[varied], "")
         axes.set(xscale="log", yscale="log", title=f"3x3, {others}", xticks=values, xticklabels=values)
         axes.minorticks_off()
     figure.axes[0].set_ylabel("forward + backward (ms, one thread)")
@@ -214,7 +214,7 @@ def main() -> None:
     print(f"one thread, {options.repeats} rounds, milliseconds, medians; ratios of forward + backward")
     print(table(options.repeats))
     print(f"\n{convnet_step(options.repeats)}")
-    figures.save(cost_figure(options.repeats), options.figure)
+    plots.save(cost_figure(options.repeats), options.figure)
     print(f"wrote {options.figure}")
 
 

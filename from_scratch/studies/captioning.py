@@ -25,8 +25,8 @@ from from_scratch.rnn_layers import temporal_softmax_loss
 from from_scratch.studies import sequence_questions
 from from_scratch.studies.lab import Lab, LabOptions
 from from_scratch.studies.shared import net_errors, rise_and_fall
-from tutorials.common.figures import NEUTRAL, Panel, new_figure, panels
 from tutorials.common.options import parse
+from tutorials.common.plots import NEUTRAL, Panel, new_figure, panels
 
 # N pictures, T places of a caption, D features, W word vector, H hidden units, V vocabulary
 

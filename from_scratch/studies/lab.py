@@ -22,7 +22,7 @@ from tutorials.common import summary
 from tutorials.common.checkpoint import check_identity, write_atomic
 from tutorials.common.console import print_table
 from tutorials.common.device import launch_command
-from tutorials.common.journal import Journal
+from tutorials.common.logger import Journal
 from tutorials.common.options import Options
 from tutorials.common.session import Session
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from tutorials.common.figures import NEUTRAL, PALETTE, new_figure, tidy
+from tutorials.common.plots import NEUTRAL, PALETTE, new_figure, tidy
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from tutorials.common import figures, folds, probe
+from tutorials.common import folds, plots, probe
 from tutorials.common.console import print_table
 from tutorials.common.lesson import Lesson, fit_head, keep_features
 from tutorials.common.parts import Part, Whole
@@ -33,12 +33,12 @@ def judge(lesson: Lesson, outcomes: Mapping[str, Mapping[str, Any]]) -> dict[str
         honest = {f"{name}, honest": (range(1, len(line) + 1), [metrics[f"{name}/test_honest_accuracy"]] * len(line))
                   for name, line in lines.items()}  # fmt: skip
         by_epoch = {name: (range(1, len(line) + 1), line) for name, line in lines.items()}
-        shown = [figures.Panel("test accuracy", by_epoch | honest)]
+        shown = [plots.Panel("test accuracy", by_epoch | honest)]
         if any(map(any, drifts.values())):  # not of a net without batch norm
             moved = {name: (range(1, len(line) + 1), line) for name, line in drifts.items()}
-            shown.append(figures.Panel("drift of batch norm's means\n(standard deviations)", moved,
+            shown.append(plots.Panel("drift of batch norm's means\n(standard deviations)", moved,
                                        axes={"ylim": (0, None)}))  # fmt: skip
-        lesson.run.figure("selection", figures.panels(*shown, columns=2, width=5))
+        lesson.run.figure("selection", plots.panels(*shown, columns=2, width=5))
     return metrics
 
 
@@ -56,7 +56,7 @@ def compare_on_folds(lesson: Lesson, fine_tune: Callable[..., dict]) -> dict[str
             outcome = run.part(f"folds/{number}", work, test_every=options.epochs)
             tuned.append(accuracy(lesson, test, outcome["scores"][-1]))
     same = frozen[: len(tuned)]
-    run.figure("folds", figures.paired(same, tuned, ("frozen", "fine-tuned"), "accuracy on the test part of a fold"))
+    run.figure("folds", plots.paired(same, tuned, ("frozen", "fine-tuned"), "accuracy on the test part of a fold"))
     estimates = {
         name: folds.over_folds(values, tested=1 / (options.folds - 1))
         for name, values in (("frozen", frozen), ("frozen_same", same), ("finetune", tuned))
@@ -120,7 +120,7 @@ def learning_curve(lesson: Lesson, fine_tune: Callable[..., dict]) -> dict[str, 
             work = forgetting(partial(fine_tune, lesson, draws[0], test, head, pretrained=name == "finetune"))
             outcome = run.part(f"curve/{name}-{size}", work, epochs=epochs, test_every=epochs, **more)
             lines[name][size] = [accuracy(lesson, test, outcome["scores"][-1])]
-    run.figure("learning_curve", figures.spreads(lines, "training images of each class", "test accuracy"))
+    run.figure("learning_curve", plots.spreads(lines, "training images of each class", "test accuracy"))
     return {
         f"curve/{name}/{size}": float(np.mean(values)) for name, line in lines.items() for size, values in line.items()
     }

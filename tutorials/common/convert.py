@@ -12,7 +12,7 @@ from data import StudyError
 from data.fetch import megabytes
 from tutorials.common import weights
 from tutorials.common.checkpoint import write_atomic
-from tutorials.common.stopping import one_line_errors
+from tutorials.common.interrupts import one_line_errors
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tutorials.common import figures
+from tutorials.common import plots
 from tutorials.common.explain import grad_cam
 from tutorials.common.lesson import Lesson, compute_features
 
@@ -16,7 +16,7 @@ def show_training_batch(lesson: Lesson, count: int = 16) -> None:
     images, labels = map(torch.stack, zip(*photos, strict=True))  # (16, 3, H, W), (16,)
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (lesson.looks.mean, lesson.looks.std))
     shown = (images * std + mean).clamp(0, 1).permute(0, 2, 3, 1).numpy()
-    lesson.run.figure("training_batch", figures.image_grid(shown, [lesson.classes[label] for label in labels]))
+    lesson.run.figure("training_batch", plots.image_grid(shown, [lesson.classes[label] for label in labels]))
 
 
 def show_gallery(lesson: Lesson, net: nn.Module, scores: Tensor) -> None:
@@ -24,18 +24,18 @@ def show_gallery(lesson: Lesson, net: nn.Module, scores: Tensor) -> None:
     run, labels = lesson.run, lesson.labels[lesson.test]
     matrix = np.zeros(2 * [len(lesson.classes)], int)
     np.add.at(matrix, (labels.numpy(), scores.argmax(1).numpy()), 1)
-    run.figure("confusion", figures.confusion(matrix, lesson.classes))
+    run.figure("confusion", plots.confusion(matrix, lesson.classes))
     right, wrong = ranked(scores, labels)
     few = torch.cat([wrong[:4], right[:4]])
     unsure = right[6:][-max(6, 18 - len(wrong)) :]
     many = torch.cat([wrong[:12], right[:6], unsure])
-    grid = figures.image_grid(lesson.thumbnails(lesson.test[many]), titles(lesson, scores, many), 6, 1.6)
+    grid = plots.image_grid(lesson.thumbnails(lesson.test[many]), titles(lesson, scores, many), 6, 1.6)
     run.figure("predictions", grid)
     photos = lesson.photos(lesson.test)
     images = torch.stack([photos[i][0] for i in few]).to(run.device)
     maps = grad_cam(net, images, scores[few].argmax(1).to(run.device)).cpu().numpy()
-    shown = figures.overlay(lesson.thumbnails(lesson.test[few]), maps)
-    run.figure("grad_cam", figures.image_grid(shown, titles(lesson, scores, few), 4, 2.4))
+    shown = plots.overlay(lesson.thumbnails(lesson.test[few]), maps)
+    run.figure("grad_cam", plots.image_grid(shown, titles(lesson, scores, few), 4, 2.4))
     show_features(lesson, net)
 
 

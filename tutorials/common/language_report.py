@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tutorials.common import figures
-from tutorials.common.figures import Panel
+from tutorials.common import plots
+from tutorials.common.plots import Panel
 from tutorials.common.run import Run
 from tutorials.common.transformer import encoder_step
 from tutorials.common.writing import Style, race, write
@@ -49,7 +49,7 @@ class Clock:
 def look_inside(run: Run, net: torch.nn.Module, words: Sequence[str], tokens: Tensor) -> None:
     """All that can be shown of a trained net, by a text (tokens,) that it has not seen."""
     record = run.folder / "metrics.jsonl"
-    run.figure("curves", figures.curves(record, "perplexity"))
+    run.figure("curves", plots.curves(record, "perplexity"))
     run.figure("perplexity_by_time", perplexity_by_time(run.folder, run.options.recipe))
     run.figure("leak", leak(run, net, len(words), tokens))
     if not net.causal:
@@ -65,7 +65,7 @@ def perplexity_by_time(folder: Path, recipe: str) -> "Figure":
         place = folder.with_name(folder.name.replace(recipe, name))
         record = place / "metrics.jsonl"
         if record.exists() and (name == recipe or place != folder):
-            tags = figures.read_curves(record)
+            tags = plots.read_curves(record)
             if "cpu_minutes/val" in tags:
                 lines[f"{name} recipe"] = tags["cpu_minutes/val"][1], tags["perplexity/val"][1]
     axes = {
@@ -73,12 +73,12 @@ def perplexity_by_time(folder: Path, recipe: str) -> "Figure":
         "title": "lowest: " + ", ".join(f"{name} {min(y):.1f}" for name, (_, y) in lines.items()),
     }
     panel = Panel("validation perplexity", lines, "processor time of training (minutes)", axes=axes)
-    return figures.panels(panel, width=6.5, height=4)
+    return plots.panels(panel, width=6.5, height=4)
 
 
 def leak_perplexity(record: Path) -> "Figure":
     """How the perplexity of a net without its mask falls to what no honest net reaches, with the original's figures."""
-    tags = figures.read_curves(record)
+    tags = plots.read_curves(record)
     steps, nats = tags["loss/train"]
     lines = {
         "no mask, training text": (steps, np.exp(nats)),
@@ -89,7 +89,7 @@ def leak_perplexity(record: Path) -> "Figure":
     ticks = (1, 3, 10, 30, 100, 300, 1000)
     axes = {"yscale": "log", "yticks": ticks, "yticklabels": ticks}
     panel = Panel("perplexity", lines, "step", marker="o", axes=axes)
-    return figures.panels(panel, width=7, height=3.8)
+    return plots.panels(panel, width=7, height=3.8)
 
 
 @torch.no_grad()
@@ -100,7 +100,7 @@ def leak(run: Run, net: torch.nn.Module, size: int, tokens: Tensor, length: int 
     row = tokens[:length].to(run.device)
     changed = row.repeat(length + 1, 1)
     changed[:length].diagonal().add_(1).remainder_(size)  # in row t, token t is another; the last stays as it is
-    figure, causal = figures.new_figure(9.5, 4.2), net.causal
+    figure, causal = plots.new_figure(9.5, 4.2), net.causal
     titles = ("with the mask", "without: it reads what it should guess")
     for axes, net.causal, title in zip(figure.subplots(1, 2, sharey=True), (True, False), titles, strict=True):
         states = net.encode(changed)
@@ -125,7 +125,7 @@ def attention(net: torch.nn.Module, words: Sequence[str], row: Tensor) -> "Figur
     encoder_step(net.encoder, net.embed(row[None]), maps=maps)
     layers, heads, count = len(maps), maps[0].shape[1], len(row)
     names, side = [words[token] for token in row.tolist()], 0.13 * count  # inches
-    figure = figures.new_figure(heads * (side + 0.15) + 2, layers * (side + 0.35) + 0.9)
+    figure = plots.new_figure(heads * (side + 0.15) + 2, layers * (side + 0.35) + 0.9)
     places = figure.subplots(layers, heads, squeeze=False, sharex=True, sharey=True)
     for (layer, head), axes in np.ndenumerate(places):
         weights = maps[layer][0, head].cpu().numpy()

@@ -19,7 +19,7 @@ from typing import Any
 from PIL import Image
 
 from data import StudyError
-from tutorials.common.stopping import SIGNALS, Stopping
+from tutorials.common.interrupts import SIGNALS, Stopping
 
 LOOPBACK = ("127.0.0.1", "localhost")
 MEGABYTES, PIXELS = 10, 40_000_000  # of a picture

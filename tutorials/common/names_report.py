@@ -13,7 +13,7 @@ from torch import Tensor, nn, optim
 from torch.utils.data import Dataset
 
 from data.names import ALPHABET, MARKS
-from tutorials.common import figures, reading
+from tutorials.common import plots, reading
 from tutorials.common.run import Run
 
 
@@ -32,12 +32,12 @@ def show_results(run: Run, testset: Dataset, scores: Tensor) -> None:
     pairs = zip(sizes, shares, strict=True)
     run.say("accuracy by length: " + "  ".join(f"{size}: {share:.3f}" for size, share in pairs))
     overall = float(right.mean())
-    panel = figures.Panel("test accuracy", {"": (sizes, shares)}, "letters in the name (dashed: all names)",
+    panel = plots.Panel("test accuracy", {"": (sizes, shares)}, "letters in the name (dashed: all names)",
                           line=overall, axes={"ylim": (0, 1.02)})  # fmt: skip
-    run.figure("curves", figures.curves(run.folder / "metrics.jsonl"))
-    run.figure("confusion", figures.confusion(matrix, classes))
-    run.figure("language_accuracy", figures.bars(recall, classes, "test accuracy", overall, "all"))
-    run.figure("length_accuracy", figures.panels(panel, width=6))
+    run.figure("curves", plots.curves(run.folder / "metrics.jsonl"))
+    run.figure("confusion", plots.confusion(matrix, classes))
+    run.figure("language_accuracy", plots.bars(recall, classes, "test accuracy", overall, "all"))
+    run.figure("length_accuracy", plots.panels(panel, width=6))
     run.journal.pr_curves(labels.numpy(), scores.softmax(1).numpy(), classes, run.step)
     run.journal.text("errors", errors(testset, scores), run.step)
 
@@ -68,14 +68,14 @@ def explain(run: Run, net: nn.Module, testset: Dataset, encode: Callable, exampl
     surest = [int((shares[:, label] * (testset.labels == label)).argmax()) for label in range(len(classes))]
     names = [testset.names[i] for i in surest]
     heat = reading.saliency(net, names, *encode(names), classes)
-    run.figure("saliency", figures.heat_maps([heat], "place of the letter", "gradient, of the largest"))
+    run.figure("saliency", plots.heat_maps([heat], "place of the letter", "gradient, of the largest"))
     shown = [*examples, *sorted(names, key=len, reverse=True)][:4]
     begun = {name: [name[: end + 1] for end in range(len(name))] for name in shown}
     heats = [reading.letter_by_letter(net, name, *encode(parts), classes) for name, parts in begun.items()]
-    run.figure("letter_by_letter", figures.heat_maps(heats, "letters read so far", "probability", columns=1))
+    run.figure("letter_by_letter", plots.heat_maps(heats, "letters read so far", "probability", columns=1))
 
 
-def vanishing_gradients(nets: Mapping[str, nn.Module], trainset: Dataset) -> "figures.Figure":
+def vanishing_gradients(nets: Mapping[str, nn.Module], trainset: Dataset) -> "plots.Figure":
     """How long the gradient of the loss by the state is, back from a name's end, before and after a pass over the
     training names: of names of one length, that which nine in ten do not exceed."""
     length = int(trainset.lengths.float().quantile(0.9, interpolation="higher"))
@@ -88,8 +88,8 @@ def vanishing_gradients(nets: Mapping[str, nn.Module], trainset: Dataset) -> "fi
                 one_pass(net, trainset)
             lines[f"{title}, {stage}"] = (range(length)[::-1], reading.gradients_through_time(net, letters, labels))
     axes = {"yscale": "log"}
-    panel = figures.Panel("mean norm of d loss / d h(t)", lines, "letters from t to the name's end", axes=axes)
-    return figures.panels(panel, width=7)
+    panel = plots.Panel("mean norm of d loss / d h(t)", lines, "letters from t to the name's end", axes=axes)
+    return plots.panels(panel, width=7)
 
 
 def one_pass(net: nn.Module, trainset: Dataset) -> None:

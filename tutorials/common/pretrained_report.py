@@ -9,11 +9,11 @@ from PIL import Image, ImageOps
 from torch import nn
 
 from data.imagenet import ImageNet
-from tutorials.common import comparison, figures, quality, zoo
+from tutorials.common import comparison, plots, quality, zoo
 from tutorials.common.console import print_table
 from tutorials.common.corruptions import STRENGTHS
 from tutorials.common.explain import grad_cam
-from tutorials.common.figures import Heat, Panel
+from tutorials.common.plots import Heat, Panel
 from tutorials.common.quality import Answers
 from tutorials.common.survey import Survey
 
@@ -126,7 +126,7 @@ def show_cost(run: Survey, models: Sequence[Any], measured: Measured, sizes: Map
     ))  # fmt: skip
     if sizes:
         named = {"gflops": "1e9 multiply-adds", "latency": "ms for one picture (median)", "memory": "peak memory (MB)"}
-        run.figure("cost_against_size", figures.panels(*(
+        run.figure("cost_against_size", plots.panels(*(
             Panel(text, {label: (one["side"], one[name]) for label, one in sizes.items()}, "picture's side (pixels)",
                   axes={"ylim": (0, None)})
             for name, text in named.items()
@@ -147,7 +147,7 @@ def show_quality(run: Survey, models: Sequence[Any], measured: Measured, answers
         cells = [[f"{100 * share:.0f}" for share in row] for row in agreed]
         heat = Heat(agreed, list(answers), list(range(1, len(answers) + 1)), cells=cells)
         heat.rows = [f"{number}  {label}" for number, label in enumerate(answers, start=1)]
-        run.figure("agreement", figures.heat_maps([heat], "model", "same answer"))
+        run.figure("agreement", plots.heat_maps([heat], "model", "same answer"))
     if "whole" not in measured[models[0].label]["metrics"]:
         return
 
@@ -157,7 +157,7 @@ def show_quality(run: Survey, models: Sequence[Any], measured: Measured, answers
 
     most = max(value for members in families.values() for kind in STRENGTHS for value in curve(members, kind))
     look = {"xticks": range(4), "ylim": (0, min(1, 1.1 * most))}
-    run.figure("robustness", figures.panels(*(
+    run.figure("robustness", plots.panels(*(
         Panel("top-1 accuracy", {family: curve(members, kind) for family, members in families.items()},
               f"strength of {kind} (0: whole)", axes=look)
         for kind in STRENGTHS
@@ -197,7 +197,7 @@ def look_inside(run: Survey, best: Mapping[str, Any], photographs: ImageNet, pre
     for family, model in best.items():
         net, about = prepare(model, photographs)
         first = next(module for module in net.modules() if isinstance(module, nn.Conv2d))
-        run.figure(f"filters_{model.label}", figures.filters(first.weight.detach().cpu().numpy()[:32]))
+        run.figure(f"filters_{model.label}", plots.filters(first.weight.detach().cpu().numpy()[:32]))
         images = torch.stack([about["transform"](picture) for picture in pictures]).to(run.device)
         with torch.no_grad():
             answers = net(images).argmax(1)
@@ -206,12 +206,12 @@ def look_inside(run: Survey, best: Mapping[str, Any], photographs: ImageNet, pre
         for picture, map_, answer in zip(pictures, heat, answers.tolist(), strict=True):
             side = map_.shape[-1]
             crop = np.asarray(ImageOps.fit(picture, (side, side)))
-            shown = figures.overlay(crop[None], map_[None])[0]
+            shown = plots.overlay(crop[None], map_[None])[0]
             columns[family].append((shown, f"{model.label}:\n{shorten(about['categories'][answer])}"))
     sides = max(image.shape[0] for row in columns.values() for image, _ in row)
     cells = [column[row] for row in range(len(pictures)) for column in columns.values()]
     images = np.stack([enlarge(image, sides) for image, _ in cells])
-    run.figure("grad_cam", figures.image_grid(images, [text for _, text in cells], len(columns), 2))
+    run.figure("grad_cam", plots.image_grid(images, [text for _, text in cells], len(columns), 2))
 
 
 def square(picture: Image.Image) -> Image.Image:

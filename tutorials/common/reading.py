@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from tutorials.common.figures import Heat
+from tutorials.common.plots import Heat
 
 
 def saliency(net: nn.Module, names: Sequence[str], letters: Tensor, lengths: Tensor, classes: Sequence[str]) -> Heat:

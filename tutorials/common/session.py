@@ -11,12 +11,12 @@ from data import StudyError
 from tutorials.common import checkpoint
 from tutorials.common.console import say
 from tutorials.common.device import Device, fastest_threads, launch_command
+from tutorials.common.interrupts import MENDABLE, Stopping
 from tutorials.common.lock import FolderLock
 from tutorials.common.options import Options, deciding
-from tutorials.common.stopping import MENDABLE, Stopping
 
 if TYPE_CHECKING:
-    from tutorials.common.journal import Journal
+    from tutorials.common.logger import Journal
 
 
 def move_aside(folder: Path, say: Callable[[str], None]) -> None:
@@ -60,7 +60,7 @@ class Session:
             elif self.is_main:
                 move_aside(self.folder, self.say)
             if self.is_main:
-                from tutorials.common.journal import Journal  # TensorBoard and matplotlib, which a prediction needs not
+                from tutorials.common.logger import Journal  # TensorBoard and matplotlib, which a prediction needs not
 
                 state = self.resumed or {"step": 0, "journal_size": 0}
                 self.journal = Journal(self.folder, state["step"], state["journal_size"])

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
 
+from tutorials.common.interrupts import Stopping, one_line_errors
 from tutorials.common.lock import FolderLock
-from tutorials.common.stopping import Stopping, one_line_errors
 
 RUNS = Path("runs/study")
 AT_ONCE = min(2, os.cpu_count() or 1)  # rows, each on one thread
@@ -49,7 +49,7 @@ STUDIES = (
     Study("captioning", "from_scratch.studies.captioning", "test/bleu", 50, 32),
 )
 # Where processes can be forked, one imports all this once, and each row begins as its copy.
-PRELOAD = ["tutorials.common.journal", "matplotlib.backends.backend_svg", "torchmetrics.functional.classification"]
+PRELOAD = ["tutorials.common.logger", "matplotlib.backends.backend_svg", "torchmetrics.functional.classification"]
 WIDTHS = (16, 7, 36, 6, 6, 4, 7)
 
 

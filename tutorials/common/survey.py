@@ -11,7 +11,7 @@ import data
 from data import StudyError
 from tutorials.common import checkpoint, summary
 from tutorials.common.device import launch_command
-from tutorials.common.journal import Journal
+from tutorials.common.logger import Journal
 from tutorials.common.options import Options, deciding
 from tutorials.common.session import Session
 

@@ -10,7 +10,7 @@ import torch
 from numpy import ndarray
 from torch import Tensor
 
-from tutorials.common import figures
+from tutorials.common import plots
 from tutorials.common.ngrams import Ngrams, gather_rows
 from tutorials.common.run import Run
 
@@ -27,11 +27,11 @@ def show(
 ) -> None:
     """All figures of a test, and all that the dashboard has beside them."""
     recall = matrix.diagonal() / matrix.sum(1).clip(1)
-    run.figure("curves", figures.curves(run.folder / "metrics.jsonl"))
-    run.figure("confusion", figures.confusion(matrix, classes))
-    run.figure("class_accuracy", figures.bars(recall, classes, "test accuracy", matrix.trace() / matrix.sum(), "all"))
+    run.figure("curves", plots.curves(run.folder / "metrics.jsonl"))
+    run.figure("confusion", plots.confusion(matrix, classes))
+    run.figure("class_accuracy", plots.bars(recall, classes, "test accuracy", matrix.trace() / matrix.sum(), "all"))
     told = telling(net, trainset)
-    run.figure("telling_ngrams", figures.ranked(dict(zip(classes, told, strict=True)), "weight for its class"))
+    run.figure("telling_ngrams", plots.ranked(dict(zip(classes, told, strict=True)), "weight for its class"))
     run.journal.pr_curves(testset.labels.numpy(), scores.softmax(1).numpy(), classes, run.step)
     run.journal.text("errors", errors(testset, scores, classes), run.step)
     _, features, offsets = run.place.move(testset.__getitems__([0]))
@@ -125,4 +125,4 @@ def learning_curve(run: Run, trainset: "Bags", whole: float, learn: Callable[["B
         if len(part) >= max(64, run.options.batch_size):
             points[len(part)] = learn(part)
     line = {size: [points[size]] for size in sorted(points)}
-    run.figure("learning_curve", figures.spreads({"one net": line}, "training texts", "validation accuracy"))
+    run.figure("learning_curve", plots.spreads({"one net": line}, "training texts", "validation accuracy"))

@@ -10,7 +10,7 @@ import torch
 
 from data import StudyError
 from data.parallel import Pairs
-from tutorials.common import figures
+from tutorials.common import plots
 from tutorials.common import translation_metrics as scores
 from tutorials.common.pairs import PairSet
 from tutorials.common.run import Run
@@ -35,7 +35,7 @@ def results(run: Run, translator: Translator, split: str, pairs: Pairs, width: i
     groups = scores.bleu_by_length(hypotheses, references, [len(text.split()) for text in sources])
     names = [f"{name}\n{count:,} sentences" for name, (_, count) in groups.items()]
     values = [value for value, _ in groups.values()]
-    run.figure("bleu_by_length", figures.columns(values, names, "words of the source", "BLEU"))
+    run.figure("bleu_by_length", plots.columns(values, names, "words of the source", "BLEU"))
     return metrics
 
 
@@ -51,8 +51,8 @@ def attention_maps(translator: Translator, sentences: Sequence[str], outputs: Se
     maps, (read, write) = [], translator.languages
     for source, output in zip(sentences, outputs or translator(sentences), strict=True):
         shares = translator.look(source, output).numpy()
-        maps.append(figures.Heat(shares, [*write.cut(output), "end"], [*read.cut(source), "end"]))
-    return figures.word_maps(maps)
+        maps.append(plots.Heat(shares, [*write.cut(output), "end"], [*read.cut(source), "end"]))
+    return plots.word_maps(maps)
 
 
 def unknown_words(translator: Translator, text: str, path: Path, example: str) -> list[str]:
@@ -76,7 +76,7 @@ def translate_one(translator: Translator, text: str, width: int, alpha: float, p
 def save_look(translator: Translator, text: str, path: Path) -> None:
     """Save, beside the weights of `path`, where the net looked while it translated a text."""
     picture = path.parent / "figures" / "translation.png"
-    figures.save(attention_maps(translator, [text]), picture)
+    plots.save(attention_maps(translator, [text]), picture)
     print(f"where it looked: {picture}")
 
 
@@ -93,7 +93,7 @@ def printed_losses(run: Run) -> dict[str, float]:
     """The training loss as the original prints it, the mean of the last five epochs over all places, and over words."""
     if not run.journal:
         return {}
-    tags, first = figures.read_curves(run.folder / "metrics.jsonl"), run.step * (1 - 5 / run.options.epochs)
+    tags, first = plots.read_curves(run.folder / "metrics.jsonl"), run.step * (1 - 5 / run.options.epochs)
     losses = {"train/nll_padded": tags["loss/train"], "train/nll": tags["word_loss/train"]}
     return {name: float(np.mean(np.array(values)[np.array(at) > first])) for name, (at, values) in losses.items()}
 
@@ -106,11 +106,11 @@ def head_maps(translator: Translator, source: str) -> "Figure":
     with torch.no_grad():
         looks = translator.net.look_by_head(*(part.to(translator.device) for part in (tokens, lengths, inputs)))[0]
     maps = [
-        figures.Heat(shares.cpu().numpy(), [*write.cut(output), "end"], [*read.cut(source), "end"],
+        plots.Heat(shares.cpu().numpy(), [*write.cut(output), "end"], [*read.cut(source), "end"],
                      f"layer {layer}, head {head}")
         for layer, heads in enumerate(looks, 1) for head, shares in enumerate(heads, 1)
     ]  # fmt: skip
-    return figures.word_maps(maps, len(looks[0]))
+    return plots.word_maps(maps, len(looks[0]))
 
 
 def beam_widths(
@@ -119,11 +119,11 @@ def beam_widths(
     """BLEU of the validation pairs against the beam's width: the test part has no say in the choice."""
     sources, references = scores.distinct(pairs)
     values = [scores.measure(translator(sources, width, alpha), references)["bleu"] for width in widths]
-    return figures.panels(figures.Panel("validation BLEU", {"": (widths, values)}, "width of the beam"))
+    return plots.panels(plots.Panel("validation BLEU", {"": (widths, values)}, "width of the beam"))
 
 
 def written_lengths(translator: Translator, pairs: Pairs) -> "Figure":
     """Words of each translation against words of its reference; what is left of the diagonal is too short."""
     right = [len(text.split()) for text in pairs.target]
     ours = [len(text.split()) for text in translator(pairs.source)]
-    return figures.against(right, ours, "words of the reference", "words of the greedy translation")
+    return plots.against(right, ours, "words of the reference", "words of the greedy translation")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from data import StudyError
 from tutorials.common import checkpoint, text
-from tutorials.common.stopping import one_line_errors
+from tutorials.common.interrupts import one_line_errors
 
 
 @dataclass(frozen=True)

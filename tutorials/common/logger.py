@@ -19,7 +19,7 @@ from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from tutorials.common import figures
+from tutorials.common import plots
 from tutorials.common.console import markdown_table
 
 # The charts of the dashboard's custom scalars: which tags share one. The dashboard merges those of all runs.
@@ -64,7 +64,7 @@ class Journal:
     def figure(self, name: str, figure: Figure, step: int) -> None:
         """Save `figures/<name>.png` and `.svg`, and show it on the dashboard."""
         path = self.folder / "figures" / f"{name}.png"
-        figures.save(figure, path)
+        plots.save(figure, path)
         with Image.open(path) as picture:
             width, height = picture.size
         shown = Summary.Image(height=height, width=width, colorspace=4, encoded_image_string=path.read_bytes())
