@@ -20,7 +20,7 @@ import data
 from tutorials import language_model as lm
 from tutorials.common.autocast import HalfPrecision
 from tutorials.common.console import print_table
-from tutorials.common.perplexity import measure
+from tutorials.text.perplexity import measure
 
 TAKEN_AWAY = {
     "study recipe": {},

@@ -23,8 +23,8 @@ from torch.utils.data import DataLoader
 from data.ag_news import Layout, Table, rows
 from data.tokens import tokenised
 from tutorials import text_sentiment as ours
-from tutorials.common import text
-from tutorials.common.ngrams import Ngrams, buckets_for, count_words
+from tutorials.text import tokenizer
+from tutorials.text.ngrams import Ngrams, buckets_for, count_words
 
 WORDS, TITLE, BODY, BYTES = 95_811, 7, 31, 29_470_338  # of the official training file
 
@@ -52,12 +52,14 @@ class Original:
 
     def __init__(self, path: Path) -> None:
         self.texts = [(int(label) - 1, words) for _, label, words in rows(Table(path), Layout())]
-        self.tokenise = text.tokenizer()
+        self.tokenise = tokenizer.tokenizer()
         counts: dict[str, int] = {}
         for _, words in self.texts:
             for word in self.tokenise(words):
                 counts[word] = counts.get(word, 0) + 1
-        self.vocabulary = text.vocabulary([text.UNKNOWN, *sorted(counts, key=lambda word: (-counts[word], word))])
+        self.vocabulary = tokenizer.vocabulary(
+            [tokenizer.UNKNOWN, *sorted(counts, key=lambda word: (-counts[word], word))]
+        )
         self.embedding, self.fc = nn.EmbeddingBag(len(counts) + 1, 64, sparse=False), nn.Linear(64, 4)
         self.parameters = [*self.embedding.parameters(), *self.fc.parameters()]
         self.optimizer = torch.optim.SGD(self.parameters, lr=5.0)
@@ -86,12 +88,12 @@ class Ours:
     def __init__(self, path: Path, root: Path, recipe: str) -> None:
         self.options = ours.TextOptions(**ours.RECIPES[recipe])
         begun = time.perf_counter()
-        tokenise = text.tokenizer()
+        tokenise = tokenizer.tokenizer()
         corpus = tokenised([(Table(path), Layout())], tokenise, recipe, root)
         self.built = time.perf_counter() - begun
         everything = np.arange(len(corpus.labels))
         counts = count_words(corpus, everything)
-        words = [text.UNKNOWN, *(corpus.lexicon[word] for word in np.argsort(-counts, kind="stable"))]
+        words = [tokenizer.UNKNOWN, *(corpus.lexicon[word] for word in np.argsort(-counts, kind="stable"))]
         ngrams = Ngrams(words, self.options.ngrams, buckets_for(len(everything)), tuple(self.options.prefixes))
         self.bags = ours.Bags(corpus, everything, ngrams, ngrams.table(corpus.lexicon))
         self.net = ours.make_net(self.options, ngrams, 4, self.bags)

@@ -12,10 +12,10 @@ import torch
 import data
 from data import default_root
 from tutorials.common import checkpoint
-from tutorials.common.decoding import NEVER
-from tutorials.common.transformer import causal_mask
-from tutorials.common.translator import Translator, load_translator
-from tutorials.common.vocabulary import BOS, EOS
+from tutorials.text.decoding import NEVER
+from tutorials.text.transformer import causal_mask
+from tutorials.text.translator import Translator, load_translator
+from tutorials.text.vocabulary import BOS, EOS
 from tutorials.translation import Translation
 
 

@@ -22,7 +22,7 @@ from tests.processes import finish, run_ranks, run_to_end, same, start
 from tutorials import char_rnn
 from tutorials.char_rnn import LinearRNN, Lines, NamesOptions, Net, encode
 from tutorials.common import checkpoint, plots
-from tutorials.common.grams import Grams
+from tutorials.text.char_ngrams import Grams
 
 FAST = ("--hidden", "16", "--embedding", "16", "--epochs", "2")
 NAMES = ("Satoshi", "Li", "O'Neal", "Schmidhuber", "X", "van der Berg")

@@ -23,11 +23,12 @@ from PIL import Image
 from data import StudyError
 from tests.weights import publish
 from tutorials import char_rnn, cifar10, demo, language_model, seq2seq, text_sentiment, transfer_learning, translation
-from tutorials.common import checkpoint, lesson, local_page, writing, zoo
-from tutorials.common.ngrams import Ngrams
+from tutorials.common import checkpoint, lesson, local_page, zoo
 from tutorials.common.options import deciding
 from tutorials.common.smallnet import LOOKS, SMALL
-from tutorials.common.vocabulary import Vocabulary, Words
+from tutorials.text import generation
+from tutorials.text.ngrams import Ngrams
+from tutorials.text.vocabulary import Vocabulary, Words
 
 ROOT = Path(__file__).parent.parent
 TABS = {tab.target: tab for tab in demo.TABS}
@@ -130,7 +131,7 @@ def test_translations_are_those_that_make_translate_prints(inside, capsys, monke
 
 def test_texts_go_on_as_make_generate_prints(inside, capsys):
     options = language_model.LanguageModelOptions(text="the river flows xyzzy")
-    writing.write_on(options, language_model.load_net)
+    generation.write_on(options, language_model.load_net)
     said, figure, note = ask("language-model", options.text, options.temperature, options.seed)
     assert said in capsys.readouterr().out.splitlines() and "xyzzy" in note and figure.axes
 

@@ -15,11 +15,11 @@ from tutorials import language_model
 from tutorials.common import autocast
 from tutorials.common.autocast import HalfPrecision
 from tutorials.common.language_report import perplexity_by_time
-from tutorials.common.perplexity import measure
-from tutorials.common.recall import Memory, fit_memory
-from tutorials.common.words import AdaptiveWords
-from tutorials.common.writing import Style, choose, race, write
 from tutorials.language_model import RECIPES, LanguageModel, LanguageModelOptions, Windows
+from tutorials.text.adaptive_softmax import AdaptiveWords
+from tutorials.text.continuous_cache import Memory, fit_memory
+from tutorials.text.generation import Style, choose, race, write
+from tutorials.text.perplexity import measure
 
 SMALL = ("--width", "24", "--hidden", "32", "--epochs", "2")
 

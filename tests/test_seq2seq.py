@@ -19,10 +19,11 @@ import data
 from data.parallel import Pairs
 from tests.processes import finish, run_ranks, run_to_end, same, start
 from tutorials import seq2seq
-from tutorials.common import checkpoint, decoding, plots
-from tutorials.common.pairs import PairSet
-from tutorials.common.translator import Translator
-from tutorials.common.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
+from tutorials.common import checkpoint, plots
+from tutorials.text import decoding
+from tutorials.text.pairs import PairSet
+from tutorials.text.translator import Translator
+from tutorials.text.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
 
 KINDS = ("bahdanau", "luong", "none")
 SMALL = ["--hidden", "48", "--epochs", "6", "--batch-size", "32", "--lr", "0.01", "--log-every", "10"]

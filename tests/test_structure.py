@@ -38,7 +38,7 @@ def test_import_directions(package):
 
 def test_each_concern_has_one_home():
     homes = {
-        r"(?m)^\s*(?:import|from) torchtext": {"tutorials/common/text.py"},
+        r"(?m)^\s*(?:import|from) torchtext": {"tutorials/text/tokenizer.py"},
         r"\bcuda\b|\bRANK\b|\bdist\.": {"tutorials/common/device.py", "tutorials/common/options.py"},
         r"SummaryWriter": {"tutorials/common/logger.py"},
         r"https?://": {"data/sources.py"},

@@ -11,8 +11,8 @@ import torch
 import data
 from data import StudyError, eng_fra, multi30k, parallel, wikitext2
 from data.parallel import Pairs
-from tutorials.common import translation_metrics as metrics
-from tutorials.common.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, Subwords, Vocabulary, from_json, pad
+from tutorials.text import translation_metrics as metrics
+from tutorials.text.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, Subwords, Vocabulary, from_json, pad
 
 # Reading
 

@@ -20,9 +20,10 @@ from data.tokens import tokenised
 from tests import race_sentiment
 from tests.processes import finish, run_to_end, same, start
 from tutorials import text_sentiment as tutorial
-from tutorials.common import checkpoint, text
-from tutorials.common.ngrams import Ngrams, gather_rows
-from tutorials.common.text_rows import Contents
+from tutorials.common import checkpoint
+from tutorials.text import tokenizer
+from tutorials.text.classification_data import Contents
+from tutorials.text.ngrams import Ngrams, gather_rows
 
 
 def main(*argv: str) -> None:
@@ -127,11 +128,11 @@ def test_a_net_begins_as_naive_bayes(tmp_path):
 
 
 def test_without_torchtext_the_same_tokens_and_numbers_come(monkeypatch):
-    for library in (text.torchtext(), None):
-        monkeypatch.setattr(text, "torchtext", lambda library=library: library)
-        tokens = text.tokenizer()('The cat\'s here;<br />"sat", on IT.')
+    for library in (tokenizer.torchtext(), None):
+        monkeypatch.setattr(tokenizer, "torchtext", lambda library=library: library)
+        tokens = tokenizer.tokenizer()('The cat\'s here;<br />"sat", on IT.')
         assert tokens == ["the", "cat", "'", "s", "here", "sat", ",", "on", "it", "."]
-        assert text.vocabulary([text.UNKNOWN, "sat", "it", "sat"])(tokens) == [0, 0, 0, 0, 0, 1, 0, 0, 2, 0]
+        assert tokenizer.vocabulary([tokenizer.UNKNOWN, "sat", "it", "sat"])(tokens) == [0, 0, 0, 0, 0, 1, 0, 0, 2, 0]
 
 
 def test_the_study_recipe_learns_the_twin_and_leaves_everything(study):

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from tutorials.common.decoding import select
-from tutorials.common.transformer import (
+from tutorials.text.decoding import select
+from tutorials.text.transformer import (
     SinusoidalPositions,
     causal_mask,
     decoder_memory,

@@ -20,9 +20,9 @@ from tests import race_translation
 from tests.processes import finish, run_ranks, run_to_end, same, start
 from tutorials import translation
 from tutorials.common import checkpoint, plots
-from tutorials.common.pairs import Batches, PairSet
-from tutorials.common.translator import Translator, load_translator
-from tutorials.common.vocabulary import BOS, EOS, PAD, Vocabulary, Words, from_json
+from tutorials.text.pairs import Batches, PairSet
+from tutorials.text.translator import Translator, load_translator
+from tutorials.text.vocabulary import BOS, EOS, PAD, Vocabulary, Words, from_json
 
 SMALL = ["--width", "16", "--heads", "2", "--layers", "1", "--feed-forward", "16", "--log-every", "10"]
 LANGUAGES = (Vocabulary(list("abcdefg")), Vocabulary(list("ABCDEFGHI")))

@@ -24,10 +24,10 @@ from data import StudyError
 from data.names import ALPHABET, MARKS, UNKNOWN, Names, folder, key, known_letters, spell, split_grouped, to_ascii
 from tutorials.common import checkpoint, plots
 from tutorials.common import names_report as report
-from tutorials.common.grams import Grams
 from tutorials.common.interrupts import one_line_errors
 from tutorials.common.options import Options, parse
 from tutorials.common.run import Run
+from tutorials.text.char_ngrams import Grams
 
 # N batch, T letters of the longest name in it, A letters of the alphabet, E embedding, H hidden, C classes
 

@@ -22,13 +22,14 @@ from torch import Tensor, nn
 from data import StudyError, default_root, eng_fra
 from data.pictures import open_picture
 from tutorials import char_rnn, cifar10, language_model, seq2seq, text_sentiment, translation
-from tutorials.common import checkpoint, language_report, lesson, plots, reading, text_report, translation_report, zoo
+from tutorials.common import checkpoint, language_report, lesson, plots, text_report, translation_report, zoo
 from tutorials.common.explain import grad_cam
 from tutorials.common.interrupts import one_line_errors
 from tutorials.common.local_page import LOOPBACK, PIXELS, serve, uploaded
 from tutorials.common.photos import Looks
-from tutorials.common.translator import Translator, load_translator
-from tutorials.common.writing import Style, read_beginning, write
+from tutorials.text import saliency
+from tutorials.text.generation import Style, read_beginning, write
+from tutorials.text.translator import Translator, load_translator
 
 FRENCH, GERMAN = "Je suis fatigué.", "Ein Hund läuft."
 KINDS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
@@ -98,9 +99,9 @@ def tell_language(text: str, path: Path) -> Answer:
     name, outside = char_rnn.read_name(text, net)
     with torch.no_grad():
         shares = net(*char_rnn.encode([name])).mean(0)[0].softmax(0)
-    mattered = reading.saliency(net, [name], *char_rnn.encode([name]), classes)
+    mattered = saliency.saliency(net, [name], *char_rnn.encode([name]), classes)
     begun = char_rnn.encode([name[: end + 1] for end in range(len(name))])
-    judged = reading.letter_by_letter(net, name, *begun, classes)
+    judged = saliency.letter_by_letter(net, name, *begun, classes)
     mattered = replace(mattered, rows=["gradient"], columns=list(name), cells=None, title="which letters mattered")
     heats = [replace(judged, title="probability, letter by letter"), mattered]
     figure = plots.heat_maps(heats, "letters", "probability, or gradient\nas a share of the largest", columns=1)

@@ -19,16 +19,16 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from data import eng_fra, parallel
 from data.parallel import Pairs, Parallel
 from tutorials.common import checkpoint, plots
-from tutorials.common import translation_metrics as scores
 from tutorials.common import translation_report as report
 from tutorials.common.device import unwrap
 from tutorials.common.interrupts import one_line_errors
 from tutorials.common.options import Options, parse
-from tutorials.common.pairs import PairSet, training_loader
 from tutorials.common.published import losses_by_step
 from tutorials.common.run import Run
-from tutorials.common.translator import Translator, load_translator
-from tutorials.common.vocabulary import PAD, Subwords, Vocabulary
+from tutorials.text import translation_metrics as scores
+from tutorials.text.pairs import PairSet, training_loader
+from tutorials.text.translator import Translator, load_translator
+from tutorials.text.vocabulary import PAD, Subwords, Vocabulary
 
 # N sentences, S source tokens, T target tokens, H hidden, V target words, M tokens that are no padding
 

@@ -19,19 +19,19 @@ from torch import Tensor, nn, optim
 from data import parallel
 from data.parallel import Pairs, Parallel
 from tutorials.common import checkpoint, plots
-from tutorials.common import translation_metrics as scores
 from tutorials.common import translation_report as report
 from tutorials.common.autocast import HalfPrecision
 from tutorials.common.device import unwrap
 from tutorials.common.interrupts import one_line_errors
 from tutorials.common.muon import Muon, layer_matrices
 from tutorials.common.options import Options, parse
-from tutorials.common.pairs import PairSet, training_loader
 from tutorials.common.published import losses_by_step
 from tutorials.common.run import Run
-from tutorials.common.transformer import SinusoidalPositions, causal_mask, decoder_memory, decoder_step
-from tutorials.common.translator import Translator, load_translator
-from tutorials.common.vocabulary import PAD, Subwords, Vocabulary, Words
+from tutorials.text import translation_metrics as scores
+from tutorials.text.pairs import PairSet, training_loader
+from tutorials.text.transformer import SinusoidalPositions, causal_mask, decoder_memory, decoder_step
+from tutorials.text.translator import Translator, load_translator
+from tutorials.text.vocabulary import PAD, Subwords, Vocabulary, Words
 
 # N sentences, S source tokens, T target tokens, E width, V target words, M tokens that are no padding
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from tutorials.common import plots
 from tutorials.common.plots import Panel
 from tutorials.common.run import Run
-from tutorials.common.transformer import encoder_step
-from tutorials.common.writing import Style, race, write
+from tutorials.text.generation import Style, race, write
+from tutorials.text.transformer import encoder_step
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,8 +13,9 @@ from torch import Tensor, nn, optim
 from torch.utils.data import Dataset
 
 from data.names import ALPHABET, MARKS
-from tutorials.common import plots, reading
+from tutorials.common import plots
 from tutorials.common.run import Run
+from tutorials.text import saliency
 
 
 def show_results(run: Run, testset: Dataset, scores: Tensor) -> None:
@@ -67,11 +68,11 @@ def explain(run: Run, net: nn.Module, testset: Dataset, encode: Callable, exampl
     run.journal.embedding("names", states, [classes[label] for label in labels], None, run.step)
     surest = [int((shares[:, label] * (testset.labels == label)).argmax()) for label in range(len(classes))]
     names = [testset.names[i] for i in surest]
-    heat = reading.saliency(net, names, *encode(names), classes)
+    heat = saliency.saliency(net, names, *encode(names), classes)
     run.figure("saliency", plots.heat_maps([heat], "place of the letter", "gradient, of the largest"))
     shown = [*examples, *sorted(names, key=len, reverse=True)][:4]
     begun = {name: [name[: end + 1] for end in range(len(name))] for name in shown}
-    heats = [reading.letter_by_letter(net, name, *encode(parts), classes) for name, parts in begun.items()]
+    heats = [saliency.letter_by_letter(net, name, *encode(parts), classes) for name, parts in begun.items()]
     run.figure("letter_by_letter", plots.heat_maps(heats, "letters read so far", "probability", columns=1))
 
 
@@ -86,7 +87,7 @@ def vanishing_gradients(nets: Mapping[str, nn.Module], trainset: Dataset) -> "pl
         for stage in ("untrained", "after one pass"):
             if stage != "untrained":
                 one_pass(net, trainset)
-            lines[f"{title}, {stage}"] = (range(length)[::-1], reading.gradients_through_time(net, letters, labels))
+            lines[f"{title}, {stage}"] = (range(length)[::-1], saliency.gradients_through_time(net, letters, labels))
     axes = {"yscale": "log"}
     panel = plots.Panel("mean norm of d loss / d h(t)", lines, "letters from t to the name's end", axes=axes)
     return plots.panels(panel, width=7)

@@ -11,8 +11,8 @@ from numpy import ndarray
 from torch import Tensor
 
 from tutorials.common import plots
-from tutorials.common.ngrams import Ngrams, gather_rows
 from tutorials.common.run import Run
+from tutorials.text.ngrams import Ngrams, gather_rows
 
 if TYPE_CHECKING:
     from tutorials.text_sentiment import Bags, Net

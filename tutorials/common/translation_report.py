@@ -11,10 +11,10 @@ import torch
 from data import StudyError
 from data.parallel import Pairs
 from tutorials.common import plots
-from tutorials.common import translation_metrics as scores
-from tutorials.common.pairs import PairSet
 from tutorials.common.run import Run
-from tutorials.common.translator import Translator
+from tutorials.text import translation_metrics as scores
+from tutorials.text.pairs import PairSet
+from tutorials.text.translator import Translator
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

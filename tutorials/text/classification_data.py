@@ -11,9 +11,9 @@ from numpy import ndarray
 from data import StudyError
 from data.ag_news import AgNews, Layout, Table, find_layout, label_order
 from data.tokens import Corpus, tokenised
-from tutorials.common import text
 from tutorials.common.options import Options
 from tutorials.common.run import Run
+from tutorials.text import tokenizer
 
 TEST_SHARE = 0.1  # of the user's rows, where no test file is named
 
@@ -90,7 +90,7 @@ class Contents:
 def load_texts(run: Run) -> tuple[Corpus, Rows, list[str]]:
     """The tokenised texts with their classes as labels, the rows of each part, and the names of the classes."""
     options = run.options
-    tokenise = text.tokenizer()
+    tokenise = tokenizer.tokenizer()
     if options.csv:
         paths = [Path(path) for path in (*options.csv, *([options.test_csv] if options.test_csv else []))]
         tables = [(Table(path), find_layout(Table(path), options.columns)) for path in paths]
@@ -98,7 +98,7 @@ def load_texts(run: Run) -> tuple[Corpus, Rows, list[str]]:
     else:
         news: AgNews = run.load_data("ag_news")
         tables, tested = [(news.train, news.layout), (news.test, news.layout)], True
-    corpus = run.place.main_first(lambda: tokenised(tables, tokenise, text.RULES, options.data_root))
+    corpus = run.place.main_first(lambda: tokenised(tables, tokenise, tokenizer.RULES, options.data_root))
     names = list(options.classes) if options.csv else list(news.classes)
     corpus, classes = name_classes(corpus, tables, names, len(tables) - tested)
     describe(run, corpus, tables)

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 from data import StudyError
 from data.parallel import Pairs
 from tutorials.common.run import Run
-from tutorials.common.vocabulary import BOS, UNK, Vocabulary, pad
+from tutorials.text.vocabulary import BOS, UNK, Vocabulary, pad
 
 # N pairs, S source tokens, T target tokens
 

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from data.parallel import Pairs
 from tutorials.common import checkpoint
-from tutorials.common.decoding import beam, greedy
-from tutorials.common.pairs import PairSet
-from tutorials.common.vocabulary import PAD, Vocabulary, from_json, pad
+from tutorials.text.decoding import beam, greedy
+from tutorials.text.pairs import PairSet
+from tutorials.text.vocabulary import PAD, Vocabulary, from_json, pad
 
 
 class Net(Protocol):

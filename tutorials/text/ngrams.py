@@ -10,7 +10,7 @@ import torch
 from numpy import ndarray
 
 from data.tokens import Corpus
-from tutorials.common import text
+from tutorials.text import tokenizer
 
 if TYPE_CHECKING:
     from tutorials.text_sentiment import Bags
@@ -83,7 +83,7 @@ class Ngrams:
 
     def table(self, lexicon: Sequence[str]) -> ndarray:
         """Each word of a lexicon as features (L, 1 + prefixes): itself, its beginnings, -1 where it is too short."""
-        known = text.vocabulary(self.words)(list(lexicon))
+        known = tokenizer.vocabulary(self.words)(list(lexicon))
         beginnings = [[self.prefix(word, length) for word in lexicon] for length in self.prefixes]
         return np.array([known, *beginnings], np.int64).T
 

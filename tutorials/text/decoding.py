@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tutorials.common.vocabulary import BOS, EOS, PAD, UNK
+from tutorials.text.vocabulary import BOS, EOS, PAD, UNK
 
 Step = Callable[[Tensor, Any, Any], tuple[Tensor, Any]]
 NEVER = [PAD, BOS, UNK]  # no sentence holds them

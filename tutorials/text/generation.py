@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from data import StudyError
-from tutorials.common import checkpoint, text
+from tutorials.common import checkpoint
 from tutorials.common.interrupts import one_line_errors
+from tutorials.text import tokenizer
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,11 @@ def choose(log_p: Tensor, style: Style, generator: torch.Generator) -> int:
 
 def read_beginning(given: str, words: list[str]) -> tuple[list[int], list[str]]:
     """A text as the numbers of its words, and those that the net does not know; raises StudyError without any word."""
-    tokens = text.tokenizer()(given)
+    tokens = tokenizer.tokenizer()(given)
     if not tokens:
         raise StudyError("generate: the text holds no word. Give its beginning: TEXT='the history of'.")
-    numbers = text.vocabulary(words)(tokens)
-    return numbers, [word for word, one in zip(tokens, numbers, strict=True) if not one and word != text.UNKNOWN]
+    numbers = tokenizer.vocabulary(words)(tokens)
+    return numbers, [word for word, one in zip(tokens, numbers, strict=True) if not one and word != tokenizer.UNKNOWN]
 
 
 def write_on(options: Any, load_net: Callable[[Path], tuple[Any, list[str]]]) -> None:
@@ -76,7 +77,7 @@ def write_on(options: Any, load_net: Callable[[Path], tuple[Any, list[str]]]) ->
         net, words = load_net(path)
         numbers, unknown = read_beginning(options.text, words)
         if unknown:
-            print(f"not among the net's {len(words):,} words, read as {text.UNKNOWN}: {', '.join(unknown)}")
+            print(f"not among the net's {len(words):,} words, read as {tokenizer.UNKNOWN}: {', '.join(unknown)}")
         style = Style(options.temperature, options.top_k, options.top_p, options.seed)
         written = write(net, numbers, options.tokens, style)
         print(f"{options.text} | {' '.join(words[token] for token in written)}\n(by the net of {path})")
