@@ -273,12 +273,12 @@ def test_features_are_computed_and_read_back(flickr, monkeypatch):
 
     from from_scratch.studies import features
     from tests.weights import publish, save_own
-    from tutorials.common import zoo
+    from tutorials.vision import models
 
     (flickr / captions.PHOTOGRAPHS).mkdir()
     for number, name in enumerate(ALL):
         Image.new("RGB", (90, 60), (40 * number, 100, 255 - 40 * number)).save(flickr / captions.PHOTOGRAPHS / name)
-    weights = flickr / zoo.weight_file(features.MODEL).path
+    weights = flickr / models.weight_file(features.MODEL).path
     weights.parent.mkdir()
     torch.save(squeezenet1_0().state_dict(), weights)
     publish(monkeypatch, weights)

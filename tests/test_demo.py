@@ -23,12 +23,13 @@ from PIL import Image
 from data import StudyError
 from tests.weights import publish
 from tutorials import char_rnn, cifar10, demo, language_model, seq2seq, text_sentiment, transfer_learning, translation
-from tutorials.common import checkpoint, lesson, local_page, zoo
+from tutorials.common import checkpoint, local_page
 from tutorials.common.options import deciding
-from tutorials.common.smallnet import LOOKS, SMALL
 from tutorials.text import generation
 from tutorials.text.ngrams import Ngrams
 from tutorials.text.vocabulary import Vocabulary, Words
+from tutorials.vision import models, transfer_setup
+from tutorials.vision.small_convnet import LOOKS, SMALL
 
 ROOT = Path(__file__).parent.parent
 TABS = {tab.target: tab for tab in demo.TABS}
@@ -58,7 +59,7 @@ def plant(runs: Path) -> None:
     photos = {"model": SMALL, "classes": ["ants", "bees"], "looks": LOOKS.to_dict(), "way": "frozen"}
     nets = {
         "cifar10": (cifar10.Net(), cifar10.Cifar10Options(), {"classes": list("abcdefghij")}),
-        "transfer": (lesson.build(SMALL, 2, None), transfer_learning.TransferOptions(), photos),
+        "transfer": (transfer_setup.build(SMALL, 2, None), transfer_learning.TransferOptions(), photos),
         "names": (char_rnn.Net(names, 3), names, {"classes": ["Greek", "Irish", "Czech"]}),
         "sentiment": (text_sentiment.Net(ngrams.size, 2, vars(sentiment)), sentiment,
                       {"classes": ["World", "Sports"], **ngrams.about()}),
@@ -139,9 +140,9 @@ def test_texts_go_on_as_make_generate_prints(inside, capsys):
 def test_imagenet_models_are_those_whose_weights_are_there(inside, monkeypatch, tmp_path):
     monkeypatch.setenv("STUDY_DATA", str(tmp_path))
     assert not demo.present()
-    file = tmp_path / zoo.weight_file("resnet18").path
+    file = tmp_path / models.weight_file("resnet18").path
     file.parent.mkdir()
-    torch.save(zoo.build("resnet18").state_dict(), file)
+    torch.save(models.build("resnet18").state_dict(), file)
     publish(monkeypatch, file)
     assert demo.present() == {"resnet18": file}
     shares, figure, _ = ask("pretrained", Path("photo.png"), "resnet18")

@@ -16,8 +16,10 @@ import data
 from tests.processes import run_to_end
 from tests.weights import save_own
 from tutorials import pretrained
-from tutorials.common import comparison, cost, quality, zoo
-from tutorials.common.corruptions import STRENGTHS, corrupt
+from tutorials.common import comparison
+from tutorials.vision import benchmark, calibration
+from tutorials.vision import models as model_zoo
+from tutorials.vision.corruptions import STRENGTHS, corrupt
 
 FAST = ["--repetitions", "1", "--batch-size", "10", "--robust-images", "3"]
 SMALL = "shufflenet_v2_x0_5"
@@ -41,37 +43,37 @@ def read(folder: Path) -> dict:
 
 
 def test_wilsons_interval_against_known_values():
-    low, high = quality.wilson(0.5, 10)
+    low, high = calibration.wilson(0.5, 10)
     assert (round(low, 3), round(high, 3)) == (0.237, 0.763)  # as published tables have it
-    assert quality.wilson(1.0, 20)[1] == pytest.approx(1) and quality.wilson(1.0, 20)[0] == pytest.approx(
+    assert calibration.wilson(1.0, 20)[1] == pytest.approx(1) and calibration.wilson(1.0, 20)[0] == pytest.approx(
         0.839, abs=5e-4
     )
 
 
-def answers_of(scores: list[list[float]], labels: list[int], present: list[int]) -> quality.Answers:
-    return quality.Answers.of(torch.tensor(scores).log(), torch.tensor(labels), present)
+def answers_of(scores: list[list[float]], labels: list[int], present: list[int]) -> calibration.Answers:
+    return calibration.Answers.of(torch.tensor(scores).log(), torch.tensor(labels), present)
 
 
 def test_scores_by_hand():
     rows = [[0.5, 0.2, 0.1, 0.1, 0.06, 0.04], [0.1, 0.6, 0.1, 0.1, 0.06, 0.04], [0.3, 0.2, 0.2, 0.2, 0.06, 0.04]]
     labels = torch.tensor([0, 2, 5])
     answers = answers_of(rows, labels.tolist(), [0, 2, 5])
-    found = quality.score(answers, labels)
+    found = calibration.score(answers, labels)
     assert found["top1"] == pytest.approx(1 / 3) and found["top5"] == pytest.approx(2 / 3)
     assert found["restricted_top1"] == pytest.approx(1 / 3)  # 0; 0 or 2, a tie broken to 0; 0
     assert answers.own.tolist() == pytest.approx([0.5, 0.1, 0.04])
     # Bins of a tenth: 0.5 right, 0.6 wrong, 0.3 wrong.
     assert found["ece"] == pytest.approx((0.5 + 0.6 + 0.3) / 3, abs=1e-6)
-    confidence, right = quality.reliability(answers, labels)
+    confidence, right = calibration.reliability(answers, labels)
     assert confidence.tolist() == pytest.approx([0.3, 0.5, 0.6]) and right.tolist() == [0, 1, 0]
 
 
 def test_agreement_and_the_order_of_pictures():
     one = answers_of([[0.9, 0.1, 0, 0, 0], [0.9, 0.1, 0, 0, 0]], [0, 1], [0, 1])
     two = answers_of([[0.8, 0.2, 0, 0, 0], [0.1, 0.9, 0, 0, 0]], [0, 1], [0, 1])
-    assert quality.agreement([one, two]).tolist() == [[1, 0.5], [0.5, 1]]
-    assert quality.hardest([one, two]) == [1, 0]
-    assert quality.divided({"a": [one], "b": [two]}, torch.tensor([0, 1])) == [1, 0]
+    assert calibration.agreement([one, two]).tolist() == [[1, 0.5], [0.5, 1]]
+    assert calibration.hardest([one, two]) == [1, 0]
+    assert calibration.divided({"a": [one], "b": [two]}, torch.tensor([0, 1])) == [1, 0]
 
 
 def test_the_pareto_front():
@@ -82,7 +84,7 @@ def test_the_pareto_front():
 
 def test_the_cost_of_a_net_known_by_hand():
     net = nn.Sequential(nn.Flatten(), nn.Linear(48, 1000), nn.ReLU(inplace=True), nn.Linear(1000, 10)).eval()
-    found = cost.measure(net, 4, batch_size=3, repetitions=2)
+    found = benchmark.measure(net, 4, batch_size=3, repetitions=2)
     assert found.parameters == 49 * 1000 + 1001 * 10
     assert found.gflops == pytest.approx((48 * 1000 + 1000 * 10) / 1e9)
     assert found.megabytes == pytest.approx(4 * found.parameters / 2**20)
@@ -96,9 +98,9 @@ def test_a_batch_that_does_not_fit_is_halved():
             raise RuntimeError("not enough memory")
         return images
 
-    assert cost.measure_throughput(net, torch.zeros(9, 1), 1)[1] == 2
+    assert benchmark.measure_throughput(net, torch.zeros(9, 1), 1)[1] == 2
     with pytest.raises(RuntimeError, match="other"):
-        cost.measure_throughput(lambda images: (_ for _ in ()).throw(RuntimeError("other")), torch.zeros(4, 1), 1)
+        benchmark.measure_throughput(lambda images: (_ for _ in ()).throw(RuntimeError("other")), torch.zeros(4, 1), 1)
 
 
 @pytest.mark.parametrize("kind", STRENGTHS)
@@ -123,7 +125,8 @@ def labels_of(*models: str, **options) -> list[str]:
 
 def test_models_are_chosen_by_name_family_or_all():
     everything = labels_of("all")
-    assert len(everything) == 21 and Counter(map(zoo.family, [name.partition("-")[0] for name in everything])) == {
+    names = [name.partition("-")[0] for name in everything]
+    assert len(everything) == 21 and Counter(map(model_zoo.family, names)) == {
         "AlexNet": 1, "VGG": 8, "ResNet": 8, "DenseNet": 4
     }  # fmt: skip
     assert labels_of(data="official") == everything == labels_of(weights="none")
@@ -238,7 +241,7 @@ def own(tmp_path_factory) -> tuple[str, Path, Path]:
 
     folder = tmp_path_factory.mktemp("own")
     torch.manual_seed(0)
-    path = save_own(zoo.build(SMALL).state_dict(), folder / "own")
+    path = save_own(model_zoo.build(SMALL).state_dict(), folder / "own")
     twin = data.load("imagenet", "tiny")
     for number, name in enumerate(IMAGENETTE):
         (folder / "val" / name).mkdir(parents=True)
@@ -263,8 +266,8 @@ def test_half_precision_answers_as_float32_does(own, tmp_path):
     assert code == 0, printed
     metrics = read(tmp_path / "half")["metrics"]
     assert 0 <= metrics[f"{SMALL}/same_as_float32"] <= 1 and f"{SMALL}/robust" not in metrics
-    full = sum(value.nbytes for value in zoo.build(SMALL).state_dict().values())
-    half = zoo.read_state(own[1])
+    full = sum(value.nbytes for value in model_zoo.build(SMALL).state_dict().values())
+    half = model_zoo.read_state(own[1])
     assert sum(value.nbytes for value in half.values()) == full and metrics[f"{SMALL}/memory"] < full / 2**20
 
 

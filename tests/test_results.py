@@ -129,11 +129,11 @@ def test_the_originals_losses_lie_where_they_were_measured(tmp_path):
 
 
 def test_what_is_published_of_pretrained_models_is_what_torchvision_says():
-    from tutorials.common import zoo
+    from tutorials.vision import models
 
     for figure in ORIGINALS["pretrained"].figures:
         model = figure.metric.partition("/")[0]
-        scores = zoo.find_weights(model, None).meta["_metrics"]["ImageNet-1K"]
+        scores = models.find_weights(model, None).meta["_metrics"]["ImageNet-1K"]
         assert figure.mean == pytest.approx(scores["acc@1"] / 100)
 
 

@@ -19,12 +19,13 @@ from tests.processes import finish, run_to_end, start
 from tests.test_hymenoptera_data import folder
 from tests.weights import publish, save_own
 from tutorials import transfer_learning as transfer
-from tutorials.common import checkpoint, contest, folds, probe, zoo
-from tutorials.common.history import NormWatch
-from tutorials.common.lesson import build
+from tutorials.common import checkpoint
 from tutorials.common.options import parse
 from tutorials.common.parts import Whole
-from tutorials.common.smallnet import SMALL, SmallNet
+from tutorials.vision import cross_validation, fine_tuning_comparison, linear_probe, models
+from tutorials.vision.small_convnet import SMALL, SmallNet
+from tutorials.vision.training_history import NormWatch
+from tutorials.vision.transfer_setup import build
 
 SHORT = ("--folds", "2", "--repeats", "1", "--epochs", "2", "--no-curve")
 
@@ -66,7 +67,7 @@ def original(tmp_path_factory) -> Path:
 
 def test_folds_test_every_sample_once_and_share_the_classes_out():
     labels = np.array([0] * 31 + [1] * 17 + [2] * 9)
-    parts = folds.stratified_folds(labels, 5, 3, seed=4)
+    parts = cross_validation.stratified_folds(labels, 5, 3, seed=4)
     assert len(parts) == 15
     for repeat in range(3):
         some = parts[5 * repeat : 5 * repeat + 5]
@@ -74,31 +75,35 @@ def test_folds_test_every_sample_once_and_share_the_classes_out():
         counts = np.stack([np.bincount(labels[part], minlength=3) for part in some])
         assert (counts.max(0) - counts.min(0) <= 1).all()
     assert not np.array_equal(parts[0], parts[5])
-    assert all(np.array_equal(*pair) for pair in zip(parts, folds.stratified_folds(labels, 5, 3, 4), strict=True))
-    assert folds.others(parts[0], 57).tolist() == sorted(set(range(57)) - set(parts[0]))
+    assert all(
+        np.array_equal(*pair) for pair in zip(parts, cross_validation.stratified_folds(labels, 5, 3, 4), strict=True)
+    )
+    assert cross_validation.others(parts[0], 57).tolist() == sorted(set(range(57)) - set(parts[0]))
 
 
 def test_the_corrected_test_by_hand():
     values = np.array([0.02, -0.01, 0.03, 0.01, 0.00])
-    found = folds.over_folds(values, tested=1 / 4)
+    found = cross_validation.over_folds(values, tested=1 / 4)
     assert found.mean == pytest.approx(0.01) and found.sd == pytest.approx(values.std(ddof=1))
     error = values.std(ddof=1) * np.sqrt(1 / 5 + 1 / 4)
     assert found.high - found.mean == pytest.approx(2.7764451 * error, rel=1e-5)  # t of 4, 97.5 %
     assert found.mean - found.low == pytest.approx(found.high - found.mean)
-    assert 2 * folds.t_tail(2.7764451, 4) == pytest.approx(0.05, abs=1e-6)
-    assert folds.t_quantile(0.975, 1) == pytest.approx(12.7062, rel=1e-4)
-    assert folds.over_folds([0.5], 0.25).p == 1 and folds.over_folds([0.1, 0.1], 1).p == 0
+    assert 2 * cross_validation.t_tail(2.7764451, 4) == pytest.approx(0.05, abs=1e-6)
+    assert cross_validation.t_quantile(0.975, 1) == pytest.approx(12.7062, rel=1e-4)
+    assert cross_validation.over_folds([0.5], 0.25).p == 1 and cross_validation.over_folds([0.1, 0.1], 1).p == 0
 
 
 def test_selection_on_the_judged_images_flatters_and_halves_do_not():
     rng = np.random.default_rng(0)
     sets = [rng.random((25, 150)) < 0.9 for _ in range(40)]  # no epoch is better than another
     best, honest = ([measure(luck) for luck in sets] for measure in (
-        lambda luck: luck.mean(1).max(), lambda luck: folds.select_on_half(luck, seed=0, draws=50)))  # fmt: skip
+        lambda luck: luck.mean(1).max(),
+        lambda luck: cross_validation.select_on_half(luck, seed=0, draws=50),
+    ))  # fmt: skip
     assert np.mean(best) > 0.93 and abs(np.mean(honest) - 0.9) < 0.01
     better = sets[0].copy()
     better[7] = True
-    assert folds.select_on_half(better, seed=0) > 0.999
+    assert cross_validation.select_on_half(better, seed=0) > 0.999
 
 
 # The fitted head
@@ -107,7 +112,7 @@ def test_selection_on_the_judged_images_flatters_and_halves_do_not():
 def test_the_probe_is_at_the_minimum_of_its_objective():
     torch.manual_seed(0)
     x, y = 3 + 5 * torch.randn(60, 7), torch.arange(60) % 3
-    weight, bias = probe.fit_path(x, y, 3, [1.0, 0.1])[1]
+    weight, bias = linear_probe.fit_path(x, y, 3, [1.0, 0.1])[1]
     centre, scale = x.double().mean(0), x.double().std(0)
     w = (weight.double() * scale).requires_grad_()
     b = (bias.double() + weight.double() @ centre).requires_grad_()
@@ -123,10 +128,10 @@ def test_a_head_from_the_probe_gives_the_net_the_probes_scores(model):
     net = build(model, 3, None).eval()
     images, head = torch.randn(2, 3, 64, 64), None
     with torch.no_grad():
-        features = zoo.features(net, images)
+        features = models.features(net, images)
         head = torch.randn(3, features.shape[1]), torch.randn(3)
-        probe.put_into(net.get_submodule(zoo.head_name(net)), *head)
-        assert torch.allclose(net(images), probe.scores(features, head), atol=1e-4)
+        linear_probe.put_into(net.get_submodule(models.head_name(net)), *head)
+        assert torch.allclose(net(images), linear_probe.scores(features, head), atol=1e-4)
 
 
 def test_features_are_computed_once(tmp_path):
@@ -137,15 +142,15 @@ def test_features_are_computed_once(tmp_path):
         return torch.ones(2, 3)
 
     for _ in range(2):
-        features, cpu = probe.kept(tmp_path / "features" / "x.safetensors", compute, told.append)
+        features, cpu = linear_probe.kept(tmp_path / "features" / "x.safetensors", compute, told.append)
         assert features.shape == (2, 3) and cpu >= 0
     assert len(calls) == 1
     (tmp_path / "features" / "x.safetensors").write_bytes(b"cut")
-    probe.kept(tmp_path / "features" / "x.safetensors", compute, told.append)
+    linear_probe.kept(tmp_path / "features" / "x.safetensors", compute, told.append)
     assert len(calls) == 2 and "computed anew" in " ".join(told)
     one = {"w": torch.ones(2)}
     keys = {
-        probe.fingerprint(weights, files, more)
+        linear_probe.fingerprint(weights, files, more)
         for weights in (one, {"w": torch.zeros(2)})
         for files in ([b"a"], [b"b"])
         for more in "xy"
@@ -193,7 +198,7 @@ def test_the_study_recipe_compares_on_folds_and_leaves_everything(study):
 
 
 def test_the_learning_curve(tmp_path, monkeypatch):
-    monkeypatch.setattr(contest, "SIZES", (10,))
+    monkeypatch.setattr(fine_tuning_comparison, "SIZES", (10,))
     main("--run-dir", str(tmp_path / "curve"), "--folds", "0", "--epochs", "1")
     metrics = summary(tmp_path / "curve")["metrics"]
     lines = {name: [metrics[f"curve/{name}/{size}"] for size in (10, 55)]
@@ -274,7 +279,7 @@ def resnet_root(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("root")
     (root / "weights").mkdir()
     torch.manual_seed(0)
-    torch.save(zoo.build("resnet18").state_dict(), root / "weights" / "resnet18-f37072fd.pth")
+    torch.save(models.build("resnet18").state_dict(), root / "weights" / "resnet18-f37072fd.pth")
     return root
 
 
@@ -294,7 +299,7 @@ def test_resnet18_from_a_verified_file_learns_a_folder_of_your_own(resnet_root, 
     weights, about = checkpoint.load_best(tmp_path / "run" / "best.safetensors", "transfer")
     assert list(about["classes"]) == ["cats", "dogs", "owls"]
     assert about["model"] == "resnet18" and weights["fc.weight"].shape == (3, 512)
-    published = zoo.read_state(path)
+    published = models.read_state(path)
     tuned = checkpoint.load(tmp_path / "run" / "finetune" / "done.safetensors")["net"]
     assert torch.equal(tuned["conv1.weight"], published["conv1.weight"]) == (recipe == "study")  # nine tenths frozen
     assert not torch.equal(tuned["layer4.1.conv2.weight"], published["layer4.1.conv2.weight"])
@@ -315,7 +320,7 @@ def test_missing_or_wrong_weights_are_told_in_one_line(resnet_root, tmp_path):
     code, printed = run(tmp_path / "none", "--images", str(images), "--data-root", str(root), "--model", "resnet18")
     assert code == 1 and "Traceback" not in printed
     assert "resnet18-f37072fd.pth (46.8 MB)" in printed and f"Put the file at {root / 'weights'}" in printed
-    given = str(save_own(zoo.build("resnet18").state_dict(), tmp_path / "own"))
+    given = str(save_own(models.build("resnet18").state_dict(), tmp_path / "own"))
     code, printed = run(tmp_path / "wrong", "--images", str(images), "--model", "resnet34", "--weights-file", given)
     assert code == 1 and "does not fit resnet34" in printed and "Traceback" not in printed
     code, printed = run(tmp_path / "few", "--images", str(folder(tmp_path / "few-images", 2)), "--folds", "3")

@@ -16,7 +16,8 @@ from tests.test_pretrained import FAST
 from tests.test_pretrained import main as pretrained
 from tests.test_transfer import main as transfer
 from tests.weights import publish, save_evil
-from tutorials.common import convert, weights, zoo
+from tutorials.common import convert, weights
+from tutorials.vision import models
 
 SMALL = "shufflenet_v2_x0_5"
 PUBLISHED = "squeezenet1_0-b66bff10.pth"
@@ -91,7 +92,7 @@ def test_a_forged_file_under_a_published_name_runs_no_code(tmp_path, monkeypatch
     save_evil(tmp_path / "weights" / PUBLISHED)
     publish(monkeypatch, tmp_path / "weights" / PUBLISHED, digits=8)
     with pytest.raises(StudyError) as failure:
-        zoo.load_weights(zoo.build("squeezenet1_0"), "squeezenet1_0", root=tmp_path)
+        models.load_weights(models.build("squeezenet1_0"), "squeezenet1_0", root=tmp_path)
     assert "\n" not in str(failure.value) and PUBLISHED in str(failure.value)
     with pytest.raises(StudyError, match=PUBLISHED):
         weights.read_state(tmp_path / "weights" / PUBLISHED)
@@ -128,9 +129,9 @@ def test_what_an_old_torch_will_not_open_is_not_downloaded_for_it(tmp_path, monk
     monkeypatch.setattr("data.fetch.download", lambda *_: pytest.fail("downloaded"))
     for name in ("vgg11", "mobilenet_v2"):
         with pytest.raises(StudyError, match="only 8 digits"):
-            zoo.locate(name, root=tmp_path)
+            models.locate(name, root=tmp_path)
     with pytest.raises(StudyError, match=r"of vgg11-8a719046\.pth, densenet169-b2777c0a\.pth only 8 digits"):
-        zoo.locate_all([("vgg11", None), ("resnet18", None), ("densenet169", None)], tmp_path)
+        models.locate_all([("vgg11", None), ("resnet18", None), ("densenet169", None)], tmp_path)
 
 
 def test_a_file_known_by_8_digits_is_said_to_be_so_once(tmp_path, monkeypatch, capsys):
@@ -175,12 +176,12 @@ def test_files_of_either_format_that_cannot_be_read_are_told_in_one_line(tmp_pat
 @pytest.mark.parametrize("name", [SMALL, "mnasnet0_5"])  # MNASNet's loading asks for the versions of modules
 def test_safetensors_are_loaded_into_a_net(tmp_path, name):
     torch.manual_seed(0)
-    net, other = zoo.build(name).eval(), zoo.build(name).eval()
+    net, other = models.build(name).eval(), models.build(name).eval()
     safetensors.torch.save_file(net.state_dict(), tmp_path / "own.safetensors")
-    about = zoo.load_weights(other, name, tmp_path / "own.safetensors")
+    about = models.load_weights(other, name, tmp_path / "own.safetensors")
     assert about["member"] is None and equal(net.state_dict(), other.state_dict())
     with pytest.raises(StudyError, match="does not fit resnet18"):
-        zoo.load_weights(zoo.build("resnet18"), "resnet18", tmp_path / "own.safetensors")
+        models.load_weights(models.build("resnet18"), "resnet18", tmp_path / "own.safetensors")
 
 
 def test_pretrained_and_transfer_take_safetensors(tmp_path):
@@ -188,7 +189,7 @@ def test_pretrained_and_transfer_take_safetensors(tmp_path):
     picture = next(images.rglob("*.jpg"))
     for name in (SMALL, "resnet18"):
         torch.manual_seed(0)
-        safetensors.torch.save_file(zoo.build(name).state_dict(), tmp_path / f"{name}.safetensors")
+        safetensors.torch.save_file(models.build(name).state_dict(), tmp_path / f"{name}.safetensors")
     argv = ["--weights-file", f"{SMALL}={tmp_path / SMALL}.safetensors"]
     code, printed = run_to_end(pretrained, tmp_path / "none", *argv, "--image", str(picture))
     assert code == 0 and printed.count("%") == 5

@@ -11,17 +11,17 @@ from torch import nn
 from data import StudyError
 from data.sources import SOURCES
 from tests.weights import save_own
-from tutorials.common import cost, zoo
-from tutorials.common.explain import grad_cam, last_map
+from tutorials.vision import benchmark, models
+from tutorials.vision.gradcam import grad_cam, last_map
 
-NAMES = [name for names in zoo.FAMILIES.values() for name in names]
+NAMES = [name for names in models.FAMILIES.values() for name in names]
 SMALL = "squeezenet1_0"  # the smallest model whose file is in data/sources.py
 
 
 @pytest.fixture(scope="module")
 def squeezenet() -> nn.Module:
     torch.manual_seed(0)
-    return zoo.build(SMALL).eval()
+    return models.build(SMALL).eval()
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def published(monkeypatch, tmp_path, squeezenet):
     source = SOURCES["weights"]
 
     def publish(state: object, digits: str | None = None) -> Path:
-        listed = zoo.weight_file(SMALL)
+        listed = models.weight_file(SMALL)
         path = tmp_path / listed.path
         path.parent.mkdir(exist_ok=True)
         torch.save(state, path)
@@ -52,34 +52,34 @@ def test_the_four_families_have_eighteen_architectures_with_the_published_figure
     assert len(set(NAMES)) == 18
     for name in NAMES:
         with torch.device("meta"):
-            net, image = zoo.build(name).eval(), torch.zeros(1, 3, 224, 224)
-            meta = zoo.find_weights(name).meta
+            net, image = models.build(name).eval(), torch.zeros(1, 3, 224, 224)
+            meta = models.find_weights(name).meta
             assert sum(weight.numel() for weight in net.parameters()) == meta["num_params"], name
-            assert cost.count_gflops(net, image) == pytest.approx(meta["_ops"], rel=0.01), name
+            assert benchmark.count_gflops(net, image) == pytest.approx(meta["_ops"], rel=0.01), name
 
 
 def test_every_weight_file_of_the_families_is_among_the_sources():
     for name in NAMES:
-        members = [entry for entry in type(zoo.find_weights(name)) if entry.name != "IMAGENET1K_FEATURES"]
+        members = [entry for entry in type(models.find_weights(name)) if entry.name != "IMAGENET1K_FEATURES"]
         for member in members:
-            assert zoo.weight_file(name, member.name) in SOURCES["weights"].files
-    assert zoo.weight_file("resnet50").path == "weights/resnet50-11ad3fa6.pth"
-    assert zoo.weight_file("resnet50", "v1").path == "weights/resnet50-0676ba61.pth"
-    other = zoo.weight_file("mobilenet_v2")
+            assert models.weight_file(name, member.name) in SOURCES["weights"].files
+    assert models.weight_file("resnet50").path == "weights/resnet50-11ad3fa6.pth"
+    assert models.weight_file("resnet50", "v1").path == "weights/resnet50-0676ba61.pth"
+    other = models.weight_file("mobilenet_v2")
     assert other.hash == "sha256:7ebf99e0" and other.urls[0].endswith("mobilenet_v2-7ebf99e0.pth")
 
 
 def test_an_unknown_name_or_member_is_told_with_what_there_is():
     with pytest.raises(StudyError, match=r"no classifier 'resnet19'.*resnet18"):
-        zoo.build("resnet19")
+        models.build("resnet19")
     with pytest.raises(StudyError, match=r"no weights 'v3'.*IMAGENET1K_V1"):
-        zoo.find_weights("resnet50", "v3")
+        models.find_weights("resnet50", "v3")
 
 
 def test_published_weights_are_loaded_from_the_data_root(published, squeezenet, tmp_path):
     published(squeezenet.state_dict())
-    net = zoo.build(SMALL).eval()
-    about = zoo.load_weights(net, SMALL, root=tmp_path)
+    net = models.build(SMALL).eval()
+    about = models.load_weights(net, SMALL, root=tmp_path)
     assert about["member"] == "IMAGENET1K_V1" and about["published"] == {"top1": 0.58092, "top5": 0.8042}
     assert len(about["categories"]) == 1000 and about["categories"][0] == "tench"
     images = torch.randn(2, 3, 64, 64)
@@ -89,10 +89,10 @@ def test_published_weights_are_loaded_from_the_data_root(published, squeezenet, 
 def test_a_damaged_or_missing_file_is_named_with_its_place(published, squeezenet, tmp_path):
     path = published(squeezenet.state_dict(), digits="12345678" * 8)
     with pytest.raises(StudyError, match="hash is not sha256:12345678"):
-        zoo.load_weights(zoo.build(SMALL), SMALL, root=tmp_path)
+        models.load_weights(models.build(SMALL), SMALL, root=tmp_path)
     path.unlink()
     with pytest.raises(StudyError) as failure:
-        zoo.locate_all([(SMALL, None), ("resnet18", None), ("resnet50", "v1")], tmp_path)
+        models.locate_all([(SMALL, None), ("resnet18", None), ("resnet50", "v1")], tmp_path)
     told = str(failure.value)
     assert "3 in all" in told and "--weights-file" in told
     for name in (SMALL, "resnet18", "resnet50-0676ba61"):
@@ -101,13 +101,13 @@ def test_a_damaged_or_missing_file_is_named_with_its_place(published, squeezenet
 
 def test_a_file_of_ones_own_needs_no_hash_and_has_no_published_accuracy(squeezenet, tmp_path):
     path = save_own(squeezenet.state_dict(), tmp_path / "own")
-    about = zoo.load_weights(zoo.build(SMALL), SMALL, path=path)
+    about = models.load_weights(models.build(SMALL), SMALL, path=path)
     assert about["member"] is None and about["published"] == {} and about["file"] == str(path)
 
 
 def test_the_keys_of_old_densenet_files_are_renamed(tmp_path):
     torch.manual_seed(0)
-    net = zoo.build("densenet121", 3)
+    net = models.build("densenet121", 3)
     state = {}
     for key, value in net.state_dict().items():
         if not key.endswith("num_batches_tracked"):  # nor had they these
@@ -116,8 +116,8 @@ def test_the_keys_of_old_densenet_files_are_renamed(tmp_path):
             state[key] = value
     assert "features.denseblock1.denselayer1.norm.1.weight" in state
     path = save_own(state, tmp_path / "old")
-    other = zoo.build("densenet121", 3)
-    zoo.fit(other, zoo.read_state(path), "densenet121", path)
+    other = models.build("densenet121", 3)
+    models.fit(other, models.read_state(path), "densenet121", path)
     for key, value in net.state_dict().items():
         assert torch.equal(value, other.state_dict()[key]), key
 
@@ -125,13 +125,13 @@ def test_the_keys_of_old_densenet_files_are_renamed(tmp_path):
 def test_what_does_not_fit_is_told_by_its_first_keys(squeezenet, tmp_path):
     path = save_own(squeezenet.state_dict() | {"more": torch.zeros(1)}, tmp_path / "other")
     with pytest.raises(StudyError, match="more is not in the model"):
-        zoo.load_weights(zoo.build(SMALL), SMALL, path=path)
+        models.load_weights(models.build(SMALL), SMALL, path=path)
     with pytest.raises(StudyError, match=r"classifier.1.weight is \(1000, 512, 1, 1\), not \(7, 512, 1, 1\)"):
-        zoo.fit(zoo.build(SMALL, 7), squeezenet.state_dict(), SMALL, path)
+        models.fit(models.build(SMALL, 7), squeezenet.state_dict(), SMALL, path)
     with pytest.raises(StudyError, match=r"does not fit shufflenet_v2_x0_5: conv1.0.weight is missing.* and .* more"):
-        zoo.load_weights(zoo.build("shufflenet_v2_x0_5"), "shufflenet_v2_x0_5", path=path)
+        models.load_weights(models.build("shufflenet_v2_x0_5"), "shufflenet_v2_x0_5", path=path)
     with pytest.raises(StudyError, match="there is no file"):
-        zoo.read_state(tmp_path / "missing.pth")
+        models.read_state(tmp_path / "missing.pth")
 
 
 HEADS = {"alexnet": "classifier.6", "vgg11_bn": "classifier.6", "resnet18": "fc", "densenet121": "classifier",
@@ -141,21 +141,21 @@ HEADS = {"alexnet": "classifier.6", "vgg11_bn": "classifier.6", "resnet18": "fc"
 
 @pytest.mark.parametrize("name", HEADS)
 def test_the_head_is_found_and_replaced(name):
-    size = zoo.input_size(name)
+    size = models.input_size(name)
     with torch.device("meta"):
-        net = zoo.build(name).eval()
-        assert zoo.head_name(net) == HEADS[name]
-        wide = zoo.features(net, torch.zeros(2, 3, size, size)).shape
-        new = zoo.replace_head(net, 7)
-        assert net.get_submodule(zoo.head_name(net)) is new
+        net = models.build(name).eval()
+        assert models.head_name(net) == HEADS[name]
+        wide = models.features(net, torch.zeros(2, 3, size, size)).shape
+        new = models.replace_head(net, 7)
+        assert net.get_submodule(models.head_name(net)) is new
         assert net(torch.zeros(2, 3, size, size)).shape == (2, 7)
     assert wide == (2, getattr(new, "in_features", None) or new.in_channels)
 
 
 def test_a_new_head_learns_even_when_all_its_scores_are_negative():
     torch.manual_seed(0)
-    net = zoo.build("squeezenet1_1").eval()  # its own head ends with a ReLU
-    head = zoo.replace_head(net, 2)
+    net = models.build("squeezenet1_1").eval()  # its own head ends with a ReLU
+    head = models.replace_head(net, 2)
     nn.init.constant_(head.bias, -100)
     scores = net(torch.randn(2, 3, 64, 64))
     assert (scores < 0).all()
@@ -165,15 +165,17 @@ def test_a_new_head_learns_even_when_all_its_scores_are_negative():
 
 def test_features_are_what_the_head_sees(squeezenet):
     torch.manual_seed(0)
-    net, images = zoo.build("shufflenet_v2_x0_5", 5).eval(), torch.randn(3, 3, 64, 64)
-    assert torch.allclose(net.fc(zoo.features(net, images)), net(images), atol=1e-6)
+    net, images = models.build("shufflenet_v2_x0_5", 5).eval(), torch.randn(3, 3, 64, 64)
+    assert torch.allclose(net.fc(models.features(net, images)), net(images), atol=1e-6)
     maps = squeezenet.features(images)
-    assert torch.allclose(zoo.features(squeezenet, images), maps.mean((2, 3)), atol=1e-6)
+    assert torch.allclose(models.features(squeezenet, images), maps.mean((2, 3)), atol=1e-6)
 
 
 def test_the_transform_is_the_weights_own():
-    assert zoo.preprocess("resnet50").resize_size == [232] and zoo.preprocess("resnet50", "v1").resize_size == [256]
-    assert zoo.input_size("inception_v3") == 299 and zoo.input_size("alexnet") == 224
+    assert models.preprocess("resnet50").resize_size == [232] and models.preprocess("resnet50", "v1").resize_size == [
+        256
+    ]
+    assert models.input_size("inception_v3") == 299 and models.input_size("alexnet") == 224
 
 
 class Linear(nn.Module):
@@ -207,11 +209,11 @@ def test_grad_cam_by_hand():
 )  # fmt: skip
 def test_the_last_map_is_found_in_every_family(name, layer):
     with torch.device("meta"):
-        assert last_map(zoo.build(name), torch.zeros(1, 3, 224, 224)) == layer
+        assert last_map(models.build(name), torch.zeros(1, 3, 224, 224)) == layer
 
 
 def test_grad_cam_of_real_architectures_lies_in_0_to_1(squeezenet):
-    for net in (squeezenet, zoo.build("resnet18", 5)):
+    for net in (squeezenet, models.build("resnet18", 5)):
         got = grad_cam(net, torch.randn(2, 3, 64, 64), torch.tensor([1, 2]))
         assert got.shape == (2, 64, 64) and got.min() >= 0 and got.max() <= 1
     with pytest.raises(StudyError, match="no feature maps"):

@@ -22,14 +22,16 @@ from torch import Tensor, nn
 from data import StudyError, default_root, eng_fra
 from data.pictures import open_picture
 from tutorials import char_rnn, cifar10, language_model, seq2seq, text_sentiment, translation
-from tutorials.common import checkpoint, language_report, lesson, plots, text_report, translation_report, zoo
-from tutorials.common.explain import grad_cam
+from tutorials.common import checkpoint, language_report, plots, text_report, translation_report
 from tutorials.common.interrupts import one_line_errors
 from tutorials.common.local_page import LOOPBACK, PIXELS, serve, uploaded
-from tutorials.common.photos import Looks
 from tutorials.text import saliency
 from tutorials.text.generation import Style, read_beginning, write
 from tutorials.text.translator import Translator, load_translator
+from tutorials.vision import models as model_zoo
+from tutorials.vision import transfer_setup
+from tutorials.vision.gradcam import grad_cam
+from tutorials.vision.images import Looks
 
 FRENCH, GERMAN = "Je suis fatigué.", "Ein Hund läuft."
 KINDS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
@@ -74,21 +76,21 @@ def see(file: Path, path: Path) -> Answer:
 
 
 def see_with_transfer(file: Path, path: Path) -> Answer:
-    net, about = lesson.load_net(path)
+    net, about = transfer_setup.load_net(path)
     looks, picture = Looks(**about["looks"]), open_picture(file)
     return look(net, looks.testing()(picture)[None], looks.thumbnail(picture)[None], about["classes"])
 
 
 def present() -> dict[str, Path]:
     """torchvision's weights that lie below the data root: nothing is downloaded for this page."""
-    names = [name for family in zoo.FAMILIES.values() for name in family]
-    files = {name: default_root() / zoo.weight_file(name).path for name in names}
+    names = [name for family in model_zoo.FAMILIES.values() for name in family]
+    files = {name: default_root() / model_zoo.weight_file(name).path for name in names}
     return {name: file for name, file in files.items() if file.is_file()}
 
 
 def see_with_imagenet(file: Path, _: Path, name: str) -> Answer:
-    net = zoo.build(name).eval()
-    about = zoo.load_weights(net, name, present()[name])
+    net = model_zoo.build(name).eval()
+    about = model_zoo.load_weights(net, name, present()[name])
     picture, transform = open_picture(file), about["transform"]
     shown = Looks.of(transform).thumbnail(picture)[None]
     return look(net, transform(picture)[None], shown, about["categories"])

@@ -21,7 +21,7 @@ from data.captions import FEATURES, PHOTOGRAPHS, TEXT, read_splits
 from data.fetch import fetch
 from data.pictures import open_picture
 from data.unpack import workspace
-from tutorials.common import zoo
+from tutorials.vision import models
 
 MODEL = "squeezenet1_0"
 PREPARE = v2.Compose(
@@ -55,7 +55,7 @@ def compute(root: Path, force: bool = False) -> None:
     path = root / FEATURES
     if path.exists() and not force:
         raise StudyError(f"features: {path} is there already. To compute it again, add --force.")
-    net = load_net(zoo.locate(MODEL, root=root))  # 5 MB, before 1.1 GB
+    net = load_net(models.locate(MODEL, root=root))  # 5 MB, before 1.1 GB
     fetch("flickr8k", root)
     files = find_photographs(root)
     save(path, root, files, extract(net, files))
@@ -78,7 +78,7 @@ def find_photographs(root: Path) -> list[Path]:
 def load_net(path: Path) -> SqueezeNet:
     """SqueezeNet 1.0 with the weights of a file, ready to use; raises StudyError for any other file."""
     net = squeezenet1_0()
-    zoo.fit(net, zoo.read_state(path), MODEL, path)
+    models.fit(net, models.read_state(path), MODEL, path)
     return net.eval()
 
 

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tutorials.common import plots
-from tutorials.common.explain import grad_cam
-from tutorials.common.lesson import Lesson, compute_features
+from tutorials.vision.gradcam import grad_cam
+from tutorials.vision.transfer_setup import Lesson, compute_features
 
 
 def show_training_batch(lesson: Lesson, count: int = 16) -> None:

@@ -9,13 +9,15 @@ from PIL import Image, ImageOps
 from torch import nn
 
 from data.imagenet import ImageNet
-from tutorials.common import comparison, plots, quality, zoo
+from tutorials.common import comparison, plots
 from tutorials.common.console import print_table
-from tutorials.common.corruptions import STRENGTHS
-from tutorials.common.explain import grad_cam
 from tutorials.common.plots import Heat, Panel
-from tutorials.common.quality import Answers
 from tutorials.common.survey import Survey
+from tutorials.vision import calibration
+from tutorials.vision import models as model_zoo
+from tutorials.vision.calibration import Answers
+from tutorials.vision.corruptions import STRENGTHS
+from tutorials.vision.gradcam import grad_cam
 
 # `models` are the tutorial's rows (label, name, member, family); `measured` is what `measure` kept, by label.
 Measured = Mapping[str, Mapping[str, Any]]
@@ -63,7 +65,7 @@ def chances(found: Mapping[str, Any]) -> dict[str, float]:
 
 def stated(model: Any) -> dict[str, float]:
     """What torchvision states of a model: accuracy on ImageNet's validation set, parameters, multiply-adds, bytes."""
-    meta = zoo.find_weights(model.name, model.member).meta
+    meta = model_zoo.find_weights(model.name, model.member).meta
     scores = meta["_metrics"]["ImageNet-1K"]
     return {"top1": scores["acc@1"] / 100, "top5": scores["acc@5"] / 100, "parameters": meta["num_params"],
             "gflops": meta["_ops"], "megabytes": meta["_file_size"]}  # fmt: skip
@@ -138,12 +140,12 @@ def show_quality(run: Survey, models: Sequence[Any], measured: Measured, answers
     """Calibration, agreement, and the curves under damage: a family's is the mean of its models."""
     families = by_family(models)
     run.figure("reliability", comparison.reliability_curves({
-        family: {model.label: (*(part.tolist() for part in quality.reliability(answers[model.label], labels)),
+        family: {model.label: (*(part.tolist() for part in calibration.reliability(answers[model.label], labels)),
                                measured[model.label]["metrics"]["ece"]) for model in members}
         for family, members in families.items()
     }))  # fmt: skip
     if len(models) > 1:
-        agreed = quality.agreement(list(answers.values())).numpy()
+        agreed = calibration.agreement(list(answers.values())).numpy()
         cells = [[f"{100 * share:.0f}" for share in row] for row in agreed]
         heat = Heat(agreed, list(answers), list(range(1, len(answers) + 1)), cells=cells)
         heat.rows = [f"{number}  {label}" for number, label in enumerate(answers, start=1)]
@@ -171,9 +173,9 @@ def show_pictures(run: Survey, models: Sequence[Any], measured: Measured, answer
     categories = measured[models[0].label]["about"]["categories"]
     grouped = {family: [answers[model.label] for model in members] for family, members in by_family(models).items()}
     chosen = {"gallery": np.linspace(0, len(labels) - 1, min(count, len(labels))).round().astype(int).tolist(),
-              "hardest": quality.hardest(list(answers.values()))[:count]}  # fmt: skip
+              "hardest": calibration.hardest(list(answers.values()))[:count]}  # fmt: skip
     if len(grouped) > 1:
-        chosen["families_differ"] = quality.divided(grouped, labels)[:count]
+        chosen["families_differ"] = calibration.divided(grouped, labels)[:count]
     for name, numbers in chosen.items():
         told = []
         for number in numbers:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data import StudyError
-from tutorials.common import zoo
+from tutorials.vision import models as model_zoo
 
 NEWER = ("resnet50", "resnet101", "resnet152")  # of the four families, those that have two sets of weights
 
@@ -21,7 +21,7 @@ class Model:
 
     @property
     def family(self) -> str:
-        return zoo.family(self.name)
+        return model_zoo.family(self.name)
 
 
 def choose(words: Sequence[str], files: Sequence[str], default: Sequence[str]) -> list[Model]:
@@ -40,17 +40,17 @@ def choose(words: Sequence[str], files: Sequence[str], default: Sequence[str]) -
     models = []
     for label in dict.fromkeys(labels):
         name, _, member = label.partition("-")
-        scores = zoo.find_weights(name, member or None).meta["_metrics"]["ImageNet-1K"]
+        scores = model_zoo.find_weights(name, member or None).meta["_metrics"]["ImageNet-1K"]
         if scores["acc@1"] != scores["acc@1"]:
             raise StudyError(f"{label}: these weights are for features only, without a classifier.")
         models.append(Model(label, name, member or None, Path(own[label]) if label in own else None))
-    return sorted(models, key=lambda model: [*zoo.FAMILIES, model.family].index(model.family))
+    return sorted(models, key=lambda model: [*model_zoo.FAMILIES, model.family].index(model.family))
 
 
 def expand(word: str) -> list[str]:
     """The labels that a word stands for: `all`, a family, or a name itself (alexnet is both)."""
     labels: list[str] = []
-    for title, names in zoo.FAMILIES.items():
+    for title, names in model_zoo.FAMILIES.items():
         if word.lower() in ("all", title.lower()):
             labels += names
             labels += [f"{name}-v1" for name in names if name in NEWER]

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tutorials.common import checkpoint
-from tutorials.common.folds import others, stratified_folds
+from tutorials.vision.cross_validation import others, stratified_folds
 
 # N samples, D features, C classes
 Head = tuple[Tensor, Tensor]  # weights (C, D), bias (C,)

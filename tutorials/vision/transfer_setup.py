@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from data.hymenoptera import Pictures
-from tutorials.common import checkpoint, probe, zoo
+from tutorials.common import checkpoint
 from tutorials.common.device import seed_everything
 from tutorials.common.parts import Whole
-from tutorials.common.photos import Looks, Photos, reader
-from tutorials.common.smallnet import LOOKS, SMALL, SmallNet, pretrain
+from tutorials.vision import linear_probe, models
+from tutorials.vision.images import Looks, Photos, reader
+from tutorials.vision.small_convnet import LOOKS, SMALL, SmallNet, pretrain
 
 # N images, D features, C classes
 
@@ -32,8 +33,8 @@ class Lesson:
         if self.model == SMALL:
             self.weights, self.looks = run.part("pretrain", pretrain, epochs=3, log_every=10)["net"], LOOKS
         else:
-            net = zoo.build(self.model)
-            load = partial(zoo.load_weights, net, self.model, options.weights_file, None, options.data_root)
+            net = models.build(self.model)
+            load = partial(models.load_weights, net, self.model, options.weights_file, None, options.data_root)
             self.looks = Looks.of(run.place.main_first(load)["transform"])
             self.weights = net.state_dict()
         self.read = reader(self.looks, options.keep_decoded)
@@ -54,10 +55,10 @@ class Lesson:
 
 def build(model: str, classes: int, weights: Mapping[str, Tensor] | None) -> nn.Module:
     """A net with a new head, from given weights or from random ones."""
-    net = SmallNet() if model == SMALL else zoo.build(model)
+    net = SmallNet() if model == SMALL else models.build(model)
     if weights:
         net.load_state_dict(weights)
-    zoo.replace_head(net, classes)
+    models.replace_head(net, classes)
     return net
 
 
@@ -74,11 +75,11 @@ def keep_features(lesson: Lesson, pretrained: bool = True) -> tuple[Tensor, floa
     run = lesson.run
     seed_everything(lesson.options.seed)  # a resumed run has drawn less by now
     net = lesson.net(pretrained)
-    state = {name: value for name, value in net.state_dict().items() if not name.startswith(zoo.head_name(net))}
-    key = probe.fingerprint(state, lesson.files, str(lesson.looks))
+    state = {name: value for name, value in net.state_dict().items() if not name.startswith(models.head_name(net))}
+    key = linear_probe.fingerprint(state, lesson.files, str(lesson.looks))
     path = run.folder.parent / "features" / f"{key}.safetensors"
     compute = partial(compute_features, lesson, net.to(run.device))
-    return run.place.main_first(lambda: probe.kept(path, compute, run.say))
+    return run.place.main_first(lambda: linear_probe.kept(path, compute, run.say))
 
 
 @torch.no_grad()
@@ -89,12 +90,12 @@ def compute_features(lesson: Lesson, net: nn.Module) -> Tensor:
     photos, rows = lesson.photos(numbers), []
     for some in np.array_split(numbers, -(-len(numbers) // 32)):
         images = torch.stack([photos[i][0] for i in some]).to(lesson.run.device)
-        rows.append(zoo.features(net, images).cpu())
+        rows.append(models.features(net, images).cpu())
     return torch.cat(rows)
 
 
-def fit_head(lesson: Lesson, features: Tensor, train: np.ndarray, strength: float | None = None) -> probe.Head:
+def fit_head(lesson: Lesson, features: Tensor, train: np.ndarray, strength: float | None = None) -> linear_probe.Head:
     """The best head on the features of some pictures; its strength, unless given, is chosen on folds of them."""
     features, labels, classes = features[train], lesson.labels[train], len(lesson.classes)
-    strength = strength or probe.choose_strength(features, labels, classes, lesson.options.seed)
-    return probe.fit_path(features, labels, classes, [strength])[0]
+    strength = strength or linear_probe.choose_strength(features, labels, classes, lesson.options.seed)
+    return linear_probe.fit_path(features, labels, classes, [strength])[0]

@@ -7,7 +7,7 @@ from torch.utils.data import TensorDataset
 
 import data
 from tutorials.common.parts import Part
-from tutorials.common.photos import Looks
+from tutorials.vision.images import Looks
 
 SMALL = "small"
 LOOKS = Looks(32, 36, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))

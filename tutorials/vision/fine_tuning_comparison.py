@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from tutorials.common import folds, plots, probe
+from tutorials.common import plots
 from tutorials.common.console import print_table
-from tutorials.common.lesson import Lesson, fit_head, keep_features
 from tutorials.common.parts import Part, Whole
+from tutorials.vision import cross_validation, linear_probe
+from tutorials.vision.transfer_setup import Lesson, fit_head, keep_features
 
 # All layers learn when none has learnt, and faster.
 SCRATCH = dict(lr=5e-4, depth_rate=1.0, frozen_share=0.0, frozen_norms=False)
@@ -26,7 +27,7 @@ def judge(lesson: Lesson, outcomes: Mapping[str, Mapping[str, Any]]) -> dict[str
         lines[name], drifts[name] = correct.mean(1), outcome.get("drift", [0.0])
         metrics |= {f"{name}/test_accuracy": float(lines[name][-1]), f"{name}/cpu_seconds": outcome["cpu"]}
         if lesson.options.select_best:
-            best, honest = float(lines[name].max()), folds.select_on_half(correct, lesson.options.seed)
+            best, honest = float(lines[name].max()), cross_validation.select_on_half(correct, lesson.options.seed)
             metrics |= {f"{name}/test_best_accuracy": best, f"{name}/test_honest_accuracy": honest,
                         f"{name}/flattery": best - honest, f"{name}/norm_drift": drifts[name][-1]}  # fmt: skip
     if lesson.options.select_best:
@@ -45,12 +46,12 @@ def judge(lesson: Lesson, outcomes: Mapping[str, Mapping[str, Any]]) -> dict[str
 def compare_on_folds(lesson: Lesson, fine_tune: Callable[..., dict]) -> dict[str, float]:
     """Both on repeated stratified folds of all pictures, and whether their difference is more than noise."""
     run, options = lesson.run, lesson.options
-    parts = folds.stratified_folds(lesson.labels.numpy(), options.folds, options.repeats, options.seed)
+    parts = cross_validation.stratified_folds(lesson.labels.numpy(), options.folds, options.repeats, options.seed)
     frozen, tuned = [], []
     for number, test in enumerate(parts):
-        train = folds.others(test, len(lesson.files))
+        train = cross_validation.others(test, len(lesson.files))
         head = fit_head(lesson, lesson.features, train)
-        frozen.append(accuracy(lesson, test, probe.scores(lesson.features[test], head)))
+        frozen.append(accuracy(lesson, test, linear_probe.scores(lesson.features[test], head)))
         if number < options.folds * options.tuned_repeats:
             work = forgetting(partial(fine_tune, lesson, train, test, head))
             outcome = run.part(f"folds/{number}", work, test_every=options.epochs)
@@ -58,17 +59,17 @@ def compare_on_folds(lesson: Lesson, fine_tune: Callable[..., dict]) -> dict[str
     same = frozen[: len(tuned)]
     run.figure("folds", plots.paired(same, tuned, ("frozen", "fine-tuned"), "accuracy on the test part of a fold"))
     estimates = {
-        name: folds.over_folds(values, tested=1 / (options.folds - 1))
+        name: cross_validation.over_folds(values, tested=1 / (options.folds - 1))
         for name, values in (("frozen", frozen), ("frozen_same", same), ("finetune", tuned))
     }
-    difference = folds.over_folds(np.subtract(tuned, same), tested=1 / (options.folds - 1))
+    difference = cross_validation.over_folds(np.subtract(tuned, same), tested=1 / (options.folds - 1))
     tell(run, {**estimates, "finetune - frozen_same": difference}, (len(frozen), len(same), len(tuned), len(tuned)))
     found = {f"{name}/fold_{key}": value for name, one in estimates.items() for key, value in one.figures().items()}
     return found | {f"difference/{key}": value for key, value in difference.figures().items()} | {
         "difference/p": difference.p}  # fmt: skip
 
 
-def tell(run: Whole, estimates: Mapping[str, folds.Estimate], counts: Sequence[int]) -> None:
+def tell(run: Whole, estimates: Mapping[str, cross_validation.Estimate], counts: Sequence[int]) -> None:
     """The table of the folds, and what it says of the difference, its last row."""
     rows = [[name, str(count), *(f"{100 * value:.2f}" for value in one.figures().values())]
             for (name, one), count in zip(estimates.items(), counts, strict=True)]  # fmt: skip
@@ -110,11 +111,11 @@ def learning_curve(lesson: Lesson, fine_tune: Callable[..., dict]) -> dict[str, 
         draws = [draw(lesson, size, number) for number in range(DRAWS)]
         heads = {}
         for name, own in features.items():
-            strength = probe.choose_strength(
+            strength = linear_probe.choose_strength(
                 own[draws[0]], lesson.labels[draws[0]], len(lesson.classes), run.options.seed
             )
             heads[name] = [fit_head(lesson, own, train, strength) for train in draws]
-            lines[name][size] = [accuracy(lesson, test, probe.scores(own[test], head)) for head in heads[name]]
+            lines[name][size] = [accuracy(lesson, test, linear_probe.scores(own[test], head)) for head in heads[name]]
         epochs = run.options.epochs * max(1, min(4, largest // size))  # few images: more epochs, and still fewer steps
         for name, head, more in (("finetune", heads["frozen"][0], {}), ("scratch", None, SCRATCH)):
             work = forgetting(partial(fine_tune, lesson, draws[0], test, head, pretrained=name == "finetune"))

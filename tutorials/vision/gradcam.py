@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from data import StudyError
-from tutorials.common.zoo import head_name
+from tutorials.vision.models import head_name
 
 # N images, C maps of h x w
 
