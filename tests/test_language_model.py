@@ -14,8 +14,8 @@ from tests.processes import run_to_end
 from tutorials import language_model
 from tutorials.common import autocast
 from tutorials.common.autocast import HalfPrecision
-from tutorials.common.language_report import perplexity_by_time
 from tutorials.language_model import RECIPES, LanguageModel, LanguageModelOptions, Windows
+from tutorials.reports.language_model import perplexity_by_time
 from tutorials.text.adaptive_softmax import AdaptiveWords
 from tutorials.text.continuous_cache import Memory, fit_memory
 from tutorials.text.generation import Style, choose, race, write

@@ -16,7 +16,7 @@ import data
 from tests.processes import run_to_end
 from tests.weights import save_own
 from tutorials import pretrained
-from tutorials.common import comparison
+from tutorials.reports import pretrained_plots
 from tutorials.vision import benchmark, calibration
 from tutorials.vision import models as model_zoo
 from tutorials.vision.corruptions import STRENGTHS, corrupt
@@ -77,9 +77,9 @@ def test_agreement_and_the_order_of_pictures():
 
 
 def test_the_pareto_front():
-    points = [comparison.Point(str(i), "f", cost, share, 1) for i, (cost, share) in
+    points = [pretrained_plots.Point(str(i), "f", cost, share, 1) for i, (cost, share) in
               enumerate([(1, 0.5), (2, 0.4), (2, 0.6), (3, 0.6), (4, 0.9)])]  # fmt: skip
-    assert [point.label for point in comparison.pareto(points)] == ["0", "2", "4"]
+    assert [point.label for point in pretrained_plots.pareto(points)] == ["0", "2", "4"]
 
 
 def test_the_cost_of_a_net_known_by_hand():

@@ -23,10 +23,10 @@ from torch.utils.data import Dataset, random_split
 from data import StudyError
 from data.names import ALPHABET, MARKS, UNKNOWN, Names, folder, key, known_letters, spell, split_grouped, to_ascii
 from tutorials.common import checkpoint, plots
-from tutorials.common import names_report as report
 from tutorials.common.interrupts import one_line_errors
 from tutorials.common.options import Options, parse
 from tutorials.common.run import Run
+from tutorials.reports import char_rnn as report
 from tutorials.text.char_ngrams import Grams
 
 # N batch, T letters of the longest name in it, A letters of the alphabet, E embedding, H hidden, C classes
@@ -387,7 +387,7 @@ def test(run: Run, net: Net, trainset: Lines, testset: Lines) -> tuple[dict[str,
     return metrics, {"test/accuracy": majority, "test/macro_f1": 2 * majority / (1 + majority) / len(testset.classes)}
 
 
-# 5. What the net has learnt: tutorials/common/names_report.py
+# 5. What the net has learnt: tutorials/reports/char_rnn.py
 
 
 def plain(options: NamesOptions, cell: str, classes: int) -> Net:

@@ -17,10 +17,10 @@ from torch import Tensor, nn, optim
 from tutorials.common import checkpoint
 from tutorials.common.autocast import HalfPrecision
 from tutorials.common.device import unwrap
-from tutorials.common.language_report import Clock, look_inside
 from tutorials.common.muon import Muon, layer_matrices
 from tutorials.common.options import Options, parse
 from tutorials.common.run import Run
+from tutorials.reports.language_model import Clock, look_inside
 from tutorials.text import tokenizer
 from tutorials.text.adaptive_softmax import AdaptiveWords, Words
 from tutorials.text.continuous_cache import fit_memory

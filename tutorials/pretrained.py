@@ -21,11 +21,11 @@ from tqdm import tqdm
 from data import StudyError
 from data.imagenet import ImageNet, read_folder
 from data.pictures import open_picture
-from tutorials.common import pretrained_report
 from tutorials.common.device import choose, seed_everything
 from tutorials.common.interrupts import one_line_errors
 from tutorials.common.options import Options, parse
 from tutorials.common.survey import Survey
+from tutorials.reports import pretrained as report
 from tutorials.vision import benchmark, calibration, model_selection
 from tutorials.vision import models as model_zoo
 from tutorials.vision.calibration import Answers
@@ -96,7 +96,7 @@ def main() -> None:
         photographs = load_photographs(run, models)
         measured = {one.label: run.measure(one.label, partial(measure, run, one, photographs)) for one in models}
         sizes = run.measure("sizes", partial(measure_sizes, run, models))
-        pretrained_report.show(run, models, measured, sizes, photographs, partial(prepare, run))
+        report.show(run, models, measured, sizes, photographs, partial(prepare, run))
 
 
 # 1. Which models, which pictures

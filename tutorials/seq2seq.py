@@ -19,12 +19,12 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from data import eng_fra, parallel
 from data.parallel import Pairs, Parallel
 from tutorials.common import checkpoint, plots
-from tutorials.common import translation_report as report
 from tutorials.common.device import unwrap
 from tutorials.common.interrupts import one_line_errors
 from tutorials.common.options import Options, parse
 from tutorials.common.published import losses_by_step
 from tutorials.common.run import Run
+from tutorials.reports import translation as report
 from tutorials.text import translation_metrics as scores
 from tutorials.text.pairs import PairSet, training_loader
 from tutorials.text.translator import Translator, load_translator

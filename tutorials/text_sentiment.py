@@ -23,7 +23,7 @@ from tutorials.common.device import unwrap
 from tutorials.common.interrupts import one_line_errors
 from tutorials.common.options import parse
 from tutorials.common.run import Run
-from tutorials.common.text_report import learning_curve, show
+from tutorials.reports.text_sentiment import learning_curve, show
 from tutorials.text import tokenizer
 from tutorials.text.classification_data import Rows, RowsOptions, load_texts
 from tutorials.text.ngrams import Ngrams, buckets_for, count_features, count_words, gather_rows

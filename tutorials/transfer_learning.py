@@ -20,10 +20,10 @@ from torch import Tensor, nn, optim
 from data import StudyError
 from data.hymenoptera import Pictures, from_folder
 from tutorials.common import checkpoint, plots
-from tutorials.common.gallery import show_gallery, show_training_batch
 from tutorials.common.interrupts import one_line_errors
 from tutorials.common.options import Options, parse
 from tutorials.common.parts import Part, Whole
+from tutorials.reports.transfer_learning import show_gallery, show_training_batch
 from tutorials.vision import linear_probe, models
 from tutorials.vision.fine_tuning_comparison import compare_on_folds, judge, learning_curve, majority
 from tutorials.vision.images import Looks, Photos, read

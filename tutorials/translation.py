@@ -19,7 +19,6 @@ from torch import Tensor, nn, optim
 from data import parallel
 from data.parallel import Pairs, Parallel
 from tutorials.common import checkpoint, plots
-from tutorials.common import translation_report as report
 from tutorials.common.autocast import HalfPrecision
 from tutorials.common.device import unwrap
 from tutorials.common.interrupts import one_line_errors
@@ -27,6 +26,7 @@ from tutorials.common.muon import Muon, layer_matrices
 from tutorials.common.options import Options, parse
 from tutorials.common.published import losses_by_step
 from tutorials.common.run import Run
+from tutorials.reports import translation as report
 from tutorials.text import translation_metrics as scores
 from tutorials.text.pairs import PairSet, training_loader
 from tutorials.text.transformer import SinusoidalPositions, causal_mask, decoder_memory, decoder_step

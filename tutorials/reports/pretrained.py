@@ -9,10 +9,11 @@ from PIL import Image, ImageOps
 from torch import nn
 
 from data.imagenet import ImageNet
-from tutorials.common import comparison, plots
+from tutorials.common import plots
 from tutorials.common.console import print_table
 from tutorials.common.plots import Heat, Panel
 from tutorials.common.survey import Survey
+from tutorials.reports import pretrained_plots
 from tutorials.vision import calibration
 from tutorials.vision import models as model_zoo
 from tutorials.vision.calibration import Answers
@@ -115,14 +116,14 @@ def show_cost(run: Survey, models: Sequence[Any], measured: Measured, sizes: Map
     """Accuracy (torchvision's where ours was not measured) against cost, times, and cost against the pictures' side."""
     found = {label: one["metrics"] for label, one in measured.items()}
     own = all("top1" in one for one in found.values())
-    points = [comparison.Point(model.label, model.family, found[model.label]["gflops"],
+    points = [pretrained_plots.Point(model.label, model.family, found[model.label]["gflops"],
                                found[model.label]["top1"] if own else stated(model)["top1"],
                                found[model.label]["parameters"] / 1e6) for model in models]  # fmt: skip
     ylabel = "top-1 accuracy, measured" if own else "top-1 accuracy that torchvision states (not measured)"
-    run.figure("accuracy_against_gflops", comparison.accuracy_against_cost(points, ylabel))
+    run.figure("accuracy_against_gflops", pretrained_plots.accuracy_against_cost(points, ylabel))
     labels = [model.label for model in models]
     place = f"{run.place.describe()['device_name']}, threads: {torch.get_num_threads()}"
-    run.figure("latency", comparison.latency_bars(
+    run.figure("latency", pretrained_plots.latency_bars(
         labels, [model.family for model in models],
         [found[label]["latency"] for label in labels], [found[label]["latency_p95"] for label in labels], place,
     ))  # fmt: skip
@@ -139,7 +140,7 @@ def show_quality(run: Survey, models: Sequence[Any], measured: Measured, answers
                  labels: torch.Tensor) -> None:  # fmt: skip
     """Calibration, agreement, and the curves under damage: a family's is the mean of its models."""
     families = by_family(models)
-    run.figure("reliability", comparison.reliability_curves({
+    run.figure("reliability", pretrained_plots.reliability_curves({
         family: {model.label: (*(part.tolist() for part in calibration.reliability(answers[model.label], labels)),
                                measured[model.label]["metrics"]["ece"]) for model in members}
         for family, members in families.items()
@@ -188,7 +189,7 @@ def show_pictures(run: Survey, models: Sequence[Any], measured: Measured, answer
             told.append(rows)
         images = [np.asarray(square(photographs.open(number))) for number in numbers]
         truths = [shorten(categories[int(labels[number])]) for number in numbers]
-        run.figure(name, comparison.answer_gallery(images, truths, told))
+        run.figure(name, pretrained_plots.answer_gallery(images, truths, told))
 
 
 def look_inside(run: Survey, best: Mapping[str, Any], photographs: ImageNet, prepare: Callable) -> None:
