@@ -19,7 +19,7 @@ from comparisons.cases import CASES
 from comparisons.nets import RACES
 from docs import book as generator
 from docs import evidence, ideas, script
-from tutorials.common.study import STUDIES
+from tutorials.tools.run_all import STUDIES
 
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 RUN = ("sentiment", "dropout")  # a tutorial and a study that are quick on their twins

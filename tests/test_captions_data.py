@@ -254,14 +254,14 @@ def test_the_real_set(real_data):
 
 def test_the_real_features_are_reproduced(real_data, real_squeezenet):
     torch = pytest.importorskip("torch")
-    from from_scratch.studies import features
+    from tutorials.tools import caption_features
 
     files = sorted((real_data / captions.PHOTOGRAPHS).glob("*.jpg"))[:6]
     if not files:
         pytest.skip("needs photographs below STUDY_DATA")
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    computed = features.extract(features.load_net(real_squeezenet), files, batch_size=4)
+    computed = caption_features.extract(caption_features.load_net(real_squeezenet), files, batch_size=4)
     torch.set_num_threads(before)
     known = captions.read_features(real_data)
     np.testing.assert_allclose(computed, np.stack([known[file.name] for file in files]), rtol=2e-3, atol=0.02)
@@ -271,14 +271,14 @@ def test_features_are_computed_and_read_back(flickr, monkeypatch):
     torch = pytest.importorskip("torch")
     from torchvision.models import squeezenet1_0
 
-    from from_scratch.studies import features
     from tests.weights import publish, save_own
+    from tutorials.tools import caption_features
     from tutorials.vision import models
 
     (flickr / captions.PHOTOGRAPHS).mkdir()
     for number, name in enumerate(ALL):
         Image.new("RGB", (90, 60), (40 * number, 100, 255 - 40 * number)).save(flickr / captions.PHOTOGRAPHS / name)
-    weights = flickr / models.weight_file(features.MODEL).path
+    weights = flickr / models.weight_file(caption_features.MODEL).path
     weights.parent.mkdir()
     torch.save(squeezenet1_0().state_dict(), weights)
     publish(monkeypatch, weights)
@@ -291,16 +291,16 @@ def test_features_are_computed_and_read_back(flickr, monkeypatch):
         weights.write_bytes(good)
 
     monkeypatch.setattr("data.fetch.download", download)
-    features.compute(flickr, force=True)
+    caption_features.compute(flickr, force=True)
     assert downloads == [f"weights/{weights.name}"], "weights of another hash must be replaced, all else is there"
     found = data.load("captions", "official", flickr)
     assert found.train.features.shape == (3, 512) and (found.train.features[0] != found.train.features[1]).any()
     (flickr / captions.PHOTOGRAPHS / "c.jpg").unlink()
     with pytest.raises(StudyError, match=r"lacks 1 of 6 photographs, as c\.jpg"):
-        features.compute(flickr, force=True)
+        caption_features.compute(flickr, force=True)
     for content in ({}, {"features.0.bias": torch.zeros(2)}):
         with pytest.raises(StudyError, match="does not fit squeezenet1_0"):
-            features.load_net(save_own(content, flickr / "other"))
+            caption_features.load_net(save_own(content, flickr / "other"))
 
 
 def test_the_weights_are_held_to_torchvisions_hash(tmp_path):
@@ -313,11 +313,11 @@ def test_the_weights_are_held_to_torchvisions_hash(tmp_path):
 
 def test_the_features_command_replaces_nothing_unasked(flickr, monkeypatch, capsys):
     pytest.importorskip("torch")
-    from from_scratch.studies import features
+    from tutorials.tools import caption_features
 
     before = (flickr / captions.FEATURES).read_bytes()
     monkeypatch.setattr("sys.argv", ["features", "--data-root", str(flickr)])
-    assert features.main() == 1
+    assert caption_features.main() == 1
     assert re.search(r"squeezenet1_0\.npz is there already.*--force", capsys.readouterr().err)
     assert (flickr / captions.FEATURES).read_bytes() == before
 

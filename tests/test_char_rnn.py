@@ -17,12 +17,12 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import data
 from data.names import MARKS
-from tests import race_names
 from tests.processes import finish, run_ranks, run_to_end, same, start
 from tutorials import char_rnn
 from tutorials.char_rnn import LinearRNN, Lines, NamesOptions, Net, encode
 from tutorials.common import checkpoint, plots
 from tutorials.text.char_ngrams import Grams
+from tutorials.tools import race_names
 
 FAST = ("--hidden", "16", "--embedding", "16", "--epochs", "2")
 NAMES = ("Satoshi", "Li", "O'Neal", "Schmidhuber", "X", "van der Berg")

@@ -22,12 +22,13 @@ from PIL import Image
 
 from data import StudyError
 from tests.weights import publish
-from tutorials import char_rnn, cifar10, demo, language_model, seq2seq, text_sentiment, transfer_learning, translation
-from tutorials.common import checkpoint, local_page
+from tutorials import char_rnn, cifar10, language_model, seq2seq, text_sentiment, transfer_learning, translation
+from tutorials.common import checkpoint
 from tutorials.common.options import deciding
 from tutorials.text import generation
 from tutorials.text.ngrams import Ngrams
 from tutorials.text.vocabulary import Vocabulary, Words
+from tutorials.tools import demo, local_page
 from tutorials.vision import models, transfer_setup
 from tutorials.vision.small_convnet import LOOKS, SMALL
 
@@ -252,7 +253,7 @@ def port(place):
     number, temporary = free_port(), place / "tmp"
     temporary.mkdir(exist_ok=True)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(temporary), "GRADIO_ALLOWED_PATHS": "/"}
-    command = [sys.executable, "-m", "tutorials.demo", "--port", str(number)]
+    command = [sys.executable, "-m", "tutorials.tools.demo", "--port", str(number)]
     with (place / "log").open("w") as log:
         server = subprocess.Popen(command, cwd=place, env=environment, stdout=log, stderr=log)
     try:

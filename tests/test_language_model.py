@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests import ablate_language_model
 from tests.processes import run_to_end
 from tutorials import language_model
 from tutorials.common import autocast
@@ -20,6 +19,7 @@ from tutorials.text.adaptive_softmax import AdaptiveWords
 from tutorials.text.continuous_cache import Memory, fit_memory
 from tutorials.text.generation import Style, choose, race, write
 from tutorials.text.perplexity import measure
+from tutorials.tools import ablate_language_model
 
 SMALL = ("--width", "24", "--hidden", "32", "--epochs", "2")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tutorials.common.study import STUDIES
+from tutorials.tools.run_all import STUDIES
 
 pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="needs make")
 ROOT = Path(__file__).parent.parent
@@ -119,7 +119,7 @@ def test_no_recipe_names_what_a_user_gives():
 def test_variables_become_options(checkout):
     given = ["DATA=official", "RECIPE=original", "SEED=3", "NPROC=2", "RESUME=1", "ARGS=--lr 0.1 --text 'a b'"]
     assert shown(checkout, "cifar10", *given) == [
-        ["tutorials.common.torchrun", "2", "tutorials.cifar10", "--data=official", "--recipe=original", "--seed=3",
+        ["tutorials.tools.torchrun", "2", "tutorials.cifar10", "--data=official", "--recipe=original", "--seed=3",
          "--resume", "--lr", "0.1", "--text", "a b"]
     ]  # fmt: skip
     assert shown(checkout, "cifar10", "NPROC=1", "RESUME=0") == [["tutorials.cifar10"]]
@@ -141,7 +141,7 @@ def test_a_file_whose_name_has_blanks_is_one_file(checkout):
 def test_the_seeds_run_one_after_another_until_one_fails(checkout):
     for study in STUDIES:
         runs = [[study.module, "--data=official", f"--seed={seed}"] for seed in (0, 1)]
-        mean = ["tutorials.common.scorecard", "--seeds", "2", study.target]
+        mean = ["tutorials.tools.scorecard", "--seeds", "2", study.target]
         assert shown(checkout, study.target, "SEEDS=2", "DATA=official") == [*runs, mean]
     done = make(checkout, "names", "SEEDS=9")
     assert done.returncode and done.stdout.splitlines()[-1] == '["tutorials.char_rnn", "--seed=7"]'

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tutorials.common import plots, published, scorecard, scorecard_page
+from tutorials.common import plots, published
 from tutorials.common.published import ORIGINALS, Figure, Original
-from tutorials.common.study import STUDIES
+from tutorials.tools import scorecard, scorecard_page
+from tutorials.tools.run_all import STUDIES
 from tutorials.translation import PUBLISHED
 
 ROOT = Path(__file__).parent.parent

@@ -256,7 +256,7 @@ def test_torchrun_passes_exit_codes_on_and_hides_its_own_words(tmp_path):
     command = [
         sys.executable,
         "-m",
-        "tutorials.common.torchrun",
+        "tutorials.tools.torchrun",
         "2",
         "tutorials.cifar10",
         "--run-dir",

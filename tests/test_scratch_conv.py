@@ -453,7 +453,7 @@ def test_the_nets_name_wrong_images_and_labels(build):
 
 def test_the_bench_runs(monkeypatch):
     pytest.importorskip("torch")
-    bench = pytest.importorskip("from_scratch.studies.bench")
+    bench = pytest.importorskip("comparisons.bench")
     monkeypatch.setattr(bench, "CONVOLUTIONS", {"small": ((2, 3, 7, 7), (2, 3, 3, 3), 2, 1)})
     monkeypatch.setattr(bench, "POOLINGS", {"small": ((2, 3, 6, 6), 2, 2)})
     monkeypatch.setattr(bench, "SEQUENCES", {"small": (2, 3, 4, 5)})

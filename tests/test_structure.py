@@ -82,7 +82,7 @@ def test_a_lock_is_exact_and_hashed_and_names_no_index(lock, versions):
 
 @pytest.mark.parametrize("name", ["README.md", "README.ko.md"])
 def test_the_readme_shows_what_there_is(name):
-    from tutorials.common import scorecard
+    from tutorials.tools import scorecard
 
     text = (ROOT / name).read_text(encoding="utf-8")
     summaries = scorecard.read_summaries(ROOT / "docs/results")

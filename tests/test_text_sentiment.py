@@ -17,13 +17,13 @@ from PIL import Image
 import data
 from data.ag_news import Layout, Table
 from data.tokens import tokenised
-from tests import race_sentiment
 from tests.processes import finish, run_to_end, same, start
 from tutorials import text_sentiment as tutorial
 from tutorials.common import checkpoint
 from tutorials.text import tokenizer
 from tutorials.text.classification_data import Contents
 from tutorials.text.ngrams import Ngrams, gather_rows
+from tutorials.tools import race_sentiment
 
 
 def main(*argv: str) -> None:

@@ -16,13 +16,13 @@ from PIL import Image
 
 import data
 from data.parallel import Pairs
-from tests import race_translation
 from tests.processes import finish, run_ranks, run_to_end, same, start
 from tutorials import translation
 from tutorials.common import checkpoint, plots
 from tutorials.text.pairs import Batches, PairSet
 from tutorials.text.translator import Translator, load_translator
 from tutorials.text.vocabulary import BOS, EOS, PAD, Vocabulary, Words, from_json
+from tutorials.tools import race_translation
 
 SMALL = ["--width", "16", "--heads", "2", "--layers", "1", "--feed-forward", "16", "--log-every", "10"]
 LANGUAGES = (Vocabulary(list("abcdefg")), Vocabulary(list("ABCDEFGHI")))

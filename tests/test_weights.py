@@ -16,7 +16,8 @@ from tests.test_pretrained import FAST
 from tests.test_pretrained import main as pretrained
 from tests.test_transfer import main as transfer
 from tests.weights import publish, save_evil
-from tutorials.common import convert, weights
+from tutorials.common import weights
+from tutorials.tools import convert
 from tutorials.vision import models
 
 SMALL = "shufflenet_v2_x0_5"

@@ -1,6 +1,6 @@
 """The original's greedy decoding, sentence by sentence with the whole prefix anew, beside ours, in one process.
 
-python -m tests.race_translation [--run-dir DIR] [--data official] [--data-root DIR] [--sentences 1000]
+python -m tutorials.tools.race_translation [--run-dir DIR] [--data official] [--data-root DIR] [--sentences 1000]
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """torchrun for one machine, without its tracebacks: the processes themselves have said what happened.
 
-python -m tutorials.common.torchrun 2 tutorials.cifar10 --data official
+python -m tutorials.tools.torchrun 2 tutorials.cifar10 --data official
 """
 
 import logging

@@ -1,6 +1,6 @@
 """The original's training on names, whose batches go through the net name by name, beside ours, in one process.
 
-    python -m tests.race_names [--data official] [--data-root DIR]
+    python -m tutorials.tools.race_names [--data official] [--data-root DIR]
 
 Nets of the same weights take the same batches by turns, so that what else the machine does hits both alike.
 """

@@ -1,6 +1,6 @@
 """What each change of the language model's study recipe gave: each taken away in turn, all for the same time.
 
-    python -m tests.ablate_language_model [--minutes 3] [--data official] [--only "study recipe" "untied"]
+    python -m tutorials.tools.ablate_language_model [--minutes 3] [--data official] [--only "study recipe" "untied"]
 
 The nets are trained by turns, some seconds each, so that what else the machine does hits all alike; the learning rate
 follows the share of the processor time that is over, so that each schedule comes to its end. Compared by the perplexity

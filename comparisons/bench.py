@@ -1,4 +1,4 @@
-"""Time convolution, pooling and recurrent layers beside torch, in one process: `python -m from_scratch.studies.bench`.
+"""Time convolution, pooling and recurrent layers beside torch, in one process: `python -m comparisons.bench`.
 
 Then one step of the three-layer ConvNet with its peak memory, and a figure: the cost of a convolution against batch
 size, channels and image size.

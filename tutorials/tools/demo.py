@@ -24,13 +24,13 @@ from data.pictures import open_picture
 from tutorials import char_rnn, cifar10, language_model, seq2seq, text_sentiment, translation
 from tutorials.common import checkpoint, plots
 from tutorials.common.interrupts import one_line_errors
-from tutorials.common.local_page import LOOPBACK, PIXELS, serve, uploaded
 from tutorials.reports import language_model as language_report
 from tutorials.reports import text_sentiment as text_report
 from tutorials.reports import translation as translation_report
 from tutorials.text import saliency
 from tutorials.text.generation import Style, read_beginning, write
 from tutorials.text.translator import Translator, load_translator
+from tutorials.tools.local_page import LOOPBACK, PIXELS, serve, uploaded
 from tutorials.vision import models as model_zoo
 from tutorials.vision import transfer_setup
 from tutorials.vision.gradcam import grad_cam

@@ -1,6 +1,6 @@
 """The original's way of feeding AG_NEWS beside ours, on a generated csv of its form and size, in one process.
 
-    python -m tests.race_sentiment [--texts 120000] [--rounds 2]
+    python -m tutorials.tools.race_sentiment [--texts 120000] [--rounds 2]
 
 The original tokenises every text anew in each epoch inside `collate_fn`, and updates every vector of the table in every
 step. Both nets are trained by turns, whole epochs each, so that what else the machine does hits both alike. Where

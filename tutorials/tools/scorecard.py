@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tutorials.common import scorecard_page as page
 from tutorials.common.checkpoint import write_atomic
 from tutorials.common.published import ORIGINALS, Figure, Original
-from tutorials.common.study import STUDIES
+from tutorials.tools import scorecard_page as page
+from tutorials.tools.run_all import STUDIES
 
 RESULTS, RUNS, WHOLE = Path("docs/results"), Path("runs"), Path("docs/scorecard")
 READMES = (Path("README.md"), Path("README.ko.md"))

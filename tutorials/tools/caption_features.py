@@ -1,4 +1,4 @@
-"""Compute what `data.captions` reads for Flickr8k's photographs: `python -m from_scratch.studies.features`.
+"""Compute what `data.captions` reads for Flickr8k's photographs: `python -m tutorials.tools.caption_features`.
 
 torchvision's SqueezeNet 1.0 (Iandola et al. 2016), trained on ImageNet, turns each photograph into 512 feature maps;
 their averages over space are the features. Downloads the photographs (1.1 GB) and the weights (5 MB) when missing.
