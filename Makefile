@@ -4,7 +4,8 @@
 .DEFAULT_GOAL := help
 
 # Every variable that a user gives: taken literally, even a $ in it, and handed on through the environment alone. No
-# recipe may name one: a value that stood in a command would be run by the shell (tests/test_make.py tries them all).
+# recipe may name one: a value that stood in a command would be run by the shell. tests/tools/test_make.py tries them
+# all.
 VARIABLES := ARGS CSV DATA DEVICE FILES FOLDER IMAGE IMAGES LAYER MODEL MODELS NAME NET NPROC PAIRS PORT PYTHON RECIPE \
   RESUME SEED SEEDS SOURCE STUDY_DATA TARGET TEST TEXT TORCH TORCHTEXT WEIGHTS
 $(foreach name,$(VARIABLES),$(eval override $(name) := $$(value $(name))))
@@ -184,7 +185,8 @@ test-latest: setup-latest ## run the tests with the newest packages, in an envir
 
 test-lowest: KIND = lowest
 test-lowest: setup-lowest ## run a quick part of the tests with the oldest packages that pyproject.toml allows
-	@$(RUN) pytest -n 2 comparisons/test_parity.py $(patsubst %,tests/test_%.py,checkpoint dashboard fetch run scratch_dense weights)
+	@$(RUN) pytest -n 2 comparisons/test_parity.py $(patsubst %,tests/common/test_%.py,checkpoint run weights) \
+	  tests/data/test_fetch.py tests/from_scratch/test_dense.py tests/tools/test_dashboard.py
 
 test-debian: ## run make study and make test in a fresh Debian 13 (needs root and debootstrap; before a release)
 	@sh tests/debian.sh

@@ -1,6 +1,6 @@
 """A page of gradio for this machine: its own addresses alone are served, inputs are limited, no other file is read.
 
-What is uploaded lies in a folder that goes with the process. Each lock is tried in tests/test_demo.py.
+What is uploaded lies in a folder that goes with the process. Each lock is tried in tests/tools/test_demo.py.
 """
 
 import errno

@@ -14,7 +14,7 @@ import pytest
 from tutorials.tools.run_all import STUDIES
 
 pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="needs make")
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = re.findall(r"^([a-z0-9-]+):.*## ", MAKEFILE, re.M)
 VARIABLES = re.search(r"VARIABLES := ((?:.*\\\n)*.*)", MAKEFILE)[1].replace("\\", "").split()

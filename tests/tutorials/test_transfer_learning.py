@@ -15,8 +15,8 @@ from PIL import Image
 from torch import nn
 
 import data
+from tests.data.test_hymenoptera import folder
 from tests.processes import finish, run_to_end, start
-from tests.test_hymenoptera_data import folder
 from tests.weights import publish, save_own
 from tutorials import transfer_learning as transfer
 from tutorials.common import checkpoint

@@ -333,7 +333,7 @@ def test_the_real_archive_unpacks_to_the_real_files(real_data, tmp_path):
 def test_the_command_line_lists_and_refuses(tmp_path):
     def call(*argv: str) -> subprocess.CompletedProcess:
         command = [sys.executable, "-m", "data", *argv, "--data-root", str(tmp_path)]
-        return subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent.parent)
+        return subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
 
     (tmp_path / "hymenoptera_data").mkdir()
     listed = call("list")

@@ -11,7 +11,7 @@ import pytest
 
 from data import StudyError, plain_pickle
 from from_scratch.data_utils import load_imagenet_val
-from tests.test_cifar10_data import batch, python2_pickle
+from tests.data.test_cifar10 import batch, python2_pickle
 
 RECONSTRUCT = np.empty(0).__reduce__()[0]
 # A reader that a forged file would bring down is tried in a process of its own, with 2 GB of memory at most.
@@ -70,7 +70,7 @@ GREEDY = {
 def run_reader(program: str, path: Path) -> str:
     """What a program prints that begins with READER; it must end in good order."""
     argv = [sys.executable, "-c", READER + program, str(path)]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=300, cwd=Path(__file__).parent.parent)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=300, cwd=Path(__file__).parents[2])
     assert done.returncode == 0, f"exit code {done.returncode}: {done.stderr}"
     return done.stdout
 

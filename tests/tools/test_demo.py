@@ -32,7 +32,7 @@ from tutorials.tools import demo, local_page
 from tutorials.vision import models, transfer_setup
 from tutorials.vision.small_convnet import LOOKS, SMALL
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 TABS = {tab.target: tab for tab in demo.TABS}
 TEXTS = {
     "names": "Satoshi",

@@ -10,11 +10,11 @@ import torch
 
 from data import StudyError
 from data.imagenet import IMAGENETTE
+from tests.data.test_hymenoptera import folder as class_folders
 from tests.processes import run_to_end
-from tests.test_hymenoptera_data import folder as class_folders
-from tests.test_pretrained import FAST
-from tests.test_pretrained import main as pretrained
-from tests.test_transfer import main as transfer
+from tests.tutorials.test_pretrained import FAST
+from tests.tutorials.test_pretrained import main as pretrained
+from tests.tutorials.test_transfer_learning import main as transfer
 from tests.weights import publish, save_evil
 from tutorials.common import weights
 from tutorials.tools import convert

@@ -262,7 +262,7 @@ def test_torchrun_passes_exit_codes_on_and_hides_its_own_words(tmp_path):
         "--run-dir",
         str(tmp_path / "run"),
     ]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     missing = ["--data", "official", "--data-root", str(tmp_path / "none")]
     result = subprocess.run([*command, *missing], capture_output=True, text=True, env=environment)
     assert result.returncode == 1 and result.stderr.count("could not download") == 1, result.stderr
@@ -299,7 +299,7 @@ def test_the_threads_that_are_fastest_now_are_kept_on_resume(tmp_path):
     def told(*argv: str) -> list[str]:
         command = [sys.executable, "-c", "import sys; from tests.trainings import train; train(*sys.argv[1:])"]
         done = subprocess.run(
-            [*command, "--run-dir", str(tmp_path / "run"), "--epochs", "1", *argv], cwd=Path(__file__).parent.parent,
+            [*command, "--run-dir", str(tmp_path / "run"), "--epochs", "1", *argv], cwd=Path(__file__).parents[2],
             env=os.environ | {"OMP_NUM_THREADS": "2"}, capture_output=True, text=True, check=True,
         )  # fmt: skip
         return re.findall(r"small: CPU threads: (\d+)", done.stdout)

@@ -18,7 +18,7 @@ from PIL import Image
 from comparisons import race
 from tutorials.common.logger import Journal
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 RUNS = {
     "cifar10-tiny-study-seed0": ("tutorials.cifar10", "--epochs", "2"),
     "cifar10-tiny-original-seed1": ("tutorials.cifar10", "--epochs", "2", "--seed", "1", "--batch-size", "64"),

@@ -13,7 +13,7 @@ from tutorials.tools import scorecard, scorecard_page
 from tutorials.tools.run_all import STUDIES
 from tutorials.translation import PUBLISHED
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 THING = {"thing": Original((Figure("test/accuracy", 0.5, 0.1), Figure("test/loss", lower_is_better=True)), "a page", 3)}
 
 
