@@ -116,7 +116,7 @@ def main() -> None:
         train(run, net, trainset, valset)
         net = load_net(run.folder / "best.safetensors")[0].to(run.device)
         metrics, chance = test(run, net, trainset, testset)
-        if run.journal:
+        if run.logger:
             net = net.cpu()  # a GPU's kernels have gradients in training mode alone
             report.explain(run, net, testset, encode, () if run.options.folder else EXAMPLES[options.data])
             nets = {cell: plain(options, cell, len(trainset.classes)) for cell in ("linear", "gru")}
@@ -379,7 +379,7 @@ def test(run: Run, net: Net, trainset: Lines, testset: Lines) -> tuple[dict[str,
     }
     if new.any():
         metrics["test/accuracy_new_names"] = float(right[new].mean())
-    if run.journal:
+    if run.logger:
         report.show_results(run, testset, scores)
         steps, losses = plots.read_curves(run.folder / "metrics.jsonl")["loss/train"]
         if 25 * run.options.log_every in steps and run.options.log_every == len(trainset) // run.options.batch_size:

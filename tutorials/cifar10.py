@@ -255,14 +255,14 @@ def test(run: Run, net: Net, testset: Images) -> None:
     recall = matrix.diagonal() / matrix.sum(1)
     for name, share in zip(classes, recall, strict=True):
         run.say(f"accuracy for class {name:5s} is {100 * share:.1f} %")
-    if run.journal:
+    if run.logger:
         run.figure("curves", plots.curves(run.folder / "metrics.jsonl"))
         run.figure("confusion", plots.confusion(matrix, classes))
         run.figure("class_accuracy", plots.bars(recall, classes, "test accuracy", metrics["test/accuracy"], "all"))
         run.figure("filters", plots.filters(net.conv1.weight.detach().cpu().numpy()))
         run.figure("mistakes", most_confident_mistakes(testset, scores))
-        run.journal.graph(net, normalise(testset.images[:1]).to(run.device))
-        run.journal.pr_curves(labels.numpy(), scores.softmax(1).numpy(), classes, run.step)
+        run.logger.graph(net, normalise(testset.images[:1]).to(run.device))
+        run.logger.pr_curves(labels.numpy(), scores.softmax(1).numpy(), classes, run.step)
         show_embedding(run, net, testset)
     run.finish(metrics, PUBLISHED if run.options.data == "official" else {}, CHANCE)
 
@@ -283,7 +283,7 @@ def show_embedding(run: Run, net: Net, testset: Images, count: int = 1000) -> No
     images = testset.images[:count]
     labels = [testset.classes[label] for label in testset.labels[:count]]
     vectors = net.features(normalise(images).to(run.device))
-    run.journal.embedding("last_hidden_layer", vectors, labels, images / 255, run.step)
+    run.logger.embedding("last_hidden_layer", vectors, labels, images / 255, run.step)
 
 
 def read_picture(file: Path) -> Tensor:

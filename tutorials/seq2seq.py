@@ -370,7 +370,7 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
     metrics[f"{split}/loss"] = translator.loss(pairs)
     if options.count_padding:
         metrics |= report.scores_as_trained(translator, parts.train, split, pairs) | report.printed_losses(run)
-    if run.journal:
+    if run.logger:
         ratios = [forcing_ratio(options, epoch) for epoch in range(options.epochs)]
         line = (range(1, options.epochs + 1), ratios)
         forcing = plots.Panel("share of teacher forcing", {"": line}, axes={"ylim": (-0.05, 1.05)})

@@ -250,7 +250,7 @@ def test(run: Run, net: Net, trainset: Bags, valset: Bags, testset: Bags, classe
     }
     for name, share in zip(classes, matrix.diagonal() / matrix.sum(1).clip(1), strict=True):
         run.say(f"accuracy for class {name:9s} is {100 * share:.1f} %")
-    if run.journal:
+    if run.logger:
         show(run, net, trainset, testset, scores, matrix, classes)
     if run.options.curve:  # by all processes, each of which trains the same nets
         whole = valset.share_right(predict(run, net, valset))

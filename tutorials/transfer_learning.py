@@ -276,7 +276,7 @@ def show_predictions(lesson: Lesson, metrics: Mapping[str, float], outcomes: Map
     run.tracked["net"] = net.to(run.device)
     run.keep_best(0.0, way=way, model=lesson.model, classes=lesson.classes, looks=lesson.looks.to_dict())
     scores = predict(run, net, lesson.photos(lesson.test))
-    if run.journal:
+    if run.logger:
         for record in run.folder.glob("f*/metrics.jsonl"):  # of finetune, and of frozen when its head was trained
             run.figure(f"curves_{record.parent.name}", plots.curves(record))
         show_gallery(lesson, net, scores)

@@ -301,7 +301,7 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
         "val/loss": translator.loss(val),
         "val/loss_of_batches": statistics.mean(map(translator.loss, chunks)),
     }
-    if run.journal:
+    if run.logger:
         _, losses = plots.read_curves(run.folder / "metrics.jsonl")["loss/val"]
         if len(losses) >= 16 and not options.subwords:  # a loss for each sub-word is not one for each word
             metrics["val/loss_epoch_16"] = losses[15]

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from comparisons import race
-from tutorials.common.logger import Journal
+from tutorials.common.logger import Logger
 
 ROOT = Path(__file__).parents[2]
 RUNS = {
@@ -40,9 +40,9 @@ def runs(chromium, tmp_path_factory) -> Path:
             importlib.import_module(module).main()
     assert race.main(["--steps", "4", "--batch", "4", "--run-dir", str(runs / "race-ThreeLayerConvNet")]) == 0
     for number in range(MORE):
-        journal = Journal(runs / "study" / f"net_{number}")
-        journal.scalars({"samples_per_second": number}, 1, 1, 0)
-        journal.close()
+        logger = Logger(runs / "study" / f"net_{number}")
+        logger.scalars({"samples_per_second": number}, 1, 1, 0)
+        logger.close()
     return runs
 
 

@@ -35,7 +35,7 @@ VALUES = {"data": ["official", "tiny"], "recipe": ["original", "study"]}
 RESULTS = ("test/accuracy", "test/macro_f1", "test/bleu", "test/perplexity", "top1", "frozen/fold_mean")
 
 
-class Journal:
+class Logger:
     """The writer of one run folder; `size` cuts its record back to what it held at the resumed checkpoint."""
 
     def __init__(self, folder: Path, step: int = 0, size: int = 0, charts: Mapping[str, Any] = CHARTS) -> None:

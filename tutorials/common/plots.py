@@ -1,4 +1,4 @@
-"""Plots as pure functions from data to a matplotlib Figure; the journal saves and shows them."""
+"""Plots as pure functions from data to a matplotlib Figure; the logger saves and shows them."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -39,8 +39,8 @@ def show_results(run: Run, testset: Dataset, scores: Tensor) -> None:
     run.figure("confusion", plots.confusion(matrix, classes))
     run.figure("language_accuracy", plots.bars(recall, classes, "test accuracy", overall, "all"))
     run.figure("length_accuracy", plots.panels(panel, width=6))
-    run.journal.pr_curves(labels.numpy(), scores.softmax(1).numpy(), classes, run.step)
-    run.journal.text("errors", errors(testset, scores), run.step)
+    run.logger.pr_curves(labels.numpy(), scores.softmax(1).numpy(), classes, run.step)
+    run.logger.text("errors", errors(testset, scores), run.step)
 
 
 def errors(testset: Dataset, scores: Tensor, count: int = 40) -> str:
@@ -64,8 +64,8 @@ def explain(run: Run, net: nn.Module, testset: Dataset, encode: Callable, exampl
         states = torch.cat([reader.features(net.vectors(letters), lengths) for reader in net.readers], 1)
     table = net.letters.weight if net.letters else next(net.readers.parameters()).T  # (A, E), of one-hot letters (A, H)
     symbols = [*ALPHABET.replace(" ", "␣"), *(f"◌{mark}" for mark in MARKS)]
-    run.journal.embedding("letters", table.detach(), symbols[: len(table)], None, run.step)
-    run.journal.embedding("names", states, [classes[label] for label in labels], None, run.step)
+    run.logger.embedding("letters", table.detach(), symbols[: len(table)], None, run.step)
+    run.logger.embedding("names", states, [classes[label] for label in labels], None, run.step)
     surest = [int((shares[:, label] * (testset.labels == label)).argmax()) for label in range(len(classes))]
     names = [testset.names[i] for i in surest]
     heat = saliency.saliency(net, names, *encode(names), classes)

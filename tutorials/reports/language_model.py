@@ -153,4 +153,4 @@ def show_writing(run: Run, net: torch.nn.Module, words: Sequence[str], tokens: T
         lines.append(f"temperature {temperature}: {given} | {' '.join(words[token] for token in written)}")
     lines.append(race(net, beginning))
     run.say("\n".join(lines))
-    run.journal.text("writing", "\n\n".join(lines), run.step)
+    run.logger.text("writing", "\n\n".join(lines), run.step)

@@ -42,7 +42,7 @@ def show(run: Survey, models: Sequence[Any], measured: Measured, sizes: Mapping[
     if photographs:
         chance["best/top1"] = chances(measured[models[0].label])["top1"]
     head, rows = table(models, measured, bool(photographs))
-    run.journal.table("models", head, rows, run.measured)
+    run.logger.table("models", head, rows, run.measured)
     for model in models:
         found = measured[model.label]
         about = {"model": model.label, "family": model.family, "weights": found["about"]["member"] or "none published"}

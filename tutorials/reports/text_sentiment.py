@@ -32,15 +32,15 @@ def show(
     run.figure("class_accuracy", plots.bars(recall, classes, "test accuracy", matrix.trace() / matrix.sum(), "all"))
     told = telling(net, trainset)
     run.figure("telling_ngrams", plots.ranked(dict(zip(classes, told, strict=True)), "weight for its class"))
-    run.journal.pr_curves(testset.labels.numpy(), scores.softmax(1).numpy(), classes, run.step)
-    run.journal.text("errors", errors(testset, scores, classes), run.step)
+    run.logger.pr_curves(testset.labels.numpy(), scores.softmax(1).numpy(), classes, run.step)
+    run.logger.text("errors", errors(testset, scores, classes), run.step)
     _, features, offsets = run.place.move(testset.__getitems__([0]))
-    run.journal.graph(net, (features, offsets))
+    run.logger.graph(net, (features, offsets))
     words = trainset.ngrams.words[1 : POINTS + 1]
     loads = load_of(net, torch.arange(1, len(words) + 1))
     labels = [f"{word} ({classes[label]})" for word, label in zip(words, loads.argmax(1).tolist(), strict=True)]
     vectors = net.embedding.weight[1 : len(words) + 1].detach().cpu()
-    run.journal.embedding("words", vectors, labels, None, run.step)
+    run.logger.embedding("words", vectors, labels, None, run.step)
 
 
 @torch.no_grad()

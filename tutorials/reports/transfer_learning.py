@@ -44,7 +44,7 @@ def show_features(lesson: Lesson, net: nn.Module) -> None:
     small = torch.from_numpy(lesson.thumbnails(np.arange(len(lesson.files)))).permute(0, 3, 1, 2) / 255
     names = [lesson.classes[label] for label in lesson.labels]
     thumbnails = F.interpolate(small, (48, 48), mode="area")
-    lesson.run.journal.embedding("features", compute_features(lesson, net), names, thumbnails, lesson.run.step)
+    lesson.run.logger.embedding("features", compute_features(lesson, net), names, thumbnails, lesson.run.step)
 
 
 def ranked(scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

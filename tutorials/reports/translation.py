@@ -30,8 +30,8 @@ def results(run: Run, translator: Translator, split: str, pairs: Pairs, width: i
     run.say(f"{split}: {len(sources):,} different sources, {len(pairs):,} references\n{scores.signatures(references)}")
     for number in np.random.default_rng(run.options.seed).choice(len(sources), min(10, len(sources)), replace=False):
         run.say(f"> {sources[number]}\n= {' / '.join(references[number])}\n< {hypotheses[number]}\n")
-    if run.journal:
-        run.journal.text("translations", scores.gallery(sources, hypotheses, references), run.step)
+    if run.logger:
+        run.logger.text("translations", scores.gallery(sources, hypotheses, references), run.step)
     groups = scores.bleu_by_length(hypotheses, references, [len(text.split()) for text in sources])
     names = [f"{name}\n{count:,} sentences" for name, (_, count) in groups.items()]
     values = [value for value, _ in groups.values()]
@@ -91,7 +91,7 @@ def scores_as_trained(translator: Translator, train: Pairs, split: str, pairs: P
 
 def printed_losses(run: Run) -> dict[str, float]:
     """The training loss as the original prints it, the mean of the last five epochs over all places, and over words."""
-    if not run.journal:
+    if not run.logger:
         return {}
     tags, first = plots.read_curves(run.folder / "metrics.jsonl"), run.step * (1 - 5 / run.options.epochs)
     losses = {"train/nll_padded": tags["loss/train"], "train/nll": tags["word_loss/train"]}
