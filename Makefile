@@ -4,7 +4,8 @@
 .DEFAULT_GOAL := help
 
 # Every variable that a user gives: taken literally, even a $ in it, and handed on through the environment alone. No
-# recipe may name one: a value that stood in a command would be run by the shell (tests/test_make.py tries them all).
+# recipe may name one: a value that stood in a command would be run by the shell. tests/tools/test_make.py tries them
+# all.
 VARIABLES := ARGS CSV DATA DEVICE FILES FOLDER IMAGE IMAGES LAYER MODEL MODELS NAME NET NPROC PAIRS PORT PYTHON RECIPE \
   RESUME SEED SEEDS SOURCE STUDY_DATA TARGET TEST TEXT TORCH TORCHTEXT WEIGHTS
 $(foreach name,$(VARIABLES),$(eval override $(name) := $$(value $(name))))
@@ -23,7 +24,7 @@ STUDIES = fully-connected initialization batchnorm dropout convnet captioning
 
 ##@ Start here
 study: setup ## run every tutorial on its tiny twin, offline, and show a table: the main job
-	@$(RUN) tutorials.common.study
+	@$(RUN) tutorials.tools.run_all
 
 test: setup ## run all tests and the style check
 	@$(PY) -m ruff check .
@@ -32,7 +33,7 @@ test: setup ## run all tests and the style check
 	@echo "left out: what needs a browser (make test-browser), and notebooks that take longer (make test-notebooks)"
 
 tensorboard: setup ## serve the dashboards of all runs on localhost:6006
-	@$(RUN) tutorials.common.dashboard --logdir runs --load_fast=false PORT
+	@$(RUN) tutorials.tools.dashboard --logdir runs --load_fast=false PORT
 
 ##@ Tutorials
 cifar10: setup ## train a classifier on CIFAR-10
@@ -60,7 +61,7 @@ predict-names: setup ## the three likeliest languages of a name: NAME=Satoshi
 	@$(RUN) tutorials.char_rnn NAME
 
 race-names: setup ## time a step against the original's loop over single names: DATA=official
-	@$(RUN) tests.race_names DATA
+	@$(RUN) tutorials.tools.race_names DATA
 
 sentiment: setup ## tell the topic of news; of any csv of labels and texts: CSV="file.csv …" (TEST=file.csv)
 	@$(RUN) tutorials.text_sentiment NPROC $(OPTIONS) CSV TEST
@@ -69,7 +70,7 @@ predict-news: setup ## the class of your own text, with probabilities: TEXT="Sto
 	@$(RUN) tutorials.text_sentiment TEXT
 
 race-sentiment: setup ## time an epoch against the original's way, on 120,000 generated news
-	@$(RUN) tests.race_sentiment
+	@$(RUN) tutorials.tools.race_sentiment
 
 seq2seq: setup ## translate French to English with GRUs and attention; your own pairs: PAIRS=file.tsv
 	@$(RUN) tutorials.seq2seq NPROC $(OPTIONS) PAIRS
@@ -84,7 +85,7 @@ translate-de: setup ## translate a German sentence, and see where the net looked
 	@$(RUN) tutorials.translation TEXT
 
 race-translation: setup ## time decoding against the original's, sentence by sentence, with the newest saved net: DATA=official
-	@$(RUN) tests.race_translation DATA
+	@$(RUN) tutorials.tools.race_translation DATA
 
 language-model: setup ## a transformer that writes like Wikipedia, trained on WikiText-2
 	@$(RUN) tutorials.language_model NPROC $(OPTIONS)
@@ -93,10 +94,10 @@ generate: setup ## let the language model go on writing: TEXT="The river"
 	@$(RUN) tutorials.language_model TEXT
 
 ablate-language-model: setup ## what each change of the language model's recipe gives: ARGS="--minutes 3 --data official"
-	@$(RUN) tests.ablate_language_model
+	@$(RUN) tutorials.tools.ablate_language_model
 
 demo: setup ## try the trained nets on a local page: PORT=7860
-	@$(RUN) tutorials.demo PORT
+	@$(RUN) tutorials.tools.demo PORT
 
 ##@ By hand, in NumPy
 from-scratch: $(STUDIES) ## run all six studies of the CS231n assignment, one after another
@@ -120,10 +121,10 @@ captioning: setup ## captions by an RNN, an LSTM and a transformer; words agains
 	@$(RUN) from_scratch.studies.captioning $(OPTIONS)
 
 caption-features: setup ## compute the features of Flickr8k's photographs (once; downloads 1.1 GB)
-	@$(RUN) from_scratch.studies.features
+	@$(RUN) tutorials.tools.caption_features
 
 bench-from-scratch: setup ## time the hand-written layers against naive loops and torch, on one thread
-	@$(RUN) from_scratch.studies.bench
+	@$(RUN) comparisons.bench
 
 ##@ Parity with torch
 parity: setup ## hold every hand-written gradient against torch, and the tests against planted mistakes
@@ -154,7 +155,7 @@ data-%: setup ## download, verify and unpack one data set: data-cifar10, data-na
 
 ##@ Results
 scorecard: setup ## keep the summaries of official runs in docs/results and write the README's table from them
-	@$(RUN) tutorials.common.scorecard
+	@$(RUN) tutorials.tools.scorecard
 
 book: setup ## build the study book, a site that needs no network, from the scripts and the runs: runs/book/index.html
 	@$(RUN) docs.book
@@ -170,7 +171,7 @@ setup-latest setup-lowest: setup-%:
 	@sh tutorials/tools/setup.sh $*
 
 convert: setup ## write a file of weights (.pth) anew as .safetensors, which holds no code: WEIGHTS=net.pth
-	@$(RUN) tutorials.common.convert WEIGHTS
+	@$(RUN) tutorials.tools.convert WEIGHTS
 
 test-browser: setup ## run the tests that look at pages in a headless Chromium of this machine
 	@$(RUN) pytest -m browser -rs
@@ -184,7 +185,8 @@ test-latest: setup-latest ## run the tests with the newest packages, in an envir
 
 test-lowest: KIND = lowest
 test-lowest: setup-lowest ## run a quick part of the tests with the oldest packages that pyproject.toml allows
-	@$(RUN) pytest -n 2 comparisons/test_parity.py $(patsubst %,tests/test_%.py,checkpoint dashboard fetch run scratch_dense weights)
+	@$(RUN) pytest -n 2 comparisons/test_parity.py $(patsubst %,tests/common/test_%.py,checkpoint run weights) \
+	  tests/data/test_fetch.py tests/from_scratch/test_dense.py tests/tools/test_dashboard.py
 
 test-debian: ## run make study and make test in a fresh Debian 13 (needs root and debootstrap; before a release)
 	@sh tests/debian.sh

@@ -5,17 +5,17 @@ import re
 from types import ModuleType
 
 from comparisons.mistakes import Mistake
-from tutorials.common import text
+from tutorials.text import tokenizer
 
 
 class TextMistake(Mistake):
-    """A mistake in `tutorials/common/text.py`."""
+    """A mistake in `tutorials/text/tokenizer.py`."""
 
     def home(self) -> ModuleType:
-        return text
+        return tokenizer
 
 
-ROWS = re.findall(r"^        (\(.+?\),)", inspect.getsource(text.basic_english), re.M)
+ROWS = re.findall(r"^        (\(.+?\),)", inspect.getsource(tokenizer.basic_english), re.M)
 FIRST, QUOTES, STOP, BREAK = ROWS[:4]
 
 LEFT_OUT = [TextMistake("basic_english", row, "", f"the rule {row[:-1]} left out") for row in ROWS]

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from comparisons.nets import Step, relative
-from tutorials.common.figures import NEUTRAL, TRAIN, VAL, new_figure, tidy
+from tutorials.common.plots import NEUTRAL, TRAIN, VAL, new_figure, tidy
 
 HAND, TORCH = TRAIN, VAL
 SIDES = ("NumPy, by hand", "torch")

@@ -17,7 +17,7 @@ from comparisons import plots
 from comparisons.feeds import batches
 from comparisons.nets import RACES, Step, relative, side_by_side
 from data import StudyError, default_root
-from tutorials.common.journal import CHARTS, Journal
+from tutorials.common.logger import CHARTS, Logger
 from tutorials.common.session import move_aside
 
 SIDES = ("numpy", "torch")
@@ -69,7 +69,7 @@ def positive(text: str) -> int:
 def run(steps: Iterator[Step], folder: Path, options: argparse.Namespace) -> list[Step]:
     """Race, write every step to the dashboard, and draw the figure; what there is after Ctrl-C too."""
     move_aside(folder, print)
-    journal, done = Journal(folder, charts=RACE_CHARTS), []
+    logger, done = Logger(folder, charts=RACE_CHARTS), []
     try:
         for step in steps:
             done.append(step)
@@ -77,7 +77,7 @@ def run(steps: Iterator[Step], folder: Path, options: argparse.Namespace) -> lis
             values |= {f"milliseconds/{side}": 1e3 * time for side, time in zip(SIDES, step.seconds, strict=True)}
             values["loss/difference"] = relative(step)
             values |= {f"gradient/{name}": value for name, value in step.gradients.items()}
-            journal.scalars(values, len(done), 0, sum(sum(step.seconds) for step in done))
+            logger.scalars(values, len(done), 0, sum(sum(step.seconds) for step in done))
             if len(done) % 50 == 0 or len(done) == 1:
                 print(f"step {len(done)}: loss {step.losses[0]:.6f} by hand, {step.losses[1]:.6f} by torch")
     except KeyboardInterrupt:
@@ -86,8 +86,8 @@ def run(steps: Iterator[Step], folder: Path, options: argparse.Namespace) -> lis
             raise
     finally:
         if done:
-            journal.figure("race", plots.race(options.net, done, options.dtype), len(done))
-        journal.close()
+            logger.figure("race", plots.race(options.net, done, options.dtype), len(done))
+        logger.close()
     return done
 
 

@@ -18,7 +18,7 @@ from comparisons.nets import RACES, Step, side_by_side, summary, worst_differenc
 from comparisons.page import Block, Picture, Table, Text, Title, as_markdown, as_page
 from comparisons.parity import TOLERANCES, TRAINING, check
 from comparisons.planted import MISTAKES, WHOLE_NETS
-from tutorials.common.figures import save
+from tutorials.common.plots import save
 
 
 @dataclass

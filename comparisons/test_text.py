@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import data
 from comparisons.planted_text import INDEX, ROWS, TOKENIZER
 from data.ag_news import Layout, Table, rows
-from tutorials.common import text
+from tutorials.text import tokenizer
 
 # What torchtext 0.18.0 makes of these lines, so that each rule is held where torchtext does not load, too.
 TOKENS = {
@@ -68,9 +68,9 @@ drawn = settings(max_examples=500, deadline=None, derandomize=True, database=Non
 @pytest.fixture(scope="module")
 def theirs() -> ModuleType:
     reason = "torchtext is not installed, or not with torch 2.3, the only one with which it loads"
-    pytest.importorskip("torchtext", reason=reason, exc_type=text.FAILURES)
-    library = text.torchtext()
-    assert library and text.tokenizer() is not text.basic_english, "it loads, and is not used"
+    pytest.importorskip("torchtext", reason=reason, exc_type=tokenizer.FAILURES)
+    library = tokenizer.torchtext()
+    assert library and tokenizer.tokenizer() is not tokenizer.basic_english, "it loads, and is not used"
     return library
 
 
@@ -101,8 +101,8 @@ def wrong_numbers(module: ModuleType, expected: list[tuple]) -> list[str]:
 
 
 def by_torchtext(words: tuple[str, ...], tokens: list[str]) -> tuple[int, list[int]]:
-    vocabulary = text.vocabulary(words)
-    assert not isinstance(vocabulary, text.WordIndex)
+    vocabulary = tokenizer.vocabulary(words)
+    assert not isinstance(vocabulary, tokenizer.WordIndex)
     return len(vocabulary), vocabulary(tokens)
 
 
@@ -110,11 +110,11 @@ def by_torchtext(words: tuple[str, ...], tokens: list[str]) -> tuple[int, list[i
 
 
 def test_the_recorded_lines():
-    assert not wrong_tokens(text, TOKENS)
+    assert not wrong_tokens(tokenizer, TOKENS)
 
 
 def test_the_recorded_numbers():
-    assert not wrong_numbers(text, NUMBERS)
+    assert not wrong_numbers(tokenizer, NUMBERS)
 
 
 @pytest.mark.parametrize("mistake", [*TOKENIZER, *INDEX], ids=str)
@@ -126,10 +126,10 @@ def test_what_is_recorded_catches_a_planted_mistake(mistake, record_property):
 
 def test_every_rule_can_be_left_out():
     """A rule that the search for rows does not see would have no mistake."""
-    assert len(set(ROWS)) == inspect.getsource(text.basic_english).count('"),') == 11
+    assert len(set(ROWS)) == inspect.getsource(tokenizer.basic_english).count('"),') == 11
 
 
-@pytest.mark.parametrize("failure", text.FAILURES)
+@pytest.mark.parametrize("failure", tokenizer.FAILURES)
 def test_ours_is_used_without_a_word_wherever_torchtext_fails(failure, monkeypatch, capfd):
     class Broken(MetaPathFinder):
         def find_spec(self, name, path, target=None):
@@ -139,11 +139,13 @@ def test_ours_is_used_without_a_word_wherever_torchtext_fails(failure, monkeypat
     for name in [name for name in sys.modules if name.startswith("torchtext")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
-    text.torchtext.cache_clear()
+    tokenizer.torchtext.cache_clear()
     try:
-        assert text.tokenizer() is text.basic_english and isinstance(text.vocabulary(["a"]), text.WordIndex)
+        assert tokenizer.tokenizer() is tokenizer.basic_english and isinstance(
+            tokenizer.vocabulary(["a"]), tokenizer.WordIndex
+        )
     finally:
-        text.torchtext.cache_clear()
+        tokenizer.torchtext.cache_clear()
     assert "".join(capfd.readouterr()) == ""
 
 
@@ -161,34 +163,34 @@ def test_torchtext_catches_a_planted_mistake(tokenise, mistake):
     lines = [first + second for first in PIECES for second in ("", *PIECES)] + [f"<br{piece}/>" for piece in PIECES]
     lines += [f"<b{piece}r />" for piece in PIECES] + ["'a' 'b'"]
     expected = {line: tokenise(line) for line in lines}
-    assert not wrong_tokens(text, expected)
+    assert not wrong_tokens(tokenizer, expected)
     assert wrong_tokens(mistake.module(), expected), f"nothing notices: {mistake}"
 
 
 @drawn
 @given(line=st.text() | dense)
 def test_torchtext_agrees_on_any_text(tokenise, line):
-    assert text.basic_english(line) == tokenise(line)
+    assert tokenizer.basic_english(line) == tokenise(line)
 
 
 @drawn
 @given(words=st.lists(st.text(max_size=3)), tokens=st.lists(st.text(max_size=3)), more=st.data())
 def test_torchtext_agrees_on_any_words(theirs, words, tokens, more):
-    known = st.sampled_from([*words, text.UNKNOWN])
+    known = st.sampled_from([*words, tokenizer.UNKNOWN])
     words = more.draw(st.permutations([*words, *more.draw(st.lists(known, max_size=3))]))
     tokens = more.draw(st.permutations([*tokens, *more.draw(st.lists(known, max_size=5))]))
-    index = text.WordIndex(words)
+    index = tokenizer.WordIndex(words)
     assert (len(index), index(tokens)) == by_torchtext(words, tokens)
 
 
 def compare_news(tokenise: Callable[[str], list[str]], tables: list[Table]) -> int:
     """Hold all texts' tokens and numbers against torchtext's; give how many texts there are."""
     lines = [line for table in tables for _, _, line in rows(table, Layout())]
-    ours = [text.basic_english(line) for line in lines]
+    ours = [tokenizer.basic_english(line) for line in lines]
     assert ours == [tokenise(line) for line in lines]
     tokens = [token for line in ours for token in line]
-    words = (text.UNKNOWN, *sorted(set(tokens))[::2])  # every other word is unknown
-    index = text.WordIndex(words)
+    words = (tokenizer.UNKNOWN, *sorted(set(tokens))[::2])  # every other word is unknown
+    index = tokenizer.WordIndex(words)
     assert (len(index), index(tokens)) == by_torchtext(words, tokens)
     return len(lines)
 

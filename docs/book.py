@@ -16,7 +16,7 @@ from docs.chapter import Chapter
 from docs.evidence import many
 from docs.ideas import IDEAS, Idea
 from docs.markdown import ROOT, include, readme, relative, table, toctree
-from tutorials.common.study import STUDIES
+from tutorials.tools.run_all import STUDIES
 
 TUTORIALS = [study.target for study in STUDIES if study.module.startswith("tutorials.")]
 BY_HAND = [study.target for study in STUDIES if study.target not in TUTORIALS]

@@ -7,7 +7,7 @@ from docs import evidence, script
 from docs.evidence import Evidence, number
 from docs.markdown import ROOT, directive, figure, include, table
 from docs.script import Piece, Script, Section
-from tutorials.common.study import Study
+from tutorials.tools.run_all import Study
 
 ANSWERS = {  # where each study's answers begin in ANSWERS.md
     "fully-connected": "## FullyConnectedNets",

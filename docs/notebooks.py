@@ -15,7 +15,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from docs import script
 from docs.script import Script, Section
-from tutorials.common.study import STUDIES, Study
+from tutorials.tools.run_all import STUDIES, Study
 
 TUTORIALS = [study for study in STUDIES if study.module.startswith("tutorials.")]
 PARAMETERS = """\

@@ -130,6 +130,6 @@ def imported(path: Path) -> list[Path]:
     """The modules of tutorials and studies that a script imports."""
     found = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module.startswith(("tutorials.common", "from_scratch.studies")):
+        if isinstance(node, ast.ImportFrom) and node.module.startswith(("tutorials.", "from_scratch.studies")):
             found += [module(node.module), *(module(f"{node.module}.{alias.name}") for alias in node.names)]
     return [one for one in dict.fromkeys(found) if one.is_file()]

@@ -7,8 +7,8 @@ import numpy as np
 
 from from_scratch.classifiers.fc_net import FullyConnectedNet
 from from_scratch.studies.lab import Lab, LabOptions
-from tutorials.common.figures import Panel, panels
 from tutorials.common.options import parse
+from tutorials.common.plots import Panel, panels
 
 
 def study(*argv: str, pause: float = 0.0) -> None:

@@ -5,8 +5,8 @@ import sys
 import time
 from pathlib import Path
 
-from tutorials.common import study
-from tutorials.common.stopping import Stopping
+from tutorials.common.interrupts import Stopping
+from tutorials.tools import run_all
 
 
 def main() -> None:
@@ -31,6 +31,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    study.STUDIES = tuple(study.Study(name, "tests.study_rows", "test/accuracy", 0.5) for name in sys.argv[1:])
-    study.PRELOAD = []
-    sys.exit(study.main())
+    run_all.STUDIES = tuple(run_all.Study(name, "tests.study_rows", "test/accuracy", 0.5) for name in sys.argv[1:])
+    run_all.PRELOAD = []
+    sys.exit(run_all.main())

@@ -38,9 +38,9 @@ def test_import_directions(package):
 
 def test_each_concern_has_one_home():
     homes = {
-        r"(?m)^\s*(?:import|from) torchtext": {"tutorials/common/text.py"},
+        r"(?m)^\s*(?:import|from) torchtext": {"tutorials/text/tokenizer.py"},
         r"\bcuda\b|\bRANK\b|\bdist\.": {"tutorials/common/device.py", "tutorials/common/options.py"},
-        r"SummaryWriter": {"tutorials/common/journal.py"},
+        r"SummaryWriter": {"tutorials/common/logger.py"},
         r"https?://": {"data/sources.py"},
     }
     for pattern, allowed in homes.items():
@@ -82,7 +82,7 @@ def test_a_lock_is_exact_and_hashed_and_names_no_index(lock, versions):
 
 @pytest.mark.parametrize("name", ["README.md", "README.ko.md"])
 def test_the_readme_shows_what_there_is(name):
-    from tutorials.common import scorecard
+    from tutorials.tools import scorecard
 
     text = (ROOT / name).read_text(encoding="utf-8")
     summaries = scorecard.read_summaries(ROOT / "docs/results")

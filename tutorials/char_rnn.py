@@ -22,12 +22,12 @@ from torch.utils.data import Dataset, random_split
 
 from data import StudyError
 from data.names import ALPHABET, MARKS, UNKNOWN, Names, folder, key, known_letters, spell, split_grouped, to_ascii
-from tutorials.common import checkpoint, figures
-from tutorials.common import names_report as report
-from tutorials.common.grams import Grams
+from tutorials.common import checkpoint, plots
+from tutorials.common.interrupts import one_line_errors
 from tutorials.common.options import Options, parse
 from tutorials.common.run import Run
-from tutorials.common.stopping import one_line_errors
+from tutorials.reports import char_rnn as report
+from tutorials.text.char_ngrams import Grams
 
 # N batch, T letters of the longest name in it, A letters of the alphabet, E embedding, H hidden, C classes
 
@@ -116,7 +116,7 @@ def main() -> None:
         train(run, net, trainset, valset)
         net = load_net(run.folder / "best.safetensors")[0].to(run.device)
         metrics, chance = test(run, net, trainset, testset)
-        if run.journal:
+        if run.logger:
             net = net.cpu()  # a GPU's kernels have gradients in training mode alone
             report.explain(run, net, testset, encode, () if run.options.folder else EXAMPLES[options.data])
             nets = {cell: plain(options, cell, len(trainset.classes)) for cell in ("linear", "gru")}
@@ -379,15 +379,15 @@ def test(run: Run, net: Net, trainset: Lines, testset: Lines) -> tuple[dict[str,
     }
     if new.any():
         metrics["test/accuracy_new_names"] = float(right[new].mean())
-    if run.journal:
+    if run.logger:
         report.show_results(run, testset, scores)
-        steps, losses = figures.read_curves(run.folder / "metrics.jsonl")["loss/train"]
+        steps, losses = plots.read_curves(run.folder / "metrics.jsonl")["loss/train"]
         if 25 * run.options.log_every in steps and run.options.log_every == len(trainset) // run.options.batch_size:
             metrics["train/loss_epoch_25"] = losses[steps.index(25 * run.options.log_every)]
     return metrics, {"test/accuracy": majority, "test/macro_f1": 2 * majority / (1 + majority) / len(testset.classes)}
 
 
-# 5. What the net has learnt: tutorials/common/names_report.py
+# 5. What the net has learnt: tutorials/reports/char_rnn.py
 
 
 def plain(options: NamesOptions, cell: str, classes: int) -> Net:

@@ -18,11 +18,11 @@ from torch import Tensor, nn, optim
 from torch.utils.data import Dataset
 
 from data.pictures import open_picture
-from tutorials.common import checkpoint, figures
+from tutorials.common import checkpoint, plots
+from tutorials.common.interrupts import one_line_errors
 from tutorials.common.muon import Muon
 from tutorials.common.options import Options, parse
 from tutorials.common.run import Run
-from tutorials.common.stopping import one_line_errors
 
 # N batch, 3 colour channels of 32 x 32 pixels, 10 classes
 
@@ -147,7 +147,7 @@ def viewable(images: Tensor) -> ndarray:
 
 def show_training_images(run: Run, trainset: Images, count: int = 32) -> None:
     titles = [trainset.classes[label] for label in trainset.labels[:count]]
-    run.figure("training_images", figures.image_grid(viewable(trainset.images[:count]), titles))
+    run.figure("training_images", plots.image_grid(viewable(trainset.images[:count]), titles))
 
 
 # 2. Define a convolutional neural network
@@ -235,7 +235,7 @@ def predict_one_batch(run: Run, net: Net, testset: Images) -> None:
     true, guessed = ([classes[label] for label in labels] for labels in (testset.labels[:4], predicted))
     run.say(f"ground truth: {' '.join(true)}\npredicted:    {' '.join(guessed)}")
     titles = [f"true: {one}\npredicted: {other}" for one, other in zip(true, guessed, strict=True)]
-    run.figure("test_batch", figures.image_grid(viewable(testset.images[:4]), titles))
+    run.figure("test_batch", plots.image_grid(viewable(testset.images[:4]), titles))
 
 
 def test(run: Run, net: Net, testset: Images) -> None:
@@ -255,26 +255,26 @@ def test(run: Run, net: Net, testset: Images) -> None:
     recall = matrix.diagonal() / matrix.sum(1)
     for name, share in zip(classes, recall, strict=True):
         run.say(f"accuracy for class {name:5s} is {100 * share:.1f} %")
-    if run.journal:
-        run.figure("curves", figures.curves(run.folder / "metrics.jsonl"))
-        run.figure("confusion", figures.confusion(matrix, classes))
-        run.figure("class_accuracy", figures.bars(recall, classes, "test accuracy", metrics["test/accuracy"], "all"))
-        run.figure("filters", figures.filters(net.conv1.weight.detach().cpu().numpy()))
+    if run.logger:
+        run.figure("curves", plots.curves(run.folder / "metrics.jsonl"))
+        run.figure("confusion", plots.confusion(matrix, classes))
+        run.figure("class_accuracy", plots.bars(recall, classes, "test accuracy", metrics["test/accuracy"], "all"))
+        run.figure("filters", plots.filters(net.conv1.weight.detach().cpu().numpy()))
         run.figure("mistakes", most_confident_mistakes(testset, scores))
-        run.journal.graph(net, normalise(testset.images[:1]).to(run.device))
-        run.journal.pr_curves(labels.numpy(), scores.softmax(1).numpy(), classes, run.step)
+        run.logger.graph(net, normalise(testset.images[:1]).to(run.device))
+        run.logger.pr_curves(labels.numpy(), scores.softmax(1).numpy(), classes, run.step)
         show_embedding(run, net, testset)
     run.finish(metrics, PUBLISHED if run.options.data == "official" else {}, CHANCE)
 
 
-def most_confident_mistakes(testset: Images, scores: Tensor, count: int = 24) -> "figures.Figure":
+def most_confident_mistakes(testset: Images, scores: Tensor, count: int = 24) -> "plots.Figure":
     """The wrongly classified test images of which the net was surest."""
     confidence, predicted = scores.softmax(1).max(1)
     confidence[predicted == testset.labels] = 0
     classes = testset.classes
     worst = confidence.argsort(descending=True)[: min(count, int((confidence > 0).sum()))]
     titles = [f"{classes[testset.labels[i]]}\nas {classes[predicted[i]]} {confidence[i]:.0%}" for i in worst]
-    return figures.image_grid(viewable(testset.images[worst]), titles)
+    return plots.image_grid(viewable(testset.images[worst]), titles)
 
 
 @torch.no_grad()
@@ -283,7 +283,7 @@ def show_embedding(run: Run, net: Net, testset: Images, count: int = 1000) -> No
     images = testset.images[:count]
     labels = [testset.classes[label] for label in testset.labels[:count]]
     vectors = net.features(normalise(images).to(run.device))
-    run.journal.embedding("last_hidden_layer", vectors, labels, images / 255, run.step)
+    run.logger.embedding("last_hidden_layer", vectors, labels, images / 255, run.step)
 
 
 def read_picture(file: Path) -> Tensor:

@@ -14,18 +14,19 @@ from typing import Literal
 import torch
 from torch import Tensor, nn, optim
 
-from tutorials.common import checkpoint, text
+from tutorials.common import checkpoint
+from tutorials.common.autocast import HalfPrecision
 from tutorials.common.device import unwrap
-from tutorials.common.language_report import Clock, look_inside
 from tutorials.common.muon import Muon, layer_matrices
 from tutorials.common.options import Options, parse
-from tutorials.common.perplexity import bits_per_character, blind_guess, measure, read
-from tutorials.common.precision import HalfPrecision
-from tutorials.common.recall import fit_memory
 from tutorials.common.run import Run
-from tutorials.common.transformer import SinusoidalPositions, causal_mask, encoder_step
-from tutorials.common.words import AdaptiveWords, Words
-from tutorials.common.writing import write_on
+from tutorials.reports.language_model import Clock, look_inside
+from tutorials.text import tokenizer
+from tutorials.text.adaptive_softmax import AdaptiveWords, Words
+from tutorials.text.continuous_cache import fit_memory
+from tutorials.text.generation import write_on
+from tutorials.text.perplexity import bits_per_character, blind_guess, measure, read
+from tutorials.text.transformer import SinusoidalPositions, causal_mask, encoder_step
 
 # N windows, T tokens of each, E width, V words
 
@@ -124,11 +125,11 @@ def main() -> None:
 
 def load_text(run: Run) -> tuple[list[str], dict[str, Tensor]]:
     """The training text's words, the most frequent first, and each part as numbers (tokens,); <unk> is number 0."""
-    corpus, tokenise = run.load_data("wikitext2"), text.tokenizer()
+    corpus, tokenise = run.load_data("wikitext2"), tokenizer.tokenizer()
     tokens = {part: list(chain.from_iterable(map(tokenise, lines))) for part, lines in vars(corpus).items()}
-    counts = Counter(word for word in tokens["train"] if word != text.UNKNOWN)
-    words = [text.UNKNOWN, *sorted(counts, key=lambda word: (-counts[word], word))]
-    numbers = text.vocabulary(words)
+    counts = Counter(word for word in tokens["train"] if word != tokenizer.UNKNOWN)
+    words = [tokenizer.UNKNOWN, *sorted(counts, key=lambda word: (-counts[word], word))]
+    numbers = tokenizer.vocabulary(words)
     parts = {part: torch.tensor(numbers(tokens[part])) for part in tokens}
     run.say(f"{len(words):,} words; tokens: " + ", ".join(f"{len(parts[part]):,} of {part}" for part in parts))
     return words, parts

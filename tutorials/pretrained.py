@@ -21,14 +21,16 @@ from tqdm import tqdm
 from data import StudyError
 from data.imagenet import ImageNet, read_folder
 from data.pictures import open_picture
-from tutorials.common import cost, lineup, pretrained_report, quality, zoo
-from tutorials.common.corruptions import STRENGTHS, corrupt
 from tutorials.common.device import choose, seed_everything
-from tutorials.common.lineup import Model
+from tutorials.common.interrupts import one_line_errors
 from tutorials.common.options import Options, parse
-from tutorials.common.quality import Answers
-from tutorials.common.stopping import one_line_errors
 from tutorials.common.survey import Survey
+from tutorials.reports import pretrained as report
+from tutorials.vision import benchmark, calibration, model_selection
+from tutorials.vision import models as model_zoo
+from tutorials.vision.calibration import Answers
+from tutorials.vision.corruptions import STRENGTHS, corrupt
+from tutorials.vision.model_selection import Model
 
 # N pictures, C classes, D numbers that go into a net's last layer
 
@@ -94,7 +96,7 @@ def main() -> None:
         photographs = load_photographs(run, models)
         measured = {one.label: run.measure(one.label, partial(measure, run, one, photographs)) for one in models}
         sizes = run.measure("sizes", partial(measure_sizes, run, models))
-        pretrained_report.show(run, models, measured, sizes, photographs, partial(prepare, run))
+        report.show(run, models, measured, sizes, photographs, partial(prepare, run))
 
 
 # 1. Which models, which pictures
@@ -104,7 +106,7 @@ def choose_models(options: PretrainedOptions) -> list[Model]:
     """The models of --models and --weights-file; raises StudyError for a name that torchvision does not know."""
     tiny = options.data == "tiny" and options.weights == "published" and not options.images
     default = ("resnet18",) if options.image else TINY if tiny else ("all",)
-    return lineup.choose(options.models, options.weights_file, default)
+    return model_selection.choose(options.models, options.weights_file, default)
 
 
 def load_photographs(run: Survey, models: list[Model]) -> ImageNet | None:
@@ -114,7 +116,7 @@ def load_photographs(run: Survey, models: list[Model]) -> ImageNet | None:
         return None
     if options.data == "official":
         try:
-            zoo.locate_all([(model.name, model.member) for model in models if not model.file], options.data_root)
+            model_zoo.locate_all([(model.name, model.member) for model in models if not model.file], options.data_root)
         except StudyError as error:
             raise StudyError(f"{error} Or measure the cost alone: --weights none.") from None
     if options.images:
@@ -149,22 +151,22 @@ def prepare(run: Survey, model: Model, photographs: ImageNet | None) -> tuple[nn
     seed_everything(run.options.seed)  # so that a model is the same whichever were measured before it
     about: dict[str, Any] = {"member": None, "published": {}, "categories": (), "transform": None}
     if photographs is None:
-        net = zoo.build(model.name)
+        net = model_zoo.build(model.name)
     elif photographs.train:
-        net = zoo.build(model.name, len(photographs.classes)).eval()
+        net = model_zoo.build(model.name, len(photographs.classes)).eval()
         side = twin_side(model.name)
-        transform = type(zoo.preprocess(model.name))(crop_size=side, resize_size=side + 6)
+        transform = type(model_zoo.preprocess(model.name))(crop_size=side, resize_size=side + 6)
         train_head(net, Prepared(photographs.train, list(range(len(photographs.train))), transform), run.options.epochs)
         about |= {"categories": photographs.classes, "transform": transform}
     else:
-        net = zoo.build(model.name)
-        about = zoo.load_weights(net, model.name, model.file, model.member, run.options.data_root)
+        net = model_zoo.build(model.name)
+        about = model_zoo.load_weights(net, model.name, model.file, model.member, run.options.data_root)
     return net.to(run.device).eval(), about
 
 
 def twin_side(name: str) -> int:
     """The side, in pixels, of the twin's crops for a model."""
-    return max(TINY_SIDE, zoo.least_size(name))
+    return max(TINY_SIDE, model_zoo.least_size(name))
 
 
 def train_head(net: nn.Module, dataset: Prepared, epochs: int) -> None:
@@ -172,9 +174,9 @@ def train_head(net: nn.Module, dataset: Prepared, epochs: int) -> None:
     images, labels = (torch.stack(part) if isinstance(part[0], Tensor) else torch.tensor(part)
                       for part in zip(*dataset, strict=True))  # fmt: skip
     with torch.no_grad():
-        x = torch.cat([zoo.features(net, batch) for batch in images.split(50)])  # (N, D)
+        x = torch.cat([model_zoo.features(net, batch) for batch in images.split(50)])  # (N, D)
     mean, spread = x.mean(0), x.std(0) + 1e-6
-    head = zoo.replace_head(net, len(dataset.photographs.classes))
+    head = model_zoo.replace_head(net, len(dataset.photographs.classes))
     places = [1] * (head.weight.dim() - 2)  # SqueezeNet's head is a convolution
     x = ((x - mean) / spread).view(*x.shape, *places)
     optimizer = optim.AdamW(head.parameters(), 0.01, weight_decay=1.0)
@@ -207,19 +209,19 @@ def measure(run: Survey, model: Model, photographs: ImageNet | None) -> dict[str
         reference = answer(run, net, Prepared(photographs, everyone[:256], about["transform"]), "float32")
     net = quicken(run, net)
     twin = photographs and photographs.train
-    side = twin_side(model.name) if twin else zoo.input_size(model.name, model.member)
-    metrics = asdict(cost.measure(net, side, options.batch_size, options.repetitions))
+    side = twin_side(model.name) if twin else model_zoo.input_size(model.name, model.member)
+    metrics = asdict(benchmark.measure(net, side, options.batch_size, options.repetitions))
     if model.file:
         metrics["megabytes"] = model.file.stat().st_size / 2**20
     found: dict[str, Any] = {"about": {key: about[key] for key in ("member", "published", "categories")}}
     if photographs:
         labels = torch.from_numpy(photographs.labels)
         answers = answer(run, net, Prepared(photographs, everyone, about["transform"]), model.label)
-        metrics |= quality.score(answers, labels)
+        metrics |= calibration.score(answers, labels)
         metrics |= damage_and_answer(run, net, photographs, about["transform"], answers, model.label)
         found["answers"] = asdict(answers)
         if reference:
-            metrics["same_as_float32"] = same = quality.same_first(answers, reference)
+            metrics["same_as_float32"] = same = calibration.same_first(answers, reference)
             verdict = "" if same >= SAME else f", fewer than {SAME:.0%}: this precision changes the answers"
             run.say(f"{options.precision}: {same:.1%} of first answers are float32's{verdict}")
     return found | {"metrics": metrics}
@@ -265,10 +267,10 @@ def measure_sizes(run: Survey, models: list[Model]) -> dict[str, Any]:
     found = {}
     for family, model in first.items():
         seed_everything(run.options.seed)
-        net = quicken(run, zoo.build(model.name).to(run.device).eval())
+        net = quicken(run, model_zoo.build(model.name).to(run.device).eval())
         one_size = model.name.startswith(("vit_", "swin", "maxvit"))
-        sides = [side for side in SIDES[run.options.data] if side >= zoo.least_size(model.name) and not one_size]
-        costs = [cost.measure_size(net, side, -(-run.options.repetitions // 4)) for side in sides]
+        sides = [side for side in SIDES[run.options.data] if side >= model_zoo.least_size(model.name) and not one_size]
+        costs = [benchmark.measure_size(net, side, -(-run.options.repetitions // 4)) for side in sides]
         if costs:
             named = model.label if model.label.startswith(family) else f"{model.label} ({family})"
             found[named] = {"side": sides} | {name: [one[name] for one in costs] for name in costs[0]}
@@ -283,10 +285,10 @@ def predict(options: PretrainedOptions, models: list[Model]) -> None:
     """Print the five likeliest classes of any picture, by each model with its published or own weights."""
     with one_line_errors():
         picture, device = open_picture(options.image), choose(options.device)
-        zoo.locate_all([(model.name, model.member) for model in models if not model.file], options.data_root)
+        model_zoo.locate_all([(model.name, model.member) for model in models if not model.file], options.data_root)
         for model in models:
-            net = zoo.build(model.name).eval()
-            about = zoo.load_weights(net, model.name, model.file, model.member, options.data_root)
+            net = model_zoo.build(model.name).eval()
+            about = model_zoo.load_weights(net, model.name, model.file, model.member, options.data_root)
             shares = net.to(device)(about["transform"](picture)[None].to(device))[0].softmax(0)
             print(f"{options.image}, by {model.label}:")
             for share, number in zip(*(part.tolist() for part in shares.topk(5)), strict=True):

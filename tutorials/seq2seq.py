@@ -18,17 +18,17 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from data import eng_fra, parallel
 from data.parallel import Pairs, Parallel
-from tutorials.common import checkpoint, figures
-from tutorials.common import translation_metrics as scores
-from tutorials.common import translation_report as report
+from tutorials.common import checkpoint, plots
 from tutorials.common.device import unwrap
+from tutorials.common.interrupts import one_line_errors
 from tutorials.common.options import Options, parse
-from tutorials.common.pairs import PairSet, training_loader
 from tutorials.common.published import losses_by_step
 from tutorials.common.run import Run
-from tutorials.common.stopping import one_line_errors
-from tutorials.common.translator import Translator, load_translator
-from tutorials.common.vocabulary import PAD, Subwords, Vocabulary
+from tutorials.reports import translation as report
+from tutorials.text import translation_metrics as scores
+from tutorials.text.pairs import PairSet, training_loader
+from tutorials.text.translator import Translator, load_translator
+from tutorials.text.vocabulary import PAD, Subwords, Vocabulary
 
 # N sentences, S source tokens, T target tokens, H hidden, V target words, M tokens that are no padding
 
@@ -372,13 +372,13 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
     metrics[f"{split}/loss"] = translator.loss(pairs)
     if options.count_padding:
         metrics |= report.scores_as_trained(translator, parts.train, split, pairs) | report.printed_losses(run)
-    if run.journal:
+    if run.logger:
         ratios = [forcing_ratio(options, epoch) for epoch in range(options.epochs)]
         line = (range(1, options.epochs + 1), ratios)
-        forcing = figures.Panel("share of teacher forcing", {"": line}, axes={"ylim": (-0.05, 1.05)})
-        run.figure("teacher_forcing", figures.panels(forcing))
+        forcing = plots.Panel("share of teacher forcing", {"": line}, axes={"ylim": (-0.05, 1.05)})
+        run.figure("teacher_forcing", plots.panels(forcing))
         theirs = losses_by_step("seq2seq", run.step, options.epochs) if published and options.count_padding else {}
-        run.figure("curves", figures.curves(run.folder / "metrics.jsonl", "bleu", theirs))
+        run.figure("curves", plots.curves(run.folder / "metrics.jsonl", "bleu", theirs))
         if options.attention != "none":
             shown = SHOWN if options.data == "official" and is_filtered(options) else ()
             run.figure("attention", report.attention_maps(translator, shown or sorted(pairs.source, key=len)[-4:]))

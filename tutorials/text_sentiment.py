@@ -18,14 +18,15 @@ from torch.utils.data import Dataset
 
 from data import StudyError
 from data.tokens import Corpus
-from tutorials.common import checkpoint, text
+from tutorials.common import checkpoint
 from tutorials.common.device import unwrap
-from tutorials.common.ngrams import Ngrams, buckets_for, count_features, count_words, gather_rows
+from tutorials.common.interrupts import one_line_errors
 from tutorials.common.options import parse
 from tutorials.common.run import Run
-from tutorials.common.stopping import one_line_errors
-from tutorials.common.text_report import learning_curve, show
-from tutorials.common.text_rows import Rows, RowsOptions, load_texts
+from tutorials.reports.text_sentiment import learning_curve, show
+from tutorials.text import tokenizer
+from tutorials.text.classification_data import Rows, RowsOptions, load_texts
+from tutorials.text.ngrams import Ngrams, buckets_for, count_features, count_words, gather_rows
 
 # N texts in a batch, S features of all of them together, D embedding, C classes
 
@@ -89,9 +90,9 @@ def make_pipeline(run: Run, corpus: Corpus, rows: Rows) -> Ngrams:
     options = run.options
     counts = count_words(corpus, np.concatenate([rows.train, rows.val]) if options.val_words else rows.train)
     order = sorted((-counts[number], corpus.lexicon[number]) for number in np.flatnonzero(counts))
-    words = [text.UNKNOWN, *(word for _, word in order if word != text.UNKNOWN)]
-    example = text.tokenizer()("here is an example")
-    run.say(f"vocabulary: {len(words):,} words; {example} -> {text.vocabulary(words)(example)}")
+    words = [tokenizer.UNKNOWN, *(word for _, word in order if word != tokenizer.UNKNOWN)]
+    example = tokenizer.tokenizer()("here is an example")
+    run.say(f"vocabulary: {len(words):,} words; {example} -> {tokenizer.vocabulary(words)(example)}")
     return Ngrams(words, options.ngrams, options.buckets or buckets_for(len(rows.train)), tuple(options.prefixes))
 
 
@@ -249,7 +250,7 @@ def test(run: Run, net: Net, trainset: Bags, valset: Bags, testset: Bags, classe
     }
     for name, share in zip(classes, matrix.diagonal() / matrix.sum(1).clip(1), strict=True):
         run.say(f"accuracy for class {name:9s} is {100 * share:.1f} %")
-    if run.journal:
+    if run.logger:
         show(run, net, trainset, testset, scores, matrix, classes)
     if run.options.curve:  # by all processes, each of which trains the same nets
         whole = valset.share_right(predict(run, net, valset))
@@ -285,7 +286,7 @@ def fit(run: Run, trainset: Bags, classes: int) -> Net:
 @torch.no_grad()
 def judge(net: Net, ngrams: Ngrams, words: str) -> tuple[list[str], Tensor]:
     """The words of any text, and the scores (C,) of its classes; raises StudyError when it has no words."""
-    tokens = text.tokenizer()(words)
+    tokens = tokenizer.tokenizer()(words)
     if not tokens:
         raise StudyError(f'--text {words!r}: there is no word in it. Give a headline or a report: TEXT="…".')
     places = np.zeros(len(tokens), np.int64)

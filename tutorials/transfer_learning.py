@@ -19,15 +19,16 @@ from torch import Tensor, nn, optim
 
 from data import StudyError
 from data.hymenoptera import Pictures, from_folder
-from tutorials.common import checkpoint, figures, probe, zoo
-from tutorials.common.contest import compare_on_folds, judge, learning_curve, majority
-from tutorials.common.gallery import show_gallery, show_training_batch
-from tutorials.common.history import History, NormWatch
-from tutorials.common.lesson import Lesson, fit_head, keep_features, load_net
+from tutorials.common import checkpoint, plots
+from tutorials.common.interrupts import one_line_errors
 from tutorials.common.options import Options, parse
 from tutorials.common.parts import Part, Whole
-from tutorials.common.photos import Looks, Photos, read
-from tutorials.common.stopping import one_line_errors
+from tutorials.reports.transfer_learning import show_gallery, show_training_batch
+from tutorials.vision import linear_probe, models
+from tutorials.vision.fine_tuning_comparison import compare_on_folds, judge, learning_curve, majority
+from tutorials.vision.images import Looks, Photos, read
+from tutorials.vision.training_history import History, NormWatch
+from tutorials.vision.transfer_setup import Lesson, fit_head, keep_features, load_net
 
 # N batch, 3 colour channels of H x W pixels, D features, C classes
 
@@ -96,7 +97,7 @@ class TransferOptions(Options):
         if self.weights_file and not self.model:
             raise ValueError("--weights-file needs --model, whose weights they are")
         try:
-            zoo.check_name(self.model or "resnet18")
+            models.check_name(self.model or "resnet18")
         except StudyError as error:
             raise ValueError(f"--model: {str(error).rstrip('.')}") from None
 
@@ -221,7 +222,7 @@ def fine_tune(
     """Train on some pictures and watch others: deep layers faster than early ones, from a fitted head if there is."""
     options, net = part.options, lesson.net(pretrained)
     if head:
-        probe.put_into(net.get_submodule(zoo.head_name(net)), *head)
+        linear_probe.put_into(net.get_submodule(models.head_name(net)), *head)
     layers = [module for module in net.modules() if next(module.parameters(recurse=False), None) is not None]
     groups = []
     for place, layer in enumerate(layers):
@@ -246,10 +247,10 @@ def feature_extractor(lesson: Lesson) -> dict[str, Any]:
     lesson.features, cpu = keep_features(lesson)
     since = time.process_time()
     head = fit_head(lesson, lesson.features, lesson.train)
-    scores = probe.scores(lesson.features[lesson.test], head)
+    scores = linear_probe.scores(lesson.features[lesson.test], head)
     cpu += time.process_time() - since
     net = lesson.net()
-    probe.put_into(net.get_submodule(zoo.head_name(net)), *head)
+    linear_probe.put_into(net.get_submodule(models.head_name(net)), *head)
     run.say(f"frozen: {cpu:.1f} CPU seconds with the features")
     return {"scores": scores[None], "cpu": cpu, "net": net.state_dict(), "head": head}
 
@@ -257,7 +258,7 @@ def feature_extractor(lesson: Lesson) -> dict[str, Any]:
 def train_head(lesson: Lesson, part: Part) -> dict[str, Any]:
     """The original's way: all but the head without gradients, and batch norm nevertheless in training mode."""
     net = lesson.net().requires_grad_(False)
-    head = net.get_submodule(zoo.head_name(net)).requires_grad_(True)
+    head = net.get_submodule(models.head_name(net)).requires_grad_(True)
     photos = lesson.photos(lesson.train, part.options.min_crop), lesson.photos(lesson.test)
     return train_model(part, net, [{"params": list(head.parameters())}], *photos)
 
@@ -275,9 +276,9 @@ def show_predictions(lesson: Lesson, metrics: Mapping[str, float], outcomes: Map
     run.tracked["net"] = net.to(run.device)
     run.keep_best(0.0, way=way, model=lesson.model, classes=lesson.classes, looks=lesson.looks.to_dict())
     scores = predict(run, net, lesson.photos(lesson.test))
-    if run.journal:
+    if run.logger:
         for record in run.folder.glob("f*/metrics.jsonl"):  # of finetune, and of frozen when its head was trained
-            run.figure(f"curves_{record.parent.name}", figures.curves(record))
+            run.figure(f"curves_{record.parent.name}", plots.curves(record))
         show_gallery(lesson, net, scores)
 
 

@@ -18,20 +18,20 @@ from torch import Tensor, nn, optim
 
 from data import parallel
 from data.parallel import Pairs, Parallel
-from tutorials.common import checkpoint, figures
-from tutorials.common import translation_metrics as scores
-from tutorials.common import translation_report as report
+from tutorials.common import checkpoint, plots
+from tutorials.common.autocast import HalfPrecision
 from tutorials.common.device import unwrap
+from tutorials.common.interrupts import one_line_errors
 from tutorials.common.muon import Muon, layer_matrices
 from tutorials.common.options import Options, parse
-from tutorials.common.pairs import PairSet, training_loader
-from tutorials.common.precision import HalfPrecision
 from tutorials.common.published import losses_by_step
 from tutorials.common.run import Run
-from tutorials.common.stopping import one_line_errors
-from tutorials.common.transformer import SinusoidalPositions, causal_mask, decoder_memory, decoder_step
-from tutorials.common.translator import Translator, load_translator
-from tutorials.common.vocabulary import PAD, Subwords, Vocabulary, Words
+from tutorials.reports import translation as report
+from tutorials.text import translation_metrics as scores
+from tutorials.text.pairs import PairSet, training_loader
+from tutorials.text.transformer import SinusoidalPositions, causal_mask, decoder_memory, decoder_step
+from tutorials.text.translator import Translator, load_translator
+from tutorials.text.vocabulary import PAD, Subwords, Vocabulary, Words
 
 # N sentences, S source tokens, T target tokens, E width, V target words, M tokens that are no padding
 
@@ -303,17 +303,17 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
         "val/loss": translator.loss(val),
         "val/loss_of_batches": statistics.mean(map(translator.loss, chunks)),
     }
-    if run.journal:
-        _, losses = figures.read_curves(run.folder / "metrics.jsonl")["loss/val"]
+    if run.logger:
+        _, losses = plots.read_curves(run.folder / "metrics.jsonl")["loss/val"]
         if len(losses) >= 16 and not options.subwords:  # a loss for each sub-word is not one for each word
             metrics["val/loss_epoch_16"] = losses[15]
         shown = SHOWN if options.data == "official" and not options.source else ()
         shown = (*shown, *sorted(parts.test.source, key=len)[len(parts.test) // 2 :])[:4]
         theirs = losses_by_step("translation", run.step, options.epochs) if published and not options.subwords else {}
-        run.figure("curves", figures.curves(run.folder / "metrics.jsonl", "bleu", theirs))
+        run.figure("curves", plots.curves(run.folder / "metrics.jsonl", "bleu", theirs))
         run.figure("attention", report.attention_maps(translator, shown))
         run.figure("heads", report.head_maps(translator, shown[0]))
-        run.figure("positions", figures.positions(translator.net.positions.table[:100].cpu().numpy()))
+        run.figure("positions", plots.positions(translator.net.positions.table[:100].cpu().numpy()))
         run.figure("beam", report.beam_widths(translator, val, options.length_penalty))
         run.figure("lengths", report.written_lengths(translator, parts.test))
     run.finish(metrics, published, report.commonest(parts.train, "test", parts.test))

@@ -21,8 +21,8 @@ from from_scratch.normalization import (
 from from_scratch.solver import Solver
 from from_scratch.studies.lab import Lab, LabOptions
 from from_scratch.studies.shared import check_gradients, progress
-from tutorials.common.figures import Panel, panels
 from tutorials.common.options import parse
+from tutorials.common.plots import Panel, panels
 
 # N pictures, D features
 

@@ -25,8 +25,8 @@ from from_scratch.rnn_layers import temporal_softmax_loss
 from from_scratch.studies import sequence_questions
 from from_scratch.studies.lab import Lab, LabOptions
 from from_scratch.studies.shared import net_errors, rise_and_fall
-from tutorials.common.figures import NEUTRAL, Panel, new_figure, panels
 from tutorials.common.options import parse
+from tutorials.common.plots import NEUTRAL, Panel, new_figure, panels
 
 # N pictures, T places of a caption, D features, W word vector, H hidden units, V vocabulary
 
@@ -310,7 +310,7 @@ def show_test_captions(lab: Lab, test: Split, texts: Sequence[str]) -> None:
     chosen = order[:4] + order[middle - 2 : middle + 2] + order[-4:]
     lines = [f"BLEU {score[i]:.0f}: {texts[i]}\ntrue: {test.references[i][0]}" for i in chosen]
     lab.figure("test_captions", captioned([test.files[i] for i in chosen], lines))
-    lab.journal.text("captions", "\n".join(f"1. {line}".replace("\n", "; ") for line in lines), 0)
+    lab.logger.text("captions", "\n".join(f"1. {line}".replace("\n", "; ") for line in lines), 0)
     for place in (0, 5, 11):
         lab.say(f"{Path(test.files[chosen[place]]).name}: {lines[place]}")
 

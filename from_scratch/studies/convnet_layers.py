@@ -20,7 +20,7 @@ from from_scratch.classifiers.cnn import DeepConvNet, ThreeLayerConvNet
 from from_scratch.gradient_check import eval_numerical_gradient_array
 from from_scratch.studies.lab import Lab
 from from_scratch.studies.shared import gradient_errors, net_errors
-from tutorials.common.figures import new_figure
+from tutorials.common.plots import new_figure
 
 # N pictures, C channels, H W pixels
 

@@ -13,8 +13,8 @@ from from_scratch.losses import softmax_loss
 from from_scratch.solver import Solver
 from from_scratch.studies.lab import Lab, LabOptions
 from from_scratch.studies.shared import check_gradients, heat_maps, progress, small
-from tutorials.common.figures import Panel, panels
 from tutorials.common.options import parse
+from tutorials.common.plots import Panel, panels
 
 UNITS = {"tiny": 100, "official": 500}  # hidden units of the notebook's nets
 KEEPS = {"tiny": (0.25, 0.5, 1.0), "official": (0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 1.0)}

@@ -22,8 +22,8 @@ from from_scratch.initialization import he
 from from_scratch.solver import Solver
 from from_scratch.studies.lab import Lab, LabOptions
 from from_scratch.studies.shared import check_gradients, heat_maps, mirror_and_shift, progress, rise_and_fall, small
-from tutorials.common.figures import Panel, confusion, filters, panels, smooth
 from tutorials.common.options import parse
+from tutorials.common.plots import Panel, confusion, filters, panels, smooth
 
 # N pictures, D = 3 x 32 x 32 numbers of a picture, C = 10 classes
 

@@ -17,8 +17,8 @@ from from_scratch.initialization import gaussian, he, xavier
 from from_scratch.solver import Solver
 from from_scratch.studies.lab import Lab, LabOptions
 from from_scratch.studies.shared import progress, small
-from tutorials.common.figures import TRAIN, Panel, panels
 from tutorials.common.options import parse
+from tutorials.common.plots import TRAIN, Panel, panels
 
 # N examples, H units of a layer, L layers
 

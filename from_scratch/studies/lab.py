@@ -22,7 +22,7 @@ from tutorials.common import summary
 from tutorials.common.checkpoint import check_identity, write_atomic
 from tutorials.common.console import print_table
 from tutorials.common.device import launch_command
-from tutorials.common.journal import Journal
+from tutorials.common.logger import Logger
 from tutorials.common.options import Options
 from tutorials.common.session import Session
 
@@ -119,7 +119,7 @@ class Lab(Session):
 
     def figure(self, name: str, figure: Figure) -> None:
         """Save a figure and show it on the dashboard."""
-        self.journal.figure(name, figure, 0)
+        self.logger.figure(name, figure, 0)
 
     def table(self, name: str, head: Sequence[str], rows: Sequence[Sequence[str | float | int]]) -> None:
         """Print a table, show it on the dashboard, and keep it for the summary."""
@@ -127,7 +127,7 @@ class Lab(Session):
         shown = [[f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
         self.say(f"\n{name}")
         print_table(head, shown)
-        self.journal.table(f"tables/{name}", head, shown, 0)
+        self.logger.table(f"tables/{name}", head, shown, 0)
 
     def finish(self, metrics: Mapping[str, float], published: Mapping[str, float], chance: Mapping[str, float]) -> None:
         """Write `summary.json`, last and at once; the trainings' checkpoints have served."""
@@ -157,7 +157,7 @@ class Training:
         self.before = 0.0  # seconds before this process began
         self.written = 0  # steps that the curve has told of
         self.told = ""
-        self.journal: Journal | None = None
+        self.logger: Logger | None = None
         if watch:
             self.open()
         self.started = self.saved_at = time.monotonic()
@@ -171,7 +171,7 @@ class Training:
             self.solver.resume(self.checkpoint)
             kept = self.read_record(self.folder / "metrics.jsonl")
             self.lab.started -= self.before  # the study's time counts what came before
-        self.journal = Journal(self.folder, self.solver.steps, kept)
+        self.logger = Logger(self.folder, self.solver.steps, kept)
 
     def read_record(self, path: Path) -> int:
         """How many bytes of the record the checkpoint knows of; its last time and measurement are taken over."""
@@ -190,7 +190,7 @@ class Training:
 
     def __call__(self, step: int, loss: float, **measured: float) -> None:
         self.bar.update()
-        if self.journal:
+        if self.logger:
             if measured or (step + 1) % self.lab.options.log_every == 0:
                 self.write(step + 1, measured)
             if step + 1 == self.total or self.due():
@@ -206,22 +206,22 @@ class Training:
         values |= {NAMES[name]: float(value) for name, value in measured.items()}
         self.told = tell(values)
         values["lr"] = next(iter(self.solver.optim_configs.values()))["learning_rate"]
-        self.journal.scalars(values, step, self.solver.epoch, self.seconds)
+        self.logger.scalars(values, step, self.solver.epoch, self.seconds)
         self.written = step
 
     def due(self) -> bool:
         return self.lab.stopping.asked or time.monotonic() - self.saved_at >= self.lab.options.save_every
 
     def save(self) -> None:
-        self.journal.size()  # the record is on the disk before the checkpoint that counts on it
+        self.logger.size()  # the record is on the disk before the checkpoint that counts on it
         self.solver.save(self.checkpoint)
         self.saved_at = time.monotonic()
 
     def close(self) -> float:
         """Show the weights' histograms and end the record; the seconds that the training took."""
         self.bar.close()
-        if self.journal:
+        if self.logger:
             weights = {f"weights/{name}": w for name, w in self.solver.model.params.items()}
-            self.journal.histograms(weights, self.total)
-            self.journal.close()
+            self.logger.histograms(weights, self.total)
+            self.logger.close()
         return self.seconds

@@ -9,7 +9,7 @@ from from_scratch.classifiers.fc_net import FullyConnectedNet
 from from_scratch.gradient_check import eval_numerical_gradient
 from from_scratch.solver import Solver
 from from_scratch.studies.lab import Lab
-from tutorials.common.figures import Panel, new_figure, panels, smooth
+from tutorials.common.plots import Panel, new_figure, panels, smooth
 
 
 def rise_and_fall(warmup: float) -> Callable[[float], float]:

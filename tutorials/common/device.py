@@ -259,6 +259,6 @@ def launch_command() -> str:
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     program = spec.name if spec else sys.argv[0]
     if processes > 1:
-        program = f"tutorials.common.torchrun {processes} {program}"
+        program = f"tutorials.tools.torchrun {processes} {program}"
     python = os.path.relpath(sys.executable) if Path(sys.executable).is_relative_to(Path.cwd()) else sys.executable
     return f"{python} {'-m ' if spec else ''}{program} {shlex.join(sys.argv[1:])}".rstrip()

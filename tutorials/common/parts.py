@@ -47,7 +47,7 @@ class Whole(Run):
             self.say(f"\n{name}")
             with Part(self, name, changes) as part:
                 outcome = {**work(part), "seconds": part.seconds}
-                part.journal and part.journal.size()  # the record is on the disk before what stands for it
+                part.logger and part.logger.size()  # the record is on the disk before what stands for it
             if self.is_main:
                 checkpoint.save(done, outcome)
                 for kept in ("last", "previous", "best"):

@@ -154,21 +154,21 @@ class Run(Session):
 
     def histograms(self) -> None:
         """Show the distributions of the tracked net's weights and last gradients."""
-        if self.journal:
+        if self.logger:
             weights = dict(unwrap(self.tracked["net"]).named_parameters())
             gradients = {f"gradients/{name}": w.grad for name, w in weights.items() if w.grad is not None}
-            self.journal.histograms(
+            self.logger.histograms(
                 {f"weights/{name}": w.detach() for name, w in weights.items()} | gradients, self.step
             )
 
     def figure(self, name: str, figure: "Figure") -> None:
         """Save a figure and show it on the dashboard."""
-        if self.journal:
-            self.journal.figure(name, figure, self.step)
+        if self.logger:
+            self.logger.figure(name, figure, self.step)
 
     def finish(self, metrics: Mapping[str, float], published: Mapping[str, float], chance: Mapping[str, float]) -> None:
         """Write `summary.json`, last and at once, and say how the run compares."""
-        if self.journal:
+        if self.logger:
             parameters = sum(p.numel() for p in self.tracked["net"].parameters())
             summary.write(self, metrics, published, chance, self.step, parameters=parameters)
 
@@ -190,8 +190,8 @@ class Run(Session):
         self.window.clear()
 
     def write(self, values: dict[str, float]) -> None:
-        if self.journal:
-            self.journal.scalars(values, self.step, self.epoch + 1, self.seconds)
+        if self.logger:
+            self.logger.scalars(values, self.step, self.epoch + 1, self.seconds)
 
     def check_finite(self) -> None:
         """Stop the run at the first step whose training values are not finite, before anything of it is saved."""
@@ -222,7 +222,7 @@ class Run(Session):
             checkpoint.save(
                 self.folder / "last.safetensors",
                 {name: getattr(self, name) for name in PROGRESS}
-                | {"identity": self.identity(), "journal_size": self.journal.size(), "processes": own}
+                | {"identity": self.identity(), "journal_size": self.logger.size(), "processes": own}
                 | {"total_seconds": time.monotonic() - self.started}
                 | {"tracked": {name: unwrap(thing).state_dict() for name, thing in self.tracked.items()}},
                 keep_previous=self.last_is_good,

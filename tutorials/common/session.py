@@ -1,4 +1,4 @@
-"""The frame of a run: its folder, device, lock and journal when it begins, one clear line when it ends early."""
+"""The frame of a run: its folder, device, lock and logger when it begins, one clear line when it ends early."""
 
 import time
 from collections.abc import Callable
@@ -11,12 +11,12 @@ from data import StudyError
 from tutorials.common import checkpoint
 from tutorials.common.console import say
 from tutorials.common.device import Device, fastest_threads, launch_command
+from tutorials.common.interrupts import MENDABLE, Stopping
 from tutorials.common.lock import FolderLock
 from tutorials.common.options import Options, deciding
-from tutorials.common.stopping import MENDABLE, Stopping
 
 if TYPE_CHECKING:
-    from tutorials.common.journal import Journal
+    from tutorials.common.logger import Logger
 
 
 def move_aside(folder: Path, say: Callable[[str], None]) -> None:
@@ -41,7 +41,7 @@ class Session:
         self.folder = options.run_dir or Path("runs") / f"{name}-{options.data}-{options.recipe}-seed{options.seed}"
         self.is_main = True
         self.resumed: dict[str, Any] | None = None  # the checkpoint that --resume found
-        self.journal: Journal | None = None
+        self.logger: Logger | None = None
         self.stopping = Stopping()
         self.lock = FolderLock(self.folder)
         self.last_is_good = True  # whether last.safetensors may become the previous one
@@ -60,10 +60,10 @@ class Session:
             elif self.is_main:
                 move_aside(self.folder, self.say)
             if self.is_main:
-                from tutorials.common.journal import Journal  # TensorBoard and matplotlib, which a prediction needs not
+                from tutorials.common.logger import Logger  # TensorBoard and matplotlib, which a prediction needs not
 
                 state = self.resumed or {"step": 0, "journal_size": 0}
-                self.journal = Journal(self.folder, state["step"], state["journal_size"])
+                self.logger = Logger(self.folder, state["step"], state["journal_size"])
             self.choose_threads()
         except BaseException as error:
             self.__exit__(type(error), error, None)
@@ -72,8 +72,8 @@ class Session:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         self.stopping.ignore()
-        if self.journal:
-            self.journal.close()
+        if self.logger:
+            self.logger.close()
         self.lock.release()
         if isinstance(error, KeyboardInterrupt):
             self.leave(f"{str(error) or 'stopped'}. {self.how_to_continue()}", self.stopping.exit_code)

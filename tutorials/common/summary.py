@@ -49,8 +49,8 @@ def write(
     head = ("metric", "this run", "published", "chance")
     rows = [[name, *(f"{table[name]:10.4f}" if name in table else "-" for table in (metrics, published, chance))]
             for name in metrics]  # fmt: skip
-    run.journal.hparams(deciding(options), metrics, step)
-    run.journal.text("summary", f"{describe(content)}\n\n{markdown_table(head, rows)}", step)
+    run.logger.hparams(deciding(options), metrics, step)
+    run.logger.text("summary", f"{describe(content)}\n\n{markdown_table(head, rows)}", step)
     print_table(head, rows)
     print(f"{run.seconds:.1f} s of training, {content['seconds']['total']:.1f} s in all; everything is in {run.folder}")
 

@@ -11,7 +11,7 @@ import data
 from data import StudyError
 from tutorials.common import checkpoint, summary
 from tutorials.common.device import launch_command
-from tutorials.common.journal import Journal
+from tutorials.common.logger import Logger
 from tutorials.common.options import Options, deciding
 from tutorials.common.session import Session
 
@@ -69,7 +69,7 @@ class Survey(Session):
             self.say(f"{name}: measured before")
         self.measured, self.seconds = self.measured + 1, self.seconds + kept["seconds"]
         points = {f"results/{name}/{metric}": value for metric, value in kept.get("metrics", {}).items()}
-        self.journal.scalars(points, self.measured, 1, self.seconds)
+        self.logger.scalars(points, self.measured, 1, self.seconds)
         return kept
 
     def read(self, path: Any) -> dict[str, Any] | None:
@@ -82,11 +82,11 @@ class Survey(Session):
 
     def figure(self, name: str, figure: Figure) -> None:
         """Save a figure and show it on the dashboard."""
-        self.journal.figure(name, figure, self.measured)
+        self.logger.figure(name, figure, self.measured)
 
     def hparams(self, name: str, about: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
         """A row of its own on the dashboard's table of options and results."""
-        row = Journal(self.folder / "rows" / name)
+        row = Logger(self.folder / "rows" / name)
         row.hparams(deciding(self.options) | about, metrics, 0)
         row.close()
 

@@ -29,7 +29,7 @@ def main() -> int:
         print(f"make {target}: {error}", file=sys.stderr)
         return 2
     if processes > 1:
-        module, arguments = "tutorials.common.torchrun", [str(processes), module, *arguments]
+        module, arguments = "tutorials.tools.torchrun", [str(processes), module, *arguments]
     if seeds is not None:
         return for_each_seed(target, seeds, module, arguments)
     sys.argv = [module, *arguments]
@@ -85,7 +85,7 @@ def for_each_seed(target: str, seeds: int, module: str, arguments: Sequence[str]
         return 2
     signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C reaches the run, which saves; this process waits for it
     runs = [[module, *arguments, f"--seed={seed}"] for seed in range(seeds)]
-    for command in [*runs, ["tutorials.common.scorecard", "--seeds", str(seeds), target]]:
+    for command in [*runs, ["tutorials.tools.scorecard", "--seeds", str(seeds), target]]:
         code = subprocess.Popen([sys.executable, "-m", *command]).wait()
         if code:
             return code if code > 0 else 128 - code

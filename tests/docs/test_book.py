@@ -1,0 +1,280 @@
+"""The study book, built from two small runs and the committed results: its text, its links, and in a real browser."""
+
+import importlib
+import json
+import re
+import sys
+import warnings
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from filelock import FileLock
+
+pytest.importorskip("sphinx", reason="needs the packages of make book")
+
+from comparisons import report
+from comparisons.cases import CASES
+from comparisons.nets import RACES
+from docs import book as generator
+from docs import evidence, ideas, script
+from tutorials.tools.run_all import STUDIES
+
+PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
+RUN = ("sentiment", "dropout")  # a tutorial and a study that are quick on their twins
+
+
+@pytest.fixture(scope="session")
+def book(tmp_path_factory, worker_id) -> Path:
+    """The site; parallel test processes share one."""
+    shared = tmp_path_factory.getbasetemp()
+    shared = (shared if worker_id == "master" else shared.parent) / "book"
+    shared.mkdir(exist_ok=True)
+    with FileLock(shared / "lock"):
+        if not (shared / "ready").exists():
+            build(shared)
+            (shared / "ready").touch()
+    return shared / "site"
+
+
+def build(folder: Path) -> None:
+    for study in (study for study in STUDIES if study.target in RUN):
+        with pytest.MonkeyPatch.context() as patch:
+            arguments = ["--epochs", "1", "--run-dir", str(folder / "runs/study" / study.target)]
+            patch.setattr(sys, "argv", [study.target, *arguments])
+            importlib.import_module(study.module).main()
+    results = report.collect(steps=2, repeats=1, cases=CASES[:3], nets=dict(list(RACES.items())[:1]))
+    report.write(results, folder / "runs/parity")
+    arguments = ["--runs", str(folder / "runs"), "--out", str(folder / "site")]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Sphinx's extensions about Sphinx; those about our pages are its own kind
+        assert generator.main([*arguments, "-W", "--keep-going"]) == 0, "Sphinx has warnings"
+
+
+class Page(HTMLParser):
+    """What a page's links must find: its own anchors, the addresses that it names, and its text."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.anchors, self.links, self.pictures, self.words = set(), [], [], []
+        self.feed(path.read_text(encoding="utf-8"))
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        self.anchors |= {given[name] for name in ("id", "name") if given.get(name)}
+        self.links += [given[name] for name in ("href", "src") if given.get(name)]
+        self.pictures += [given] if tag == "img" else []
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+@pytest.fixture(scope="session")
+def pages(book) -> dict[str, Page]:
+    return {path.relative_to(book).as_posix(): Page(path) for path in sorted(book.rglob("*.html"))}
+
+
+def test_there_is_a_page_for_everything(pages):
+    chapters = {f"chapters/{study.target}.html" for study in STUDIES}
+    assert chapters | {f"ideas/{idea.page}.html" for idea in ideas.IDEAS} <= pages.keys()
+    assert {"index.html", "readme.html", "parity.html", "ideas/index.html", "search.html"} <= pages.keys()
+
+
+def test_every_link_and_picture_is_there_and_none_is_fetched_from_elsewhere(book, pages):
+    for name, page in pages.items():
+        for link in page.links:
+            address = urlsplit(link)
+            if address.scheme in ("http", "https", "data"):
+                continue
+            assert not address.scheme and not address.netloc, f"{name}: {link}"
+            target = (book / name).parent / unquote(address.path) if address.path else book / name
+            assert target.exists(), f"{name}: {link}"
+            if address.fragment and target.suffix == ".html":
+                there = pages[target.resolve().relative_to(book.resolve()).as_posix()]
+                assert unquote(address.fragment) in there.anchors, f"{name}: {link}"
+        assert all(picture.get("alt") for picture in page.pictures), name
+        html = (book / name).read_text(encoding="utf-8")
+        assert not re.search(r"<(?:link|script|img)[^>]*(?:href|src)=\"(?:https?:)?//", html), name
+
+
+def test_a_chapter_shows_its_script_its_figures_and_its_numbers(book, pages):
+    for target in RUN:
+        study = next(study for study in STUDIES if study.target == target)
+        page, folder = pages[f"chapters/{target}.html"], book.parent / "runs/study" / target
+        lesson = script.read(script.module(study.module))
+        for section in lesson.sections:
+            for name in re.findall(r"^(?:def|class) (\w+)", lesson.text(section), re.M):
+                assert re.search(rf"(?:def|class)\s+{name}\b", page.text), f"{target}: {name}"
+        shown = {Path(picture["src"]).stem for picture in page.pictures}
+        drawn = [path.stem for path in (folder / "figures").glob("*.png")]
+        assert len(shown) == len(drawn) > 2
+        summary = json.loads((folder / "summary.json").read_text())
+        for metric, value in summary["metrics"].items():
+            assert f"{metric} " in page.text and evidence.number(value) in page.text
+        assert f"The figures are of {evidence.NAMES['tiny']}" in page.text
+
+
+def test_a_figure_stands_behind_the_code_that_draws_it(book):
+    html = (book / "chapters/dropout.html").read_text()
+    text = re.sub(r"<span[^>]*>|</span>", "", html)
+    for maker, figure in (("regularise", "regularisation"), ("vary_width", "widths")):
+        code, picture = text.index(f"def {maker}"), text.index(f"{figure}.png")
+        assert picture - code > 0 and "<h2" not in text[code:picture]
+
+
+def test_official_numbers_come_from_the_committed_results(pages):
+    assert evidence.RESULTS.exists()
+    for path in evidence.RESULTS.glob("*-official-study-seed0.json"):
+        summary = json.loads(path.read_text())
+        seeds = [json.loads(one.read_text()) for one in path.parent.glob(path.name.replace("seed0", "seed*"))]
+        page = pages[f"chapters/{summary['name']}.html"].text
+        for metric in summary["metrics"]:
+            assert evidence.spread([one["metrics"][metric] for one in seeds if metric in one["metrics"]]) in page
+        for table in summary.get("tables", {}).values():
+            assert all(evidence.number(cell) in page for row in table["rows"] for cell in row if cell != "")
+
+
+def test_a_chapter_without_a_run_says_how_to_get_one(pages):
+    without = [study.target for study in STUDIES if study.target not in RUN]
+    assert all(
+        f"make {target} makes one on generated data" in pages[f"chapters/{target}.html"].text for target in without
+    )
+
+
+def test_every_idea_has_its_rungs(pages):
+    proved = [name for idea in ideas.IDEAS for name in idea.things()]
+    assert sorted(proved) == sorted(ideas.PROVED)  # each function and net under one idea
+    for idea in ideas.IDEAS:
+        text = pages[f"ideas/{idea.page}.html"].text
+        assert all(rung in text for rung in ("By hand, in NumPy", "Held against torch", "In torch"))
+        assert all(re.search(rf"(?:def|class)\s+{name}\b", text) for name in idea.things())
+        assert ideas.cases(idea) and all(case in text for case in ideas.cases(idea))
+        assert "No tutorial uses it" not in text, idea.name
+    with pytest.raises(ValueError, match="no idea has"):
+        ideas.home("a_new_layer")
+
+
+def test_the_parity_report_is_a_chapter(book, pages):
+    written = (book.parent / "runs/parity/parity.md").read_text()
+    assert written.splitlines()[0].strip("# ") in pages["parity.html"].text
+    assert len(pages["parity.html"].pictures) == len(list((book.parent / "runs/parity/figures").glob("*.png")))
+    assert (
+        "affine_forward" in pages["ideas/affine-layers.html"].text
+        and "1.0e-09" in pages["ideas/affine-layers.html"].text
+    )
+
+
+def test_each_question_is_answered_in_its_chapter(pages):
+    answers = (evidence.ROOT / "from_scratch/ANSWERS.md").read_text()
+    chapters = " ".join(pages[f"chapters/{study.target}.html"].text for study in STUDIES)
+    for question in re.findall(r"^### (.*)", answers, re.M):
+        assert question.translate({ord("'"): "’"}).split("(")[0] in chapters, question
+
+
+def test_the_front_page_is_there_in_both_languages(book, pages):
+    korean = pages["index.ko.html"]
+    assert "명령 두 개" in korean.text and 'lang="ko"' in (book / "index.ko.html").read_text(encoding="utf-8")
+    assert "index.ko.html" in pages["index.html"].links and "index.html" in korean.links
+
+
+# In a browser
+
+
+@pytest.fixture
+def look(chromium, book):
+    """Open pages of the book: look("index.html", size, scheme); what the browser complains of is collected."""
+    contexts, said = [], []
+
+    def complain(what: str, is_so: bool = True) -> None:
+        said.extend([what] * is_so)
+
+    def open_page(name: str, size: dict = DESK, scheme: str = "light"):
+        contexts.append(chromium.new_context(viewport=size, color_scheme=scheme))
+        page = contexts[-1].new_page()
+        page.on("console", lambda message: complain(f"{name}: {message.text}", message.type in ("error", "warning")))
+        page.on("pageerror", lambda error: complain(f"{name}: {error}"))
+        page.on("requestfailed", lambda request: complain(f"{name}: {request.url} failed"))
+        page.on("request", lambda request: complain(f"{name}: asks for {request.url}", request.url.startswith("http")))
+        page.goto(f"{book.as_uri()}/{name}")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not said, said
+
+
+def width_beyond(page) -> int:
+    return page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+
+
+@pytest.mark.browser
+def test_every_page_loads_without_errors_at_every_width(look, book, pages):
+    page = look("index.html")
+    for name in sorted(pages):
+        page.goto(f"{book.as_uri()}/{name}")
+        broken = page.evaluate("[...document.images].filter(i => !i.complete || !i.naturalWidth).map(i => i.src)")
+        assert not broken, f"{name}: {broken}"
+        for size in (DESK, {"width": 1600, "height": 900}, PHONE):
+            page.set_viewport_size(size)
+            assert width_beyond(page) <= 0, f"{name} is wider than {size['width']} pixels"
+
+
+@pytest.mark.browser
+def test_search_finds_a_word(look):
+    page = look("index.html")
+    page.get_by_placeholder("Search").fill("dropout")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#search-results li a")
+    found = page.locator("#search-results li a").all_inner_texts()
+    assert "Dropout" in found
+    page.locator("#search-results li a", has_text="Dropout").first.click()
+    page.wait_for_url("**/*ropout.html*")
+    assert "dropout" in page.locator("h1").inner_text().lower()
+
+
+@pytest.mark.browser
+def test_the_dark_switch_works_and_is_remembered(look, book):
+    def brightness() -> int:
+        return sum(map(int, re.findall(r"\d+", page.evaluate("getComputedStyle(document.body).backgroundColor"))[:3]))
+
+    page = look("index.html")
+    assert brightness() > 600
+    for _ in range(3):  # automatic, light, dark
+        if page.locator("body").get_attribute("data-theme") != "dark":
+            page.locator(".theme-toggle:visible").first.click()
+    assert brightness() < 200
+    page.goto(f"{book.as_uri()}/ideas/index.html")
+    assert brightness() < 200
+
+
+@pytest.mark.browser
+def test_the_keyboard_reaches_contents_search_and_wide_code(look):
+    page = look("chapters/dropout.html", PHONE)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.innerText") == "Skip to content"
+    wide = page.locator("article .highlight pre[tabindex='0']").first
+    wide.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.activeElement.scrollLeft > 0")
+    page = look("chapters/dropout.html")
+    reached = set()
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.name || document.activeElement.innerText"))
+    assert {"q", "Index of ideas"} <= reached
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(look, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    sample = ["index.html", "chapters/dropout.html", "ideas/index.html", "ideas/dropout.html", "search.html?q=dropout"]
+    sizes = {"light": DESK, "dark": PHONE}
+    for name in sample:
+        # Without preload: over file:// axe may not fetch the style sheets a second time.
+        found = axe.run(look(name, sizes[scheme], scheme), options={"preload": False}).response["violations"]
+        serious = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
+        assert not serious, f"{name}, {scheme}: {serious}"

@@ -1,0 +1,177 @@
+"""The scorecard keeps what official runs wrote and holds it against the originals; make study tells who failed."""
+
+import ast
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tutorials.common import plots, published
+from tutorials.common.published import ORIGINALS, Figure, Original
+from tutorials.tools import scorecard, scorecard_page
+from tutorials.tools.run_all import STUDIES
+from tutorials.translation import PUBLISHED
+
+ROOT = Path(__file__).parents[2]
+THING = {"thing": Original((Figure("test/accuracy", 0.5, 0.1), Figure("test/loss", lower_is_better=True)), "a page", 3)}
+
+
+def summary(**changes) -> dict:
+    return {
+        "name": "thing", "recipe": "study", "data": "official", "seed": 0, "device": "cpu", "threads": 2,
+        "seconds": {"train": 60.0, "total": 90.0}, "changed": {}, "processes": 1, "versions": {"torch": "2.3.1"},
+        "metrics": {"test/accuracy": 0.7}, "published": {"test/accuracy": 0.5},
+        "chance": {"test/accuracy": 0.1},
+    } | changes  # fmt: skip
+
+
+def write(folder, content: dict) -> None:
+    folder.mkdir(parents=True)
+    (folder / "summary.json").write_text(json.dumps(content))
+
+
+def test_summaries_of_official_runs_are_kept_and_averaged(tmp_path):
+    runs, results = tmp_path / "runs", tmp_path / "results"
+    for seed, accuracy in enumerate((0.70, 0.72, 0.74)):
+        write(runs / f"thing-official-study-seed{seed}", summary(seed=seed, metrics={"test/accuracy": accuracy}))
+    write(runs / "thing-official-study-seed0.1", summary(metrics={"test/accuracy": 0.0}))  # an older one, moved aside
+    write(runs / "thing-official-study-seed7", summary(seed=7, changed={"epochs": 1}))  # not the recipe
+    write(runs / "thing-tiny-study-seed0", summary(data="tiny"))
+    scorecard.keep_summaries(runs, results)
+    assert len(list(results.iterdir())) == 3
+    (accuracy, loss) = scorecard.rows(scorecard.read_summaries(results), THING)
+    assert accuracy["not_run"] == {"original": "not run yet"} and not loss["ours"]
+    (ours,) = accuracy["ours"]
+    assert ours["seeds"] == [0, 1, 2] and ours["mean"] == pytest.approx(0.72) and ours["recipe"] == "study"
+    assert ours["difference"] == {"deviations": 2.2, "of": "the original's"}
+    assert ours["minutes"] == {"train": 1.0, "total": 1.5}
+    table = scorecard.table(scorecard.read_summaries(results), THING)
+    assert "| `thing` | test/accuracy | 0.500 ± 0.100 | not run | 0.720 ± 0.020, +2.2 sd | 3.0 → 1.5 |" in table
+    assert "cpu with 2 threads; torch 2.3.1" in table
+
+
+@pytest.mark.parametrize(
+    "figure, values, told",
+    [
+        (Figure("m", 0.5, low=0.4, high=0.6), [0.45], "0.4-0.6: 0.450, within"),
+        (Figure("m", 0.5, low=0.4, high=0.6), [0.6, 0.8], "0.4-0.6: 0.700 ± 0.141, above"),
+        (Figure("m", 0.5), [0.6, 0.8], "0.5: 0.700 ± 0.141, +1.4 sd¹"),  # in deviations of ours
+        (Figure("m", 240.24), [100.5], "240.24: 100.50"),  # nothing is known of the spread
+        (Figure("m", 0.5, 0.1), [0.3], "0.500 ± 0.100: 0.300, -2.0 sd"),
+        (Figure("m"), [0.3], "-: 0.300"),
+        (Figure("m", 0.0291), [0.0291, 0.0299], "0.0291: 0.0295 ± 0.0006, +0.7 sd¹"),  # small figures keep digits
+    ],
+)
+def test_a_difference_is_told_in_what_is_known_of_the_spread(figure, values, told):
+    runs = [summary(name="thing", seed=seed, metrics={"m": value}) for seed, value in enumerate(values)]
+    (row,) = scorecard.rows(runs, {"thing": Original((figure,), "a page")})
+    assert f"{scorecard_page.theirs(row)}: {scorecard_page.cell(row['ours'][0])}" == told
+
+
+def test_what_has_not_been_run_says_why():
+    page = Original((Figure("test/bleu", 30.0), Figure("test/loss")), "a page", needs="takes a week")
+    table = scorecard.table([summary()], THING | {"other": page})
+    assert "| `other` | test/bleu 30 | takes a week |" in table and table.count("`other`") == 1
+    whole = scorecard_page.whole(scorecard.rows([summary()], THING | {"other": page}))
+    assert whole.count("not run: takes a week") == 4  # two metrics by two recipes
+    table = scorecard.table([summary(name="other", metrics={"test/bleu": 0.0295})], {"other": page})
+    assert "| `other` `RECIPE=original` | test/bleu 30 | takes a week |" in table and "| 0.0295 |" in table
+    assert "a page" in whole and "torch 2.3.1" in whole
+
+
+def test_runs_on_different_machines_are_not_averaged():
+    fast = {"device": "cuda", "metrics": {"test/accuracy": 0.9}}
+    runs = [summary(), summary(seed=1, **fast, device_name="A"), summary(seed=2, **fast, device_name="B"),
+            summary(seed=3, **fast, device_name="B"), summary(seed=4, versions={"torch": "2.6"})]  # fmt: skip
+    row, _ = scorecard.rows(runs, THING)
+    told = [(one["device"], one["mean"], one["seeds"]) for one in row["ours"]]
+    assert told == [("cpu", 0.7, [0]), ("cpu", 0.7, [4]), ("cuda", 0.9, [1]), ("cuda", 0.9, [2, 3])]
+    assert "| 0.900 ± 0.000, +4.0 sd | 3.0 → 1.5 |" in scorecard.table(runs, THING)  # the most seeds
+
+
+# The committed results
+
+
+def test_nothing_that_the_scorecard_writes_is_stale(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for path, content in scorecard.written(scorecard.read_summaries(scorecard.RESULTS)).items():
+        assert path.read_text(encoding="utf-8") == content, f"{path} is stale: run make scorecard"
+
+
+def test_the_facts_of_the_originals_are_those_that_the_runs_were_held_against():
+    assert list(ORIGINALS) == [one.target for one in STUDIES]
+    told = {(run["name"], metric): value for run in scorecard.read_summaries(ROOT / scorecard.RESULTS)
+            for metric, value in run["published"].items()}  # fmt: skip
+    for one in STUDIES:
+        for line in ast.parse((ROOT / f"{one.module.replace('.', '/')}.py").read_text(encoding="utf-8")).body:
+            if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == "PUBLISHED":
+                told |= {(one.target, metric): value for metric, value in ast.literal_eval(line.value).items()}
+    compared = 0
+    for target, original in ORIGINALS.items():
+        for figure in original.figures:
+            known = told.get((target, figure.metric))
+            compared += known is not None
+            assert known is None or figure.mean == known, (target, figure.metric)
+            assert known is not None or figure.mean is None or target == "pretrained", (target, figure.metric)
+            assert figure.low is None or figure.low <= figure.mean <= figure.high
+    assert compared > 15
+
+
+def test_the_originals_losses_lie_where_they_were_measured(tmp_path):
+    half, end = (published.losses_by_step("translation", steps, epochs) for steps, epochs in ((20, 2), (160, 16)))
+    assert half == {"train": {5: 5.316, 15: 3.727}, "val": {10: 4.065, 20: 3.285}}
+    assert list(end["val"].items())[-1] == (160, PUBLISHED["val/loss_epoch_16"])
+    assert list(published.losses_by_step("seq2seq", 80, 80)["train"].items())[-1] == (77.5, 0.0291)
+    (tmp_path / "metrics.jsonl").write_text('{"step": 20, "epoch": 2, "seconds": 1, "loss/train": 3.5}\n')
+    loss, _ = plots.curves(tmp_path / "metrics.jsonl", "bleu", half).axes  # BLEU was not measured
+    assert [line.get_label() for line in loss.lines] == ["train", "train, published", "val, published"]
+    assert loss.lines[1].get_xydata().tolist() == [[5, 5.316], [15, 3.727]]
+
+
+def test_what_is_published_of_pretrained_models_is_what_torchvision_says():
+    from tutorials.vision import models
+
+    for figure in ORIGINALS["pretrained"].figures:
+        model = figure.metric.partition("/")[0]
+        scores = models.find_weights(model, None).meta["_metrics"]["ImageNet-1K"]
+        assert figure.mean == pytest.approx(scores["acc@1"] / 100)
+
+
+def test_every_headline_of_a_committed_run_is_in_it():
+    for row in scorecard.rows(scorecard.read_summaries(ROOT / scorecard.RESULTS)):
+        assert bool(row["ours"]) == row["ran"], (row["target"], row["metric"])
+
+
+# Several seeds
+
+
+def test_seeds_are_averaged_from_their_newest_runs(tmp_path):
+    for seed, accuracy in enumerate((0.2, 0.4)):
+        write(tmp_path / f"thing-tiny-study-seed{seed}", summary(seed=seed, metrics={"test/accuracy": accuracy}))
+    old = tmp_path / "thing-official-study-seed0"
+    write(old, summary(metrics={"test/accuracy": 0.9}, data="official"))
+    os.utime(old / "summary.json", (0, 0))
+    write(tmp_path / "thing-tiny-study-seed0.1", summary(metrics={"test/accuracy": 0.9}))  # moved aside
+    told = scorecard.over_seeds(tmp_path, "thing", 2)
+    assert told == "thing, official data, recipe study, 2 seeds: test/accuracy 0.300 ± 0.141"
+    for wrong in (["--seeds", "0", "thing"], ["--seeds", "2"], ["thing"]):
+        with pytest.raises(SystemExit, match="2"):
+            scorecard.main(wrong)
+    with pytest.raises(SystemExit, match="no finished run of seed 2"):
+        scorecard.over_seeds(tmp_path, "thing", 3)
+    write(tmp_path / "thing-tiny-original-seed2", summary(seed=2, recipe="original"))
+    with pytest.raises(SystemExit, match="differ"):
+        scorecard.over_seeds(tmp_path, "thing", 3)
+
+
+# The README
+
+
+def test_the_table_goes_between_its_markers_and_nowhere_else():
+    text = f"before\n{scorecard.BEGIN}\nold\n{scorecard.END}\nafter\n"
+    once = scorecard.replace_table(text, "new")
+    assert once == f"before\n{scorecard.BEGIN}\nnew\n{scorecard.END}\nafter\n"
+    assert scorecard.replace_table(once, "new") == once
+    with pytest.raises(SystemExit, match="markers"):
+        scorecard.replace_table("no markers", "new")

@@ -1,0 +1,301 @@
+"""The comparison of pretrained models: its measures, whole runs on the twin, and SqueezeNet on real pictures."""
+
+import json
+import shutil
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import data
+from tests.processes import run_to_end
+from tests.weights import save_own
+from tutorials import pretrained
+from tutorials.reports import pretrained_plots
+from tutorials.vision import benchmark, calibration
+from tutorials.vision import models as model_zoo
+from tutorials.vision.corruptions import STRENGTHS, corrupt
+
+FAST = ["--repetitions", "1", "--batch-size", "10", "--robust-images", "3"]
+SMALL = "shufflenet_v2_x0_5"
+STUDY = FAST  # the options of the run that the fixture `study` gives
+
+
+def main(*argv: str) -> None:
+    sys.argv = ["pretrained", "--device", "cpu", *argv]
+    pretrained.main()
+
+
+def run(folder: Path, *argv: str) -> tuple[int, str]:
+    return run_to_end(main, folder, *argv)
+
+
+def read(folder: Path) -> dict:
+    return json.loads((folder / "summary.json").read_text())
+
+
+# The measures
+
+
+def test_wilsons_interval_against_known_values():
+    low, high = calibration.wilson(0.5, 10)
+    assert (round(low, 3), round(high, 3)) == (0.237, 0.763)  # as published tables have it
+    assert calibration.wilson(1.0, 20)[1] == pytest.approx(1) and calibration.wilson(1.0, 20)[0] == pytest.approx(
+        0.839, abs=5e-4
+    )
+
+
+def answers_of(scores: list[list[float]], labels: list[int], present: list[int]) -> calibration.Answers:
+    return calibration.Answers.of(torch.tensor(scores).log(), torch.tensor(labels), present)
+
+
+def test_scores_by_hand():
+    rows = [[0.5, 0.2, 0.1, 0.1, 0.06, 0.04], [0.1, 0.6, 0.1, 0.1, 0.06, 0.04], [0.3, 0.2, 0.2, 0.2, 0.06, 0.04]]
+    labels = torch.tensor([0, 2, 5])
+    answers = answers_of(rows, labels.tolist(), [0, 2, 5])
+    found = calibration.score(answers, labels)
+    assert found["top1"] == pytest.approx(1 / 3) and found["top5"] == pytest.approx(2 / 3)
+    assert found["restricted_top1"] == pytest.approx(1 / 3)  # 0; 0 or 2, a tie broken to 0; 0
+    assert answers.own.tolist() == pytest.approx([0.5, 0.1, 0.04])
+    # Bins of a tenth: 0.5 right, 0.6 wrong, 0.3 wrong.
+    assert found["ece"] == pytest.approx((0.5 + 0.6 + 0.3) / 3, abs=1e-6)
+    confidence, right = calibration.reliability(answers, labels)
+    assert confidence.tolist() == pytest.approx([0.3, 0.5, 0.6]) and right.tolist() == [0, 1, 0]
+
+
+def test_agreement_and_the_order_of_pictures():
+    one = answers_of([[0.9, 0.1, 0, 0, 0], [0.9, 0.1, 0, 0, 0]], [0, 1], [0, 1])
+    two = answers_of([[0.8, 0.2, 0, 0, 0], [0.1, 0.9, 0, 0, 0]], [0, 1], [0, 1])
+    assert calibration.agreement([one, two]).tolist() == [[1, 0.5], [0.5, 1]]
+    assert calibration.hardest([one, two]) == [1, 0]
+    assert calibration.divided({"a": [one], "b": [two]}, torch.tensor([0, 1])) == [1, 0]
+
+
+def test_the_pareto_front():
+    points = [pretrained_plots.Point(str(i), "f", cost, share, 1) for i, (cost, share) in
+              enumerate([(1, 0.5), (2, 0.4), (2, 0.6), (3, 0.6), (4, 0.9)])]  # fmt: skip
+    assert [point.label for point in pretrained_plots.pareto(points)] == ["0", "2", "4"]
+
+
+def test_the_cost_of_a_net_known_by_hand():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(48, 1000), nn.ReLU(inplace=True), nn.Linear(1000, 10)).eval()
+    found = benchmark.measure(net, 4, batch_size=3, repetitions=2)
+    assert found.parameters == 49 * 1000 + 1001 * 10
+    assert found.gflops == pytest.approx((48 * 1000 + 1000 * 10) / 1e9)
+    assert found.megabytes == pytest.approx(4 * found.parameters / 2**20)
+    assert found.memory == pytest.approx(4 * (found.parameters + 48 + 1000 + 10) / 2**20)  # weights, input, two outputs
+    assert 0 < found.latency <= found.latency_p95 and found.throughput > 0 and found.batch_size == 3
+
+
+def test_a_batch_that_does_not_fit_is_halved():
+    def net(images):
+        if len(images) > 2:
+            raise RuntimeError("not enough memory")
+        return images
+
+    assert benchmark.measure_throughput(net, torch.zeros(9, 1), 1)[1] == 2
+    with pytest.raises(RuntimeError, match="other"):
+        benchmark.measure_throughput(lambda images: (_ for _ in ()).throw(RuntimeError("other")), torch.zeros(4, 1), 1)
+
+
+@pytest.mark.parametrize("kind", STRENGTHS)
+def test_damage_grows_with_its_strength_and_is_seeded(kind):
+    twin = data.load("imagenet", "tiny")
+    for picture in (twin.open(0), Image.fromarray(twin.pictures[1]).resize((400, 300))):
+        damaged = [np.asarray(corrupt(picture, kind, s, np.random.default_rng(0)), float) for s in (1, 2, 3)]
+        again = np.asarray(corrupt(picture, kind, 3, np.random.default_rng(0)))
+        assert np.array_equal(damaged[2], again)
+        whole = np.asarray(picture.resize(again.shape[1::-1], Image.Resampling.BILINEAR), float)
+        errors = [np.abs(one - whole).mean() for one in damaged]
+        assert 0 < errors[0] < errors[1] < errors[2]
+        assert min(again.shape[:2]) == min(256, *picture.size)
+
+
+# Which models
+
+
+def labels_of(*models: str, **options) -> list[str]:
+    return [model.label for model in pretrained.choose_models(pretrained.PretrainedOptions(models=models, **options))]
+
+
+def test_models_are_chosen_by_name_family_or_all():
+    everything = labels_of("all")
+    names = [name.partition("-")[0] for name in everything]
+    assert len(everything) == 21 and Counter(map(model_zoo.family, names)) == {
+        "AlexNet": 1, "VGG": 8, "ResNet": 8, "DenseNet": 4
+    }  # fmt: skip
+    assert labels_of(data="official") == everything == labels_of(weights="none")
+    assert labels_of("alexnet") == ["alexnet"] and len(labels_of("DenseNet", "vgg")) == 12
+    assert labels_of() == [*pretrained.TINY]
+    assert labels_of(weights_file=("resnet18=a.pth",)) == ["resnet18"]
+    [older] = pretrained.choose_models(pretrained.PretrainedOptions(models=("resnet50-v1",)))
+    assert (older.name, older.member, older.family) == ("resnet50", "v1", "ResNet")
+
+
+@pytest.mark.parametrize(
+    "argv, told",
+    [
+        (["--models", "resnet19"], "no classifier 'resnet19'"),
+        (["--models", "resnet50-v9"], "no weights 'v9'"),
+        (["--models", "resnet18", "--weights-file", "alexnet=a.pth"], "alexnet has a file but"),
+        (["--weights-file", "alexnet"], "give NAME=PATH"),
+        (["--models", "vgg16-imagenet1k_features"], "without a classifier"),
+        (["--batch-size", "0"], "--batch-size must be at least 1"),
+    ],
+)
+def test_a_wrong_option_exits_with_2_and_says_which(tmp_path, argv, told):
+    code, printed = run(tmp_path / "wrong", *argv)
+    assert code == 2 and told in " ".join(printed.split()) and not (tmp_path / "wrong").exists()
+
+
+# Whole runs
+
+
+def test_the_twin_is_learnt_and_everything_is_there(study):
+    folder, printed = study
+    summary = read(folder)
+    metrics = summary["metrics"]
+    assert metrics["best/top1"] > 0.6 and summary["chance"]["best/top1"] == 0.1
+    for name in pretrained.TINY:
+        assert metrics[f"{name}/top1"] > 0.5 and metrics[f"{name}/top5"] > 0.9
+        assert metrics[f"{name}/top1_low"] < metrics[f"{name}/top1"] < metrics[f"{name}/top1_high"]
+        assert 0 <= metrics[f"{name}/noise_3"] <= 1 and metrics[f"{name}/gflops"] > 0
+    assert summary["published"] == {}  # nothing is published of the twin's
+    drawn = {path.stem for path in (folder / "figures").iterdir()}
+    assert drawn == {
+        "accuracy_against_gflops", "latency", "cost_against_size", "reliability", "agreement", "robustness", "gallery",
+        "hardest", "families_differ", "grad_cam", "filters_resnet18", f"filters_{SMALL}",
+    }  # fmt: skip
+    for path in (folder / "figures").glob("*.png"):
+        assert np.asarray(Image.open(path).convert("L")).std() > 5, f"{path.name} is blank"
+    assert "restricted %" in printed
+
+
+def test_the_dashboard_has_the_table_and_a_row_for_each_model(study):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(study[0]), size_guidance={"tensors": 0}).Reload()
+    [table] = events.Tensors("models/text_summary")
+    assert table.tensor_proto.string_val[0].decode().count("\n") == 1 + len(pretrained.TINY)
+    assert "figures/grad_cam" in events.Tags()["images"] and "results/resnet18/top1" in events.Tags()["scalars"]
+    for name in pretrained.TINY:
+        row = EventAccumulator(str(study[0] / "rows" / name)).Reload()
+        assert "_hparams_/session_start_info" in row.summary_metadata
+
+
+def test_what_was_measured_is_not_measured_again(study, tmp_path):
+    folder = tmp_path / "again"
+    shutil.copytree(study[0], folder)
+    (folder / "measured" / "sizes.safetensors").write_bytes(b"cut short")
+    (folder / "measured" / f"{SMALL}.safetensors").unlink()
+    code, printed = run(folder, *FAST, "--resume")
+    assert code == 0, printed
+    assert "resnet18: measured before" in printed and f"{SMALL}: measured before" not in printed
+    assert "It is measured again" in printed
+    clocked = ("latency", "latency_p95", "throughput", "memory")
+    one, other = ({name: value for name, value in read(one)["metrics"].items() if not name.endswith(clocked)}
+                  for one in (study[0], folder))  # fmt: skip
+    assert one == other
+    code, printed = run(folder, *FAST, "--resume", "--seed", "1")
+    assert code == 1 and "seed: 0 in the checkpoint, 1 now" in printed
+
+
+def test_without_weights_the_cost_alone_is_measured(tmp_path):
+    code, printed = run(tmp_path / "cost", *FAST, "--weights", "none", "--models", "mobilenet_v3_small")
+    assert code == 0 and "Quality was not measured" in printed
+    summary = read(tmp_path / "cost")
+    metrics = summary["metrics"]
+    assert not any("top1" in name for name in metrics) and summary["chance"] == {}
+    assert metrics["mobilenet_v3_small/parameters"] == 2_542_856
+    for name in ("parameters", "gflops"):
+        name = f"mobilenet_v3_small/{name}"
+        assert metrics[name] == pytest.approx(summary["published"][name], rel=0.03)
+    assert {path.stem for path in (tmp_path / "cost" / "figures").iterdir()} == {
+        "accuracy_against_gflops", "latency", "cost_against_size"
+    }  # fmt: skip
+
+
+def test_missing_weights_are_all_named_at_once(tmp_path):
+    environment = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}  # nobody listens there
+    from tests.processes import finish, start
+
+    output = tmp_path / "out.txt"
+    argv = ["--data", "official", "--data-root", str(tmp_path / "root"), "--run-dir", str(tmp_path / "run")]
+    process = start(main, *argv, "--models", "alexnet", "resnet18", output=output, environment=environment)
+    code, printed = finish(process), output.read_text()
+    assert code == 1 and "Traceback" not in printed
+    for name, size in (("alexnet-owt-7be5be79.pth", "244.4 MB"), ("resnet18-f37072fd.pth", "46.8 MB")):
+        assert f"{tmp_path / 'root' / 'weights' / name} ({size})" in printed
+    assert "--weights none" in printed
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory) -> tuple[str, Path, Path]:
+    """A file of random weights as `NAME=PATH`, the file, and a folder of Imagenette's classes to measure on."""
+    from data.imagenet import IMAGENETTE
+
+    folder = tmp_path_factory.mktemp("own")
+    torch.manual_seed(0)
+    path = save_own(model_zoo.build(SMALL).state_dict(), folder / "own")
+    twin = data.load("imagenet", "tiny")
+    for number, name in enumerate(IMAGENETTE):
+        (folder / "val" / name).mkdir(parents=True)
+        Image.fromarray(twin.pictures[number]).save(folder / "val" / name / "0.png")
+    return f"{SMALL}={path}", path, folder / "val"
+
+
+def test_a_file_and_pictures_of_ones_own(own, tmp_path):
+    argv = ["--weights-file", own[0], "--images", str(own[2])]
+    code, printed = run(tmp_path / "own", *FAST, *argv)
+    assert code == 0, printed
+    summary = read(tmp_path / "own")
+    assert summary["data"] == "official" and f"{SMALL}/top1" not in summary["published"]
+    assert summary["metrics"][f"{SMALL}/megabytes"] == pytest.approx(own[1].stat().st_size / 2**20)
+    assert summary["chance"][f"{SMALL}/top1"] == 0.001 and summary["published"][f"{SMALL}/parameters"] == 1_366_792
+    assert not (tmp_path / "own" / "figures" / "agreement.png").exists()  # of one model
+
+
+def test_half_precision_answers_as_float32_does(own, tmp_path):
+    argv = ["--weights-file", own[0], "--images", str(own[2]), "--precision", "bfloat16", "--channels-last"]
+    code, printed = run(tmp_path / "half", *FAST, *argv, "--robust-images", "0")
+    assert code == 0, printed
+    metrics = read(tmp_path / "half")["metrics"]
+    assert 0 <= metrics[f"{SMALL}/same_as_float32"] <= 1 and f"{SMALL}/robust" not in metrics
+    full = sum(value.nbytes for value in model_zoo.build(SMALL).state_dict().values())
+    half = model_zoo.read_state(own[1])
+    assert sum(value.nbytes for value in half.values()) == full and metrics[f"{SMALL}/memory"] < full / 2**20
+
+
+def test_your_own_picture(own, tmp_path):
+    picture = next(own[2].rglob("*.png"))
+    code, printed = run(tmp_path / "none", "--image", str(picture), "--weights-file", own[0])
+    assert code == 0 and printed.count("%") == 5 and f"by {SMALL}" in printed
+    assert not (tmp_path / "none").exists()
+    code, printed = run(tmp_path / "none", "--image", str(own[1]), "--weights-file", own[0])
+    assert code == 1 and "not a picture" in printed and "Traceback" not in printed
+
+
+def test_several_processes_are_refused(tmp_path):
+    from tests.processes import run_ranks
+
+    assert run_ranks(main, tmp_path / "two", *FAST) == [1, 1]
+    assert "Leave out NPROC" in (tmp_path / "two.0.txt").read_text()
+
+
+def test_the_real_squeezenet_answers_real_pictures_as_it_should(real_data, real_squeezenet, tmp_path):
+    pictures = real_data / "imagenet-sample"
+    if not pictures.exists():
+        pytest.skip("needs the sample of ImageNet")
+    for folder in sorted(pictures.iterdir())[::10]:
+        shutil.copytree(folder, tmp_path / "some" / folder.name)
+    argv = ["--weights-file", f"squeezenet1_0={real_squeezenet}", "--data-root", str(real_data), "--recipe", "original"]
+    code, printed = run(tmp_path / "real", *argv, "--images", str(tmp_path / "some"), "--repetitions", "1")
+    assert code == 0, printed
+    metrics = read(tmp_path / "real")["metrics"]
+    assert (metrics["squeezenet1_0/top1"], metrics["squeezenet1_0/top5"]) == pytest.approx((0.6, 0.8), abs=0.1)
+    assert metrics["squeezenet1_0/restricted_top1"] > metrics["squeezenet1_0/top1"]

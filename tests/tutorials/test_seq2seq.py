@@ -1,0 +1,346 @@
+"""The GRU that translates: padding never counts, decoding finds what it should, whole runs on the twin."""
+
+import itertools
+import json
+import os
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+import data
+from data.parallel import Pairs
+from tests.processes import finish, run_ranks, run_to_end, same, start
+from tutorials import seq2seq
+from tutorials.common import checkpoint, plots
+from tutorials.text import decoding
+from tutorials.text.pairs import PairSet
+from tutorials.text.translator import Translator
+from tutorials.text.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
+
+KINDS = ("bahdanau", "luong", "none")
+SMALL = ["--hidden", "48", "--epochs", "6", "--batch-size", "32", "--lr", "0.01", "--log-every", "10"]
+SMALL += ["--dropout", "0.1", "--output-dropout", "0.1", "--word-dropout", "0"]
+STUDY = SMALL  # the options of the run that the fixture `study` gives
+
+
+def main(*argv: str) -> None:
+    sys.argv = ["seq2seq", "--device", "cpu", *argv]
+    seq2seq.main()
+
+
+def run(folder: Path, *argv: str) -> tuple[int, str]:
+    return run_to_end(main, folder, *argv)
+
+
+def build(kind: str = "bahdanau", **more) -> seq2seq.Seq2Seq:
+    torch.manual_seed(0)
+    options = seq2seq.Seq2SeqOptions(hidden=6, dropout=0.0, attention=kind, **more)
+    return seq2seq.Seq2Seq(11, 13, options).double()
+
+
+LANGUAGES = (Vocabulary(list("abcdefg")), Vocabulary(list("ABCDEFGHI")))
+PAIRS = Pairs(("a b c d e f", "g", "c c", "f a b a"), ("A B", "C D E F G H I A", "I", "B A B"))
+
+# The net
+
+
+def test_the_net_has_the_originals_parameters():
+    net = seq2seq.Seq2Seq(4601, 2991, seq2seq.Seq2SeqOptions())
+    sizes = [sum(weight.numel() for weight in part.parameters()) for part in (net.encoder, net.decoder)]
+    assert sizes == [688_000, 950_064]
+
+
+def test_bahdanaus_loop_is_attention_and_a_gru_step_by_step():
+    net, H = build(), 6
+    decoder = net.decoder
+    source, lengths = torch.tensor([[4, 5, 6, 7], [8, 9, PAD, PAD]]), torch.tensor([4, 2])
+    inputs = torch.tensor([[BOS, 4, 5], [BOS, 6, 7]])
+    hidden, memory = net.encode(source, lengths)
+    outputs, last, looks = decoder(inputs, hidden, memory)
+    read, _ = net.encoder(source, lengths)
+    for row, length in enumerate(lengths.tolist()):
+        state, words = hidden[row], read[row, :length]
+        for t in range(3):
+            energies = decoder.energy((decoder.query(state) + decoder.key(words)).tanh())[:, 0]
+            look = energies.softmax(0)
+            state = decoder.cell(torch.cat([decoder.embedding(inputs[row, t]), look @ words]), state)
+            assert torch.allclose(outputs[row, t], state, atol=1e-12)
+            assert torch.allclose(looks[row, t, :length], look, atol=1e-12) and (looks[row, t, length:] == 0).all()
+        assert torch.allclose(last[row], state, atol=1e-12) and state.shape == (H,)
+
+
+def loss_and_gradients(net, batch) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    source, lengths, inputs, target = batch
+    real = target != PAD
+    loss = F.cross_entropy(net(source, lengths, inputs, real), target[real], reduction="sum")
+    return loss, torch.autograd.grad(loss, list(net.parameters()))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("both_ways", [False, True])
+def test_a_batch_is_its_items_one_by_one_and_more_padding_changes_nothing(kind, both_ways):
+    net, pairs = build(kind, bidirectional=both_ways), PairSet(PAIRS, LANGUAGES)
+    batch = pairs.__getitems__([0, 1, 2, 3])
+    loss, gradients = loss_and_gradients(net, batch)
+    singly = [loss_and_gradients(net, pairs.__getitems__([number])) for number in range(4)]
+    assert torch.allclose(sum(one for one, _ in singly), loss, rtol=1e-12)
+    for whole, *parts in zip(gradients, *(one for _, one in singly), strict=True):
+        assert torch.allclose(sum(parts), whole, rtol=1e-9, atol=1e-12)
+    source, lengths, inputs, target = batch
+    wider = (F.pad(source, (0, 5)), lengths, F.pad(inputs, (0, 3)), F.pad(target, (0, 3)))
+    more, padded = loss_and_gradients(net, wider)
+    assert torch.allclose(more, loss, rtol=1e-12)
+    assert all(torch.allclose(*both, rtol=1e-9, atol=1e-12) for both in zip(padded, gradients, strict=True))
+    real = target != PAD
+    alone = [net(*pairs.__getitems__([n])[:3], torch.ones(1, int(real[n].sum()), dtype=torch.bool)) for n in range(4)]
+    assert torch.allclose(torch.cat(alone), net(source, lengths, inputs, real), atol=1e-12)
+
+
+def test_the_originals_padding_does_count():
+    net, padded = build(count_padding=True), PairSet(PAIRS, LANGUAGES, whole_width=True)
+    source, lengths, _, target = padded.__getitems__([1])
+    assert lengths.tolist() == [7] == [source.shape[1]] and target.shape == (1, 9) and (target == PAD).sum() == 0
+    source, lengths, inputs, target = padded.__getitems__([2])
+    everywhere = torch.ones_like(target, dtype=torch.bool)
+    assert net(source, lengths, inputs, everywhere).shape == (9, 13)
+    short = PairSet(PAIRS, LANGUAGES).__getitems__([2])
+    real = target != PAD
+    assert not torch.allclose(net(source, lengths, inputs, real), net(*short[:3], short[3] != PAD))
+    read = Translator(net, LANGUAGES, 9, width=7).batches(PAIRS.source)
+    assert all(map(torch.equal, next(read), padded.__getitems__(range(4))[:2]))  # as in training, when asked for
+
+
+def test_what_a_pair_set_gives():
+    pairs = PairSet(PAIRS, LANGUAGES)
+    source, lengths, inputs, target = pairs.__getitems__([2, 3])
+    assert source.tolist() == [[6, 6, EOS, PAD, PAD], [9, 4, 5, 4, EOS]] and lengths.tolist() == [3, 5]
+    assert target.tolist() == [[12, EOS, PAD, PAD], [5, 4, 5, EOS]]
+    assert inputs.tolist() == [[BOS, 12, EOS, PAD], [BOS, 5, 4, 5]]
+    short = PairSet(PAIRS, LANGUAGES, longest=5)
+    assert len(short) == 2 and torch.equal(short.source, source) and short.lengths[1].tolist() == [2, 4]
+    hiding = PairSet(Pairs(PAIRS.source * 100, PAIRS.target * 100), LANGUAGES, hidden=0.3)
+    batches = []
+    for epoch in (1, 2, 1):
+        hiding.set_epoch(epoch)
+        batches.append(hiding.__getitems__(list(range(400))))
+    first, second, again = batches
+    assert torch.equal(first[0], again[0]) and torch.equal(first[2], again[2]) and not torch.equal(first[0], second[0])
+    changed = first[0] != hiding.source
+    assert (first[0][changed] == UNK).all() and 0.25 < changed.sum() / (hiding.source > UNK).sum() < 0.35
+    assert torch.equal(first[3], hiding.target)  # what should be written is never hidden
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_teacher_forcing_the_decoder_reads_what_it_wrote(kind):
+    net = build(kind)
+    source, lengths, inputs, target = PairSet(PAIRS, LANGUAGES).__getitems__([0, 1])
+    real = torch.ones_like(target, dtype=torch.bool)
+    free = net(source, lengths, inputs, real, forced=False).unflatten(0, target.shape)
+    own = F.pad(free.argmax(-1), (1, -1), value=BOS)
+    assert torch.allclose(net(source, lengths, own, real).unflatten(0, target.shape), free, atol=1e-12)
+    assert not torch.allclose(net(source, lengths, inputs, real).unflatten(0, target.shape), free)
+
+
+def test_the_share_of_forced_batches_goes_in_a_line():
+    options = seq2seq.Seq2SeqOptions(epochs=5, teacher_forcing=1.0, teacher_forcing_end=0.2)
+    assert np.allclose([seq2seq.forcing_ratio(options, epoch) for epoch in range(5)], [1, 0.8, 0.6, 0.4, 0.2])
+
+
+# Decoding
+
+
+def all_sentences(net, source: str, limit: int) -> dict[tuple[int, ...], float]:
+    """log p of every sentence that ends within the limit, by teacher forcing."""
+    numbers = torch.tensor([LANGUAGES[0].encode(source)])
+    state = net.encode(numbers, torch.tensor([numbers.shape[1]]))
+    told = {}
+    for length in range(limit):
+        for words in itertools.product(range(UNK + 1, 13), repeat=length):
+            outputs, _, _ = net.decoder(torch.tensor([[BOS, *words]]), *state)
+            steps = net.score(outputs)[0].log_softmax(-1)
+            told[words] = float(sum(steps[t, word] for t, word in enumerate([*words, EOS])))
+    return told
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+@torch.no_grad()
+def test_a_wide_beam_finds_the_best_of_all_sentences(alpha):
+    net = build("luong")
+    net.decoder.out.bias[EOS] += 0.7
+    translator = Translator(net, LANGUAGES, limit=3)
+    for source in PAIRS.source[:2]:
+        told = all_sentences(net, source, 3)
+        best = max(told, key=lambda words: told[words] / (len(words) + 1) ** alpha)
+        [found] = translator([source], width=120, alpha=alpha)
+        assert found == LANGUAGES[1].decode(best)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@torch.no_grad()
+def test_batched_decoding_gives_what_one_by_one_gives(kind):
+    torch.manual_seed(1)
+    net = build(kind)
+    for weight in net.parameters():
+        weight.mul_(4)  # so that sentences differ, and end at different times
+    net.decoder.out.bias[EOS] += 4
+    rng = np.random.default_rng(0)
+    sources = [" ".join(rng.choice(list("abcdefg"), rng.integers(1, 8))) for _ in range(40)]
+    translator = Translator(net, LANGUAGES, limit=9)
+    texts = set()
+    for width in (1, 2, 4):
+        together = translator(sources, width)
+        assert together == [translator([source], width)[0] for source in sources]
+        texts.update(together)
+    assert len({len(text.split()) for text in texts}) > 2 and len(texts) > 5
+    assert translator([]) == [] == translator([], 3)
+    numbers, lengths = next(translator.batches(sources))
+    state, memory = net.encode(numbers, lengths)
+    limits = torch.arange(40) % 7 + 1
+    one = decoding.beam(net.step, state, memory, limits, 1)
+    assert one == decoding.greedy(net.step, state, memory, limits)
+    assert all(len(row) <= limit for row, limit in zip(one, limits.tolist(), strict=True))
+    assert not {PAD, BOS, EOS, UNK} & {word for row in one for word in row}
+
+
+def test_states_of_any_form_are_selected():
+    x = torch.arange(6).view(3, 2)
+    tree = decoding.select({"a": [x, (x, None)]}, torch.tensor([2, 0]))
+    assert tree["a"][0].tolist() == [[4, 5], [0, 1]] == tree["a"][1][0].tolist() and tree["a"][1][1] is None
+
+
+# Whole runs
+
+
+def test_the_study_recipe_learns_the_twin_and_leaves_everything(study):
+    folder, printed = study
+    summary = json.loads((folder / "summary.json").read_text())
+    metrics = summary["metrics"]
+    assert metrics["test/bleu"] > 80 and metrics["test/exact_match"] > 0.6 and metrics["test/chrf"] > 80
+    assert metrics["test/greedy_bleu"] > 80 and metrics["test/loss"] < 1 and summary["chance"]["test/bleu"] < 20
+    drawn = {path.stem for path in (folder / "figures").iterdir()}
+    assert drawn == {"curves", "attention", "teacher_forcing", "bleu_by_length"}
+    for path in (folder / "figures").glob("*.png"):
+        assert np.asarray(Image.open(path).convert("L")).std() > 5, f"{path.name} is blank"
+    assert "1,500 pairs: 1,200 train, 150 val, 150 test" in printed and "tok:13a" in printed
+    assert len(re.findall(r"^> .*\n= .*\n< ", printed, re.M)) == 10
+    curves = plots.read_curves(folder / "metrics.jsonl")
+    assert {"loss/train", "word_loss/train", "loss/val", "bleu/val", "lr", "grad_norm"} <= set(curves)
+
+
+def test_the_originals_protocol_counts_padding_and_tells_both_losses(tmp_path):
+    argv = ["--recipe", "original", "--epochs", "2", "--hidden", "16", "--log-every", "10"]
+    code, printed = run(tmp_path / "original", *argv)
+    assert code == 0, printed
+    summary = json.loads((tmp_path / "original" / "summary.json").read_text())
+    metrics, options = summary["metrics"], summary["options"]
+    assert (options["batch_size"], options["lr"], options["dropout"], options["attention"]) == (
+        32,
+        1e-3,
+        0.1,
+        "bahdanau",
+    )
+    assert options["count_padding"] and not options["one_cycle"] and options["held_out"] == 0
+    assert metrics["train/nll_padded"] < metrics["train/nll"] and "train/bleu" in metrics and "test/bleu" not in metrics
+    assert {"train/padded_bleu", "train/padded_chrf", "train/padded_exact_match"} <= metrics.keys()
+    assert seq2seq.RECIPES["original"]["epochs"] == 80 and seq2seq.PUBLISHED == {"train/nll_padded": 0.0291}
+    assert "1,500 pairs: 1,500 train\n" in printed
+
+
+def test_killed_in_the_middle_it_goes_on_to_the_same_bits(tmp_path):
+    argv = ["--epochs", "2", "--hidden", "16", "--log-every", "5", "--teacher-forcing-end", "0.3"]
+    assert run(tmp_path / "whole", *argv)[0] == 0
+    folder = tmp_path / "killed"
+    output = tmp_path / "out.txt"
+    process = start(main, "--run-dir", str(folder), "--save-every", "0.05", *argv, output=output)
+    while process.is_alive() and not (folder / "last.safetensors").exists():
+        time.sleep(0.01)
+    time.sleep(0.3)
+    os.kill(process.pid, signal.SIGKILL)
+    assert finish(process) == -signal.SIGKILL
+    assert 0 < checkpoint.load(folder / "last.safetensors")["step"] < 36
+    assert run(folder, "--resume", *argv)[0] == 0
+    same(tmp_path / "whole", folder)
+
+
+def test_two_processes_begin_as_one(tmp_path):
+    argv = ["--epochs", "1", "--log-every", "1", "--hidden", "16", "--dropout", "0", "--output-dropout", "0"]
+    argv += ["--word-dropout", "0"]
+    assert run_to_end(main, tmp_path / "one", *argv)[0] == 0
+    assert run_ranks(main, tmp_path / "two", *argv) == [0, 0]
+    one, two = (plots.read_curves(tmp_path / name / "metrics.jsonl") for name in ("one", "two"))
+    assert one["loss/train"][0] == two["loss/train"][0]
+    # Each process weighs its own words equally: the mean over both is nearly, not exactly, that over all.
+    assert np.allclose(one["loss/train"][1], two["loss/train"][1], rtol=0.02)
+
+
+def test_your_own_sentence(study):
+    folder, _ = study
+    code, printed = run(folder, "--text", "Je ne suis pas fatiguée !")
+    assert code == 0 and printed.startswith("unknown to the net") and "!" in printed.splitlines()[0]
+    code, printed = run(folder, "--text", "Je suis en train d'acheter une voiture verte.", "--figure")
+    assert code == 0 and printed.splitlines()[0] == "i m buying a green car"
+    assert re.search(r"^  car +voiture 0\.\d\d", printed, re.M), printed
+    assert np.asarray(Image.open(folder / "figures" / "translation.png").convert("L")).std() > 5
+    for text, told in (("", "has no words"), (" 123 ", "has no words"), ("xyzzy", "no word of 'xyzzy' is known")):
+        code, printed = run(folder, "--text", text)
+        assert code == 1 and told in printed and "Traceback" not in printed
+    code, printed = run(folder.parent / "nowhere", "--text", "Je suis la")
+    assert code == 1 and "no saved net" in printed
+
+
+def test_your_own_pairs_in_subwords(tmp_path):
+    twin = data.load("multi30k", "tiny").train
+    table = tmp_path / "own.tsv"
+    table.write_text("\n".join("\t".join(pair) for pair in zip(twin.source[:300], twin.target[:300], strict=True)))
+    argv = ["--epochs", "1", "--hidden", "16", "--attention", "luong", "--subwords", "300"]
+    code, printed = run(tmp_path / "own", "--pairs", str(table), *argv)
+    assert code == 0 and "300 pairs: 240 train, 30 val, 30 test" in printed, printed
+    summary = json.loads((tmp_path / "own" / "summary.json").read_text())
+    assert summary["options"]["pairs"] == str(table) and summary["published"] == {}
+    code, printed = run(tmp_path / "own", "--text", "Ein Mann schläft.")
+    assert code == 0 and "attention weights" in printed
+    table.write_text("eins\tone\nzwei\n")
+    code, printed = run(tmp_path / "bad", "--pairs", str(table))
+    assert code == 1 and "own.tsv, line 2 has no tab" in printed and "Traceback" not in printed
+
+
+@pytest.mark.parametrize(
+    "argv, told",
+    [
+        (["--attention", "self"], "self"),
+        (["--teacher-forcing", "1.5"], "--teacher-forcing must be in 0..1"),
+        (["--hidden", "33"], "--hidden must be even with"),
+        (["--beam", "0"], "--beam must be in 1..100"),
+    ],
+)
+def test_a_wrong_option_exits_with_2_and_says_which(tmp_path, argv, told):
+    code, printed = run(tmp_path / "wrong", *argv)
+    assert code == 2 and told in printed and not (tmp_path / "wrong").exists()
+
+
+def test_the_real_pairs_are_learnt(real_data, tmp_path):
+    argv = [
+        "--data",
+        "official",
+        "--data-root",
+        str(real_data),
+        "--hidden",
+        "48",
+        "--attention",
+        "luong",
+        "--beam",
+        "1",
+    ]
+    argv += ["--epochs", "2", "--lr", "0.005", "--dropout", "0.1", "--output-dropout", "0", "--word-dropout", "0"]
+    code, printed = run(tmp_path / "real", *argv)
+    assert code == 0 and "11,445 pairs: 9,445 train, 1,000 val, 1,000 test" in printed, printed
+    summary = json.loads((tmp_path / "real" / "summary.json").read_text())
+    assert summary["metrics"]["test/bleu"] > 1.5 * summary["chance"]["test/bleu"]

@@ -1,0 +1,355 @@
+"""The transfer tutorial: its parts, whole runs on the twin, ResNet-18's path on a generated file, real photographs."""
+
+import json
+import os
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import data
+from tests.data.test_hymenoptera import folder
+from tests.processes import finish, run_to_end, start
+from tests.weights import publish, save_own
+from tutorials import transfer_learning as transfer
+from tutorials.common import checkpoint
+from tutorials.common.options import parse
+from tutorials.common.parts import Whole
+from tutorials.vision import cross_validation, fine_tuning_comparison, linear_probe, models
+from tutorials.vision.small_convnet import SMALL, SmallNet
+from tutorials.vision.training_history import NormWatch
+from tutorials.vision.transfer_setup import build
+
+SHORT = ("--folds", "2", "--repeats", "1", "--epochs", "2", "--no-curve")
+
+
+def main(*argv: str) -> None:
+    sys.argv = ["transfer_learning", "--device", "cpu", *argv]
+    transfer.main()
+
+
+def run(folder: Path, *argv: str) -> tuple[int, str]:
+    return run_to_end(main, folder, *argv)
+
+
+def summary(folder: Path) -> dict:
+    return json.loads((folder / "summary.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Path:
+    """A short run of the study recipe on the twin."""
+    path = tmp_path_factory.mktemp("study") / "run"
+    code, printed = run(path, *SHORT)
+    assert code == 0, printed
+    assert "corrected paired t-test" in printed
+    return path
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory) -> Path:
+    """Two epochs of the original recipe on the twin."""
+    path = tmp_path_factory.mktemp("original") / "run"
+    code, printed = run(path, "--recipe", "original", "--epochs", "2")
+    assert code == 0, printed
+    return path
+
+
+# Folds and statistics
+
+
+def test_folds_test_every_sample_once_and_share_the_classes_out():
+    labels = np.array([0] * 31 + [1] * 17 + [2] * 9)
+    parts = cross_validation.stratified_folds(labels, 5, 3, seed=4)
+    assert len(parts) == 15
+    for repeat in range(3):
+        some = parts[5 * repeat : 5 * repeat + 5]
+        assert sorted(np.concatenate(some)) == list(range(57))
+        counts = np.stack([np.bincount(labels[part], minlength=3) for part in some])
+        assert (counts.max(0) - counts.min(0) <= 1).all()
+    assert not np.array_equal(parts[0], parts[5])
+    assert all(
+        np.array_equal(*pair) for pair in zip(parts, cross_validation.stratified_folds(labels, 5, 3, 4), strict=True)
+    )
+    assert cross_validation.others(parts[0], 57).tolist() == sorted(set(range(57)) - set(parts[0]))
+
+
+def test_the_corrected_test_by_hand():
+    values = np.array([0.02, -0.01, 0.03, 0.01, 0.00])
+    found = cross_validation.over_folds(values, tested=1 / 4)
+    assert found.mean == pytest.approx(0.01) and found.sd == pytest.approx(values.std(ddof=1))
+    error = values.std(ddof=1) * np.sqrt(1 / 5 + 1 / 4)
+    assert found.high - found.mean == pytest.approx(2.7764451 * error, rel=1e-5)  # t of 4, 97.5 %
+    assert found.mean - found.low == pytest.approx(found.high - found.mean)
+    assert 2 * cross_validation.t_tail(2.7764451, 4) == pytest.approx(0.05, abs=1e-6)
+    assert cross_validation.t_quantile(0.975, 1) == pytest.approx(12.7062, rel=1e-4)
+    assert cross_validation.over_folds([0.5], 0.25).p == 1 and cross_validation.over_folds([0.1, 0.1], 1).p == 0
+
+
+def test_selection_on_the_judged_images_flatters_and_halves_do_not():
+    rng = np.random.default_rng(0)
+    sets = [rng.random((25, 150)) < 0.9 for _ in range(40)]  # no epoch is better than another
+    best, honest = ([measure(luck) for luck in sets] for measure in (
+        lambda luck: luck.mean(1).max(),
+        lambda luck: cross_validation.select_on_half(luck, seed=0, draws=50),
+    ))  # fmt: skip
+    assert np.mean(best) > 0.93 and abs(np.mean(honest) - 0.9) < 0.01
+    better = sets[0].copy()
+    better[7] = True
+    assert cross_validation.select_on_half(better, seed=0) > 0.999
+
+
+# The fitted head
+
+
+def test_the_probe_is_at_the_minimum_of_its_objective():
+    torch.manual_seed(0)
+    x, y = 3 + 5 * torch.randn(60, 7), torch.arange(60) % 3
+    weight, bias = linear_probe.fit_path(x, y, 3, [1.0, 0.1])[1]
+    centre, scale = x.double().mean(0), x.double().std(0)
+    w = (weight.double() * scale).requires_grad_()
+    b = (bias.double() + weight.double() @ centre).requires_grad_()
+    scores = (x - centre) / scale @ w.T + b
+    loss = nn.functional.cross_entropy(scores, y) + 0.1 / 2 * w.square().sum()
+    gradients = torch.autograd.grad(loss, (w, b))
+    assert max(gradient.abs().max() for gradient in gradients) < 1e-3
+
+
+@pytest.mark.parametrize("model", [SMALL, "squeezenet1_1", "resnet18"])
+def test_a_head_from_the_probe_gives_the_net_the_probes_scores(model):
+    torch.manual_seed(0)
+    net = build(model, 3, None).eval()
+    images, head = torch.randn(2, 3, 64, 64), None
+    with torch.no_grad():
+        features = models.features(net, images)
+        head = torch.randn(3, features.shape[1]), torch.randn(3)
+        linear_probe.put_into(net.get_submodule(models.head_name(net)), *head)
+        assert torch.allclose(net(images), linear_probe.scores(features, head), atol=1e-4)
+
+
+def test_features_are_computed_once(tmp_path):
+    calls, told = [], []
+
+    def compute() -> torch.Tensor:
+        calls.append(1)
+        return torch.ones(2, 3)
+
+    for _ in range(2):
+        features, cpu = linear_probe.kept(tmp_path / "features" / "x.safetensors", compute, told.append)
+        assert features.shape == (2, 3) and cpu >= 0
+    assert len(calls) == 1
+    (tmp_path / "features" / "x.safetensors").write_bytes(b"cut")
+    linear_probe.kept(tmp_path / "features" / "x.safetensors", compute, told.append)
+    assert len(calls) == 2 and "computed anew" in " ".join(told)
+    one = {"w": torch.ones(2)}
+    keys = {
+        linear_probe.fingerprint(weights, files, more)
+        for weights in (one, {"w": torch.zeros(2)})
+        for files in ([b"a"], [b"b"])
+        for more in "xy"
+    }
+    assert len(keys) == 8
+
+
+# Batch norm
+
+
+def test_a_frozen_net_in_training_mode_drifts_unless_its_norms_are_frozen():
+    torch.manual_seed(0)
+    for frozen in (False, True):
+        net = SmallNet().requires_grad_(False)
+        watch = NormWatch(net)
+        net.train()
+        if frozen:
+            watch.freeze()
+        before = [weight.clone() for weight in net.parameters()]
+        for _ in range(5):
+            net(2 + torch.randn(4, 3, 32, 32))
+        assert all(torch.equal(*pair) for pair in zip(before, net.parameters(), strict=True))
+        assert (watch.drift() == 0) == frozen and watch.drift() < 5
+
+
+# Whole runs
+
+
+def test_the_study_recipe_compares_on_folds_and_leaves_everything(study):
+    found = summary(study)
+    metrics = found["metrics"]
+    assert {"frozen/test_accuracy", "finetune/test_accuracy", "difference/p", "frozen/fold_sd"} <= set(metrics)
+    assert metrics["frozen/test_accuracy"] > 0.65 and 0 <= metrics["difference/p"] <= 1
+    assert metrics["difference/mean"] == pytest.approx(metrics["finetune/fold_mean"] - metrics["frozen_same/fold_mean"])
+    assert (found["chance"]["frozen/test_accuracy"], found["chance"]["frozen/fold_mean"]) == (45 / 80, 0.5)
+    assert found["published"] == {}
+    drawn = {path.stem for path in (study / "figures").iterdir()}
+    assert drawn == {"training_batch", "confusion", "predictions", "grad_cam", "folds", "curves_finetune"}
+    for path in (study / "figures").glob("*.png"):
+        assert np.asarray(Image.open(path).convert("L")).std() > 5, f"{path.name} is blank"
+    projector = next(study.glob("*/features"))
+    assert len((projector / "tensors.tsv").read_text().splitlines()) == 200
+    assert {line.split("\t")[0] for line in (projector / "metadata.tsv").read_text().splitlines()} == {"ants", "bees"}
+    assert not list(study.rglob("last.safetensors"))  # what was finished keeps its outcome alone
+
+
+def test_the_learning_curve(tmp_path, monkeypatch):
+    monkeypatch.setattr(fine_tuning_comparison, "SIZES", (10,))
+    main("--run-dir", str(tmp_path / "curve"), "--folds", "0", "--epochs", "1")
+    metrics = summary(tmp_path / "curve")["metrics"]
+    lines = {name: [metrics[f"curve/{name}/{size}"] for size in (10, 55)]
+             for name in ("frozen", "finetune", "scratch", "random, frozen")}  # fmt: skip
+    assert lines["frozen"][1] > lines["frozen"][0]
+    assert lines["frozen"][1] > max(lines["scratch"][1], lines["random, frozen"][1])  # transfer means something
+    assert (tmp_path / "curve" / "figures" / "learning_curve.png").exists()
+
+
+def test_the_original_recipe_is_the_published_protocol(original):
+    found = summary(original)
+    options, metrics = found["options"], found["metrics"]
+    assert [options[name] for name in ("batch_size", "optimizer", "lr", "schedule")] == [4, "sgd", 1e-3, "step"]
+    assert transfer.RECIPES["original"]["epochs"] == 25 and options["select_best"] and not options["probe"]
+    for way in ("finetune", "frozen"):
+        assert metrics[f"{way}/test_best_accuracy"] >= metrics[f"{way}/test_accuracy"]
+        best, honest = (metrics[f"{way}/test_{kind}_accuracy"] for kind in ("best", "honest"))
+        assert metrics[f"{way}/flattery"] == pytest.approx(best - honest)
+        lines = [json.loads(line) for line in (original / way / "metrics.jsonl").read_text().splitlines()]
+        assert [one["epoch"] for one in lines if "accuracy/val" in one] == [1, 2] and lines[-1]["step"] == 60
+        assert metrics[f"{way}/test_best_accuracy"] == pytest.approx(max(one.get("accuracy/val", 0) for one in lines))
+    assert metrics["frozen/norm_drift"] > 0.01  # nothing but the head learns, and still the net is another
+    assert {"selection", "curves_frozen", "curves_finetune"} <= {path.stem for path in (original / "figures").iterdir()}
+
+
+def test_frozen_is_frozen_and_finetuned_moves(original):
+    pretrained = checkpoint.load(original / "pretrain" / "done.safetensors")["net"]
+    for way, moved in (("frozen", False), ("finetune", True)):
+        net = checkpoint.load(original / way / "done.safetensors")["net"]
+        assert torch.equal(net["blocks.0.0.weight"], pretrained["blocks.0.0.weight"]) != moved
+        assert not torch.equal(net["fc.bias"], torch.zeros(2))
+
+
+def test_killed_in_the_middle_it_goes_on_to_the_same_bits(study, tmp_path):
+    killed = tmp_path / "killed"
+    for part in ("finetune", "folds/0"):
+        process = start(
+            main, "--run-dir", str(killed), *SHORT, "--save-every", "0", "--resume", output=tmp_path / "out"
+        )
+        while process.is_alive() and not (killed / part / "last.safetensors").exists():
+            time.sleep(0.005)
+        os.kill(process.pid, signal.SIGKILL)
+        assert finish(process) == -signal.SIGKILL, (tmp_path / "out").read_text()
+    assert run(killed, *SHORT, "--resume")[0] == 0
+    clocked = {"cpu", "seconds"}
+    for name in ("pretrain", "finetune", "folds/0", "folds/1"):
+        trees = [checkpoint.load(path / name / "done.safetensors") for path in (study, killed)]
+        flat = [{}, {}]
+        for tree, tensors in zip(trees, flat, strict=True):
+            checkpoint.flatten({key: value for key, value in tree.items() if key not in clocked}, "", tensors)
+        assert all(torch.equal(flat[0][key], flat[1][key]) for key in flat[0] | flat[1])
+    one, other = (
+        {name: value for name, value in summary(path)["metrics"].items() if "seconds" not in name}
+        for path in (study, killed)
+    )
+    assert one == other
+    code, printed = run(killed, *SHORT, "--resume", "--lr", "0.1")
+    assert code == 1 and "lr: 3e-05 in the checkpoint, 0.1 now" in printed
+
+
+def test_your_own_picture(study, tmp_path):
+    twin = data.load("hymenoptera", "tiny")
+    picture = tmp_path / "photo.png"
+    picture.write_bytes(twin.test_files[0])
+    code, printed = run(study, "--image", str(picture))
+    assert code == 0 and len(re.findall(r"\d %|\d+\.\d%", printed)) == 2 and "ants" in printed and "bees" in printed
+    (tmp_path / "text.jpg").write_text("no picture")
+    code, printed = run(study, "--image", str(tmp_path / "text.jpg"))
+    assert code == 1 and "not a picture" in printed and "Traceback" not in printed
+
+
+# ResNet-18, on files of the right name, keys and hash
+
+
+@pytest.fixture(scope="module")
+def resnet_root(tmp_path_factory) -> Path:
+    """A data root with weights for ResNet-18 in torchvision's keys."""
+    root = tmp_path_factory.mktemp("root")
+    (root / "weights").mkdir()
+    torch.manual_seed(0)
+    torch.save(models.build("resnet18").state_dict(), root / "weights" / "resnet18-f37072fd.pth")
+    return root
+
+
+@pytest.mark.parametrize("recipe", ["study", "original"])
+def test_resnet18_from_a_verified_file_learns_a_folder_of_your_own(resnet_root, recipe, monkeypatch, tmp_path, capsys):
+    path = resnet_root / "weights" / "resnet18-f37072fd.pth"
+    publish(monkeypatch, path)
+    images = folder(tmp_path / "images", 3)
+    (images / "cats" / "bad.jpg").touch()
+    argv = ("--recipe", recipe, "--images", str(images), "--data-root", str(resnet_root), "--epochs", "1")
+    argv += ("--run-dir", str(tmp_path / "run"), "--batch-size", "4")
+    main(*argv, *(("--folds", "0", "--no-curve", "--frozen-share", "0.9") if recipe == "study" else ()))
+    printed = capsys.readouterr().out
+    assert "bad.jpg: empty" in printed and "1 skipped" in printed
+    found = summary(tmp_path / "run")
+    assert found["parameters"] == 11_177_538 + 513  # the published net's, and one class more
+    weights, about = checkpoint.load_best(tmp_path / "run" / "best.safetensors", "transfer")
+    assert list(about["classes"]) == ["cats", "dogs", "owls"]
+    assert about["model"] == "resnet18" and weights["fc.weight"].shape == (3, 512)
+    published = models.read_state(path)
+    tuned = checkpoint.load(tmp_path / "run" / "finetune" / "done.safetensors")["net"]
+    assert torch.equal(tuned["conv1.weight"], published["conv1.weight"]) == (recipe == "study")  # nine tenths frozen
+    assert not torch.equal(tuned["layer4.1.conv2.weight"], published["layer4.1.conv2.weight"])
+    kept = torch.equal(tuned["bn1.running_mean"], published["bn1.running_mean"])
+    assert kept == (recipe == "study")
+    if recipe == "original":  # no weight but the head's learns, and its batch norm drifts nevertheless
+        frozen = checkpoint.load(tmp_path / "run" / "frozen" / "done.safetensors")["net"]
+        assert torch.equal(frozen["layer4.1.conv2.weight"], published["layer4.1.conv2.weight"])
+        assert not torch.equal(frozen["bn1.running_mean"], published["bn1.running_mean"])
+        assert found["metrics"]["frozen/norm_drift"] > 0
+    main("--run-dir", str(tmp_path / "run"), "--image", str(images / "owls" / "0.jpg"))
+    assert capsys.readouterr().out.count("%") == 3
+
+
+def test_missing_or_wrong_weights_are_told_in_one_line(resnet_root, tmp_path):
+    images = folder(tmp_path / "images", 5)
+    root = tmp_path / "empty"
+    code, printed = run(tmp_path / "none", "--images", str(images), "--data-root", str(root), "--model", "resnet18")
+    assert code == 1 and "Traceback" not in printed
+    assert "resnet18-f37072fd.pth (46.8 MB)" in printed and f"Put the file at {root / 'weights'}" in printed
+    given = str(save_own(models.build("resnet18").state_dict(), tmp_path / "own"))
+    code, printed = run(tmp_path / "wrong", "--images", str(images), "--model", "resnet34", "--weights-file", given)
+    assert code == 1 and "does not fit resnet34" in printed and "Traceback" not in printed
+    code, printed = run(tmp_path / "few", "--images", str(folder(tmp_path / "few-images", 2)), "--folds", "3")
+    assert code == 1 and "too few for --folds 3" in printed
+
+
+@pytest.mark.parametrize(
+    "argv, told",
+    [
+        (["--batch-size", "0"], "--batch-size must be at least 1"),
+        (["--frozen-share", "1"], "--frozen-share must be in 0..0.99"),
+        (["--recipe", "original", "--folds", "5"], "need --probe"),
+        (["--folds", "1"], "--folds must be 0 or at least 2"),
+        (["--weights-file", "x.pth"], "--weights-file needs --model"),
+        (["--model", "resnet19"], "no classifier 'resnet19'"),
+    ],
+)
+def test_a_wrong_option_exits_with_2_and_says_which(tmp_path, argv, told, monkeypatch, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main("--run-dir", str(tmp_path / "wrong"), *argv)
+    assert told in capsys.readouterr().err and not (tmp_path / "wrong").exists()
+
+
+def test_real_photographs_by_squeezenets_features(real_data, real_squeezenet, tmp_path, monkeypatch):
+    argv = ["--data", "official", "--data-root", str(real_data), "--model", "squeezenet1_0"]
+    argv += ["--weights-file", str(real_squeezenet), "--run-dir", str(tmp_path / "run"), "--device", "cpu"]
+    with Whole("transfer", parse(transfer.TransferOptions, transfer.RECIPES, argv)) as run:
+        lesson = transfer.Lesson(run, transfer.load_pictures(run))
+        outcome = transfer.feature_extractor(lesson)
+        correct = outcome["scores"][0].argmax(1) == lesson.labels[lesson.test]
+        assert correct.sum() >= 143  # 93 % of 153
+        run.tracked["net"] = lesson.net()

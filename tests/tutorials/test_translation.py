@@ -1,0 +1,264 @@
+"""nn.Transformer that translates: padding and later words never count, cached decoding is decoding, whole runs."""
+
+import json
+import os
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+import data
+from data.parallel import Pairs
+from tests.processes import finish, run_ranks, run_to_end, same, start
+from tutorials import translation
+from tutorials.common import checkpoint, plots
+from tutorials.text.pairs import Batches, PairSet
+from tutorials.text.translator import Translator, load_translator
+from tutorials.text.vocabulary import BOS, EOS, PAD, Vocabulary, Words, from_json
+from tutorials.tools import race_translation
+
+SMALL = ["--width", "16", "--heads", "2", "--layers", "1", "--feed-forward", "16", "--log-every", "10"]
+LANGUAGES = (Vocabulary(list("abcdefg")), Vocabulary(list("ABCDEFGHI")))
+PAIRS = Pairs(("a b c d e f", "g", "c c", "f a b a"), ("A B", "C D E F G H I A", "I", "B A B"))
+STUDY = ("--epochs", "3")  # the options of the run that the fixture `study` gives
+
+
+def main(*argv: str) -> None:
+    sys.argv = ["translation", "--device", "cpu", *argv]
+    translation.main()
+
+
+def run(folder: Path, *argv: str) -> tuple[int, str]:
+    return run_to_end(main, folder, *argv)
+
+
+def build(**more) -> translation.Translation:
+    torch.manual_seed(0)
+    options = translation.TranslationOptions(width=12, heads=3, layers=2, feed_forward=10, dropout=0.0, **more)
+    return translation.Translation(11, 13, options).double()
+
+
+# The net and its data
+
+
+def test_the_net_has_the_originals_parameters():
+    options = translation.TranslationOptions(**translation.RECIPES["original"])
+    with torch.device("meta"):
+        net = translation.Translation(19_214, 10_837, options)
+        core = sum(weight.numel() for weight in net.transformer.parameters())
+    total = sum(weight.numel() for weight in net.parameters())
+    assert (core, total) == (12_624_896, 33_570_389)  # about 12.6 M and 33.6 M are told of the original
+    assert total - core == (19_214 + 10_837) * 512 + 10_837 * 513
+
+
+def loss_and_gradients(net, batch) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    source, lengths, inputs, target = batch
+    real = target != PAD
+    loss = F.cross_entropy(net(source, lengths, inputs, real), target[real], reduction="sum")
+    return loss, torch.autograd.grad(loss, list(net.parameters()))
+
+
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_a_batch_is_its_items_one_by_one_and_more_padding_changes_nothing(norm_first):
+    net, pairs = build(norm_first=norm_first), PairSet(PAIRS, LANGUAGES)
+    source, lengths, inputs, target = batch = pairs.__getitems__([0, 1, 2, 3])
+    loss, gradients = loss_and_gradients(net, batch)
+    singly = [loss_and_gradients(net, pairs.__getitems__([number])) for number in range(4)]
+    assert torch.allclose(sum(one for one, _ in singly), loss, rtol=1e-12)
+    for whole, *parts in zip(gradients, *(one for _, one in singly), strict=True):
+        assert torch.allclose(sum(parts), whole, rtol=1e-9, atol=1e-12)
+    wider = (F.pad(source, (0, 5)), lengths, F.pad(inputs, (0, 3)), F.pad(target, (0, 3)))
+    more, padded = loss_and_gradients(net, wider)
+    assert torch.allclose(more, loss, rtol=1e-12)
+    assert all(torch.allclose(*both, rtol=1e-9, atol=1e-12) for both in zip(padded, gradients, strict=True))
+
+
+def test_half_precision_changes_the_loss_and_its_gradients_but_little():
+    net, batch = build().float(), PairSet(PAIRS, LANGUAGES).__getitems__([0, 1, 2, 3])
+    loss, gradients = loss_and_gradients(net, batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded, near = loss_and_gradients(net, batch)
+    assert loss != rounded and abs(loss - rounded) < 0.01 * loss
+    lengths = [(whole - half).norm() / whole.norm() for whole, half in zip(gradients, near, strict=True)]
+    assert max(lengths) < 0.1, max(lengths)
+
+
+@torch.no_grad()
+def test_a_later_word_changes_no_earlier_score():
+    net, inputs = build().eval(), torch.tensor([[BOS, 4, 5, 6, 7]])
+    source, lengths, every = torch.tensor([[4, 5, EOS]]), torch.tensor([3]), torch.ones(1, 5, dtype=torch.bool)
+    before = net(source, lengths, inputs, every)
+    changed = net(source, lengths, inputs.masked_fill(inputs == 6, 9), every)
+    assert torch.equal(before[:3], changed[:3]) and not torch.allclose(before[3:], changed[3:])
+
+
+@pytest.mark.parametrize("norm_first", [False, True])
+@torch.no_grad()
+def test_cached_batched_decoding_is_the_originals_one_by_one(norm_first, capsys):
+    net = build(norm_first=norm_first)
+    for weight in net.parameters():
+        weight.mul_(3)  # so that sentences differ
+    translator = Translator(net, LANGUAGES, limit=9)
+    rng = np.random.default_rng(0)
+    sources = [" ".join(rng.choice(list("abcdefg"), rng.integers(1, 8))) for _ in range(30)]
+    together = translator(sources)
+    assert together == [race_translation.one_by_one(translator, source) for source in sources]
+    assert len(set(together)) > 5
+    for width in (2, 4):
+        assert translator(sources, width) == [translator([source], width)[0] for source in sources]
+    assert race_translation.race(translator, sources) > 2
+    assert "; 30 translations are the same" in capsys.readouterr().out
+    numbers, lengths = next(translator.batches(sources))
+    looks = net.look_by_head(numbers, lengths, numbers[:, :4])
+    assert looks.shape == (30, 2, 3, 4, numbers.shape[1]) and torch.allclose(looks.sum(4), torch.ones(()).double())
+    assert (looks.transpose(1, 4)[numbers == PAD] == 0).all()
+
+
+def test_batches_hold_pairs_of_about_one_length_and_differ_from_epoch_to_epoch():
+    twin = data.load("multi30k", "tiny").train
+    words = Words.build(twin.source), Words.build(twin.target)
+    pairs = PairSet(twin, words)
+    batches = Batches(pairs, 32, seed=3)
+    assert len(batches) == len(twin) // 32 == 62
+    first, again = [batches.rows.clone() for _ in (0, 1) if batches.set_epoch(0) is None]
+    assert torch.equal(first, again) and len(first.unique()) == 62 * 32
+    batches.set_epoch(1)
+    assert not torch.equal(first, batches.rows)
+    filled = sum(int((batch[3] != PAD).sum()) for batch in map(batches.__getitem__, range(62)))
+    assert filled / sum(batches[number][3].numel() for number in range(62)) > 0.9
+    assert filled / pairs.target.numel() < 0.9
+
+
+def test_whole_words_give_back_the_text_as_it_was_written():
+    texts = ["Ein Hund läuft.", "Zwei Männer (alt) sitzen; einer schläft!"]
+    words = Words.build(texts)
+    again = from_json(json.loads(json.dumps(words.to_json())))
+    for text in texts:
+        assert again.decode(again.encode(text)) == text
+    assert again.unknown("Ein Hund bellt.") == ["▁bellt"] and len(again) == len(words) == 4 + 14
+
+
+# Whole runs
+
+
+def test_the_study_recipe_learns_the_twin_and_leaves_everything(study):
+    folder, printed = study
+    summary = json.loads((folder / "summary.json").read_text())
+    metrics = summary["metrics"]
+    assert metrics["test/bleu"] > 85 and metrics["test/chrf"] > 85 and metrics["test/exact_match"] > 0.5
+    assert summary["chance"]["test/bleu"] < 20 and metrics["val/loss"] < 1 and metrics["val/loss_of_batches"] < 1
+    drawn = {path.stem for path in (folder / "figures").iterdir()}
+    assert drawn == {"curves", "attention", "heads", "positions", "beam", "lengths", "bleu_by_length"}
+    for path in (folder / "figures").glob("*.png"):
+        assert np.asarray(Image.open(path).convert("L")).std() > 5, f"{path.name} is blank"
+    assert "2,000 pairs to train on, 100 pairs to validate, 100 pairs to test with" in printed and "tok:13a" in printed
+    curves = plots.read_curves(folder / "metrics.jsonl")
+    assert {"loss/train", "loss/val", "bleu/val", "lr", "grad_norm"} <= set(curves)
+
+
+def test_the_attention_follows_the_verb_to_the_end_of_its_clause(study):
+    translator, _ = load_translator(study[0] / "best.safetensors", "translation", translation.Translation)
+    german = "Ein alter Mann, der einen roten Ball trägt, singt im Park."
+    assert translator([german]) == ["An old man who carries a red ball sings in the park."]
+    net, (read, write) = translator.net.eval(), translator.languages
+    english = translator([german])[0]
+    batch = PairSet(Pairs((german,), (english,)), translator.languages).__getitems__([0])
+    looks = net.look_by_head(*batch[:3])[0].amax((0, 1))  # of the head that looks hardest
+    verb = next(i for i, piece in enumerate(read.cut(german)) if piece.startswith("▁tr"))
+    carries = next(i for i, piece in enumerate(write.cut(english)) if piece.startswith("▁carr"))
+    assert looks[carries, verb] > 0.3  # which stands three words further on than in English
+
+
+def test_the_original_recipe_is_the_published_protocol():
+    recipe = translation.TranslationOptions(**translation.RECIPES["original"])
+    assert (recipe.epochs, recipe.width, recipe.heads, recipe.layers, recipe.feed_forward) == (16, 512, 8, 3, 512)
+    assert (recipe.batch_size, recipe.lr, recipe.warm_up, recipe.label_smoothing) == (128, 1e-4, 0, 0)
+    assert (recipe.optimizer, recipe.subwords, recipe.beam, recipe.by_length) == ("adam", 0, 1, False)
+
+
+def test_killed_in_the_middle_it_goes_on_to_the_same_bits(tmp_path):
+    argv = ["--epochs", "2", *SMALL]
+    assert run(tmp_path / "whole", *argv)[0] == 0
+    folder, output = tmp_path / "killed", tmp_path / "out.txt"
+    process = start(main, "--run-dir", str(folder), "--save-every", "0.05", *argv, output=output)
+    while process.is_alive() and not (folder / "last.safetensors").exists():
+        time.sleep(0.01)
+    time.sleep(0.2)
+    os.kill(process.pid, signal.SIGKILL)
+    assert finish(process) == -signal.SIGKILL
+    assert 0 < checkpoint.load(folder / "last.safetensors")["step"] < 124
+    assert run(folder, "--resume", *argv)[0] == 0
+    same(tmp_path / "whole", folder)
+
+
+def test_two_processes_share_the_work(tmp_path):
+    assert run_ranks(main, tmp_path / "two", "--epochs", "1", *SMALL) == [0, 0]
+    summary = json.loads((tmp_path / "two" / "summary.json").read_text())
+    assert summary["processes"] == 2 and summary["metrics"]["test/loss"] > 0
+
+
+def test_your_own_sentence(study):
+    folder, _ = study
+    code, printed = run(folder, "--text", "Ein roter Hund sieht einen Ball.", "--figure")
+    assert code == 0 and re.match(r"A red dog sees a .*\.\n", printed) and "attention weights" in printed
+    assert np.asarray(Image.open(folder / "figures" / "translation.png").convert("L")).std() > 5
+    for text, told in (("", "has no words"), ("東京", "no word of '東京' is known")):
+        code, printed = run(folder, "--text", text)
+        assert code == 1 and told in printed and "Traceback" not in printed
+    code, printed = run(folder.parent / "nowhere", "--text", "Ein Hund")
+    assert code == 1 and "no saved net" in printed
+
+
+def test_your_own_files_by_the_original_recipe(tmp_path):
+    twin = data.load("multi30k", "tiny").train
+    source, target = tmp_path / "own.de", tmp_path / "own.en"
+    source.write_text("\n".join(twin.source[:300]))
+    target.write_text("\n".join(twin.target[:300]))
+    files = ["--source", str(source), "--target", str(target)]
+    code, printed = run(tmp_path / "own", *files, "--recipe", "original", "--epochs", "2", "--lr", "0.01", *SMALL)
+    assert code == 0 and "240 pairs to train on, 30 pairs to validate, 30 pairs to test with" in printed, printed
+    losses = plots.read_curves(tmp_path / "own" / "metrics.jsonl")["loss/val"][1]
+    words = [set(re.findall(r"\w+|[^\w\s]", " ".join(side[:300]))) for side in (twin.source, twin.target)]
+    sizes = map(int, re.search(r"(\d+) tokens of the source language, (\d+) of the target", printed).groups())
+    assert losses[1] < losses[0] and all(10 < size <= len(side) + 4 for size, side in zip(sizes, words, strict=True))
+    target.write_text("\n".join(twin.target[:299]))
+    code, printed = run(tmp_path / "unequal", *files)
+    assert code == 1 and "300" in printed and "299" in printed and "Traceback" not in printed
+    target.write_bytes(b"one\ntw\xe4\n")
+    code, printed = run(tmp_path / "latin", *files)
+    assert code == 1 and "own.en, line 2" in printed and "is not UTF-8" in printed
+
+
+@pytest.mark.parametrize(
+    "argv, told",
+    [
+        (["--optimizer", "lion"], "lion"),
+        (["--heads", "5"], "--width must be a multiple of twice --heads"),
+        (["--source", "a.de"], "--source and --target go together"),
+        (["--dropout", "1"], "--dropout must be in 0..0.95"),
+    ],
+)
+def test_a_wrong_option_exits_with_2_and_says_which(tmp_path, argv, told):
+    code, printed = run(tmp_path / "wrong", *argv)
+    assert code == 2 and told in printed and not (tmp_path / "wrong").exists()
+
+
+def test_the_real_pairs_are_learnt(real_data, tmp_path):
+    pairs = data.load("multi30k", "official", real_data)
+    assert list(map(len, vars(pairs).values())) == [29_000, 1_014, 1_000]
+    for side in ("de", "en"):
+        sentences = (pairs.train.source if side == "de" else pairs.train.target)[:3000]
+        (tmp_path / f"part.{side}").write_text("\n".join(sentences))
+    files = ["--source", str(tmp_path / "part.de"), "--target", str(tmp_path / "part.en"), "--subwords", "1000"]
+    sizes = ["--width", "64", "--feed-forward", "128", "--layers", "1", "--epochs", "3", "--warm-up", "20"]
+    code, printed = run(tmp_path / "real", *files, *sizes)
+    assert code == 0, printed
+    summary = json.loads((tmp_path / "real" / "summary.json").read_text())
+    assert summary["metrics"]["test/bleu"] > 1.5 * summary["chance"]["test/bleu"]

@@ -1,0 +1,178 @@
+"""Which texts a run trains on, which it holds out and which it tests on: AG_NEWS, its twin, or the user's csv files."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy import ndarray
+
+from data import StudyError
+from data.ag_news import AgNews, Layout, Table, find_layout, label_order
+from data.tokens import Corpus, tokenised
+from tutorials.common.options import Options
+from tutorials.common.run import Run
+from tutorials.text import tokenizer
+
+TEST_SHARE = 0.1  # of the user's rows, where no test file is named
+
+
+@dataclass
+class RowsOptions(Options):
+    """Which texts: AG_NEWS or any csv file, how they are dealt out, and what of them is a feature."""
+
+    csv: tuple[str, ...] = ()
+    """Train on these csv files instead of AG_NEWS: a column of labels, all others text; a header or none."""
+    test_csv: Path | None = None
+    """Test on this csv file; without it, on a tenth of the rows of --csv."""
+    classes: tuple[str, ...] = ()
+    """Names of the classes in the order of their labels, for each csv file; without it, the labels themselves."""
+    columns: tuple[str, ...] = ()
+    """The label's column and then the text's, by name or number (1 is the first); without it, they are found."""
+    distinct: bool = False
+    """Take equal texts but once: a copy of a training text among the validation texts flatters the score."""
+    val_share: float = 0.05
+    """Share of the training texts that is held out to choose the best epoch by."""
+    val_words: bool = False
+    """Take the words of the validation texts into the vocabulary too, as the original does."""
+    ngrams: int = 1
+    """Longest run of words that is a feature of its own."""
+    prefixes: tuple[int, ...] = ()
+    """First letters of longer words that are features too: 4 makes the same of bank, banks and banking."""
+    buckets: int = 0
+    """Vectors that all n-grams and prefixes share, by their hash; 0 takes 128 for each text, up to a million."""
+    text: str | None = None
+    """Do not train: classify this text, with the saved net of --run-dir or else the newest one."""
+
+    keeping = Options.keeping | {"text"}
+    limits = Options.limits | {"val_share": (0.0001, 0.9), "ngrams": (1, 3), "buckets": (0, 2**30)}
+
+    def check(self) -> None:
+        """Raise ValueError for what goes with --csv only; give its run a folder of its own."""
+        super().check()
+        if not all(1 <= length <= 20 for length in self.prefixes):
+            raise ValueError(f"--prefixes must be in 1..20, not {self.prefixes}")
+        for name in ("test_csv", "columns", "classes"):
+            if getattr(self, name) and not self.csv and self.text is None:
+                raise ValueError(f"--{name.replace('_', '-')} goes with --csv only")
+        if self.csv and not self.run_dir:
+            self.run_dir = Path("runs") / f"sentiment-{Path(self.csv[0]).stem}-{self.recipe}-seed{self.seed}"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Numbers of a corpus's texts."""
+
+    train: ndarray
+    val: ndarray
+    test: ndarray
+
+
+class Contents:
+    """What makes a run refuse to go on when its files have changed: its texts and labels, in their order."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        both = corpus.digests.tobytes() + corpus.labels.tobytes()
+        self.digest, self.name = hashlib.blake2b(both, digest_size=8).hexdigest(), f"{len(corpus.labels):,} texts"
+
+    def state_dict(self) -> dict[str, str]:
+        return {"digest": self.digest}
+
+    def load_state_dict(self, state: dict[str, str]) -> None:
+        """Raise StudyError for other texts than those that the run began with."""
+        if state["digest"] != self.digest:
+            raise StudyError(
+                f"the run began with other texts than these {self.name}. Leave out --resume to start anew."
+            )
+
+
+def load_texts(run: Run) -> tuple[Corpus, Rows, list[str]]:
+    """The tokenised texts with their classes as labels, the rows of each part, and the names of the classes."""
+    options = run.options
+    tokenise = tokenizer.tokenizer()
+    if options.csv:
+        paths = [Path(path) for path in (*options.csv, *([options.test_csv] if options.test_csv else []))]
+        tables = [(Table(path), find_layout(Table(path), options.columns)) for path in paths]
+        tested = bool(options.test_csv)
+    else:
+        news: AgNews = run.load_data("ag_news")
+        tables, tested = [(news.train, news.layout), (news.test, news.layout)], True
+    corpus = run.place.main_first(lambda: tokenised(tables, tokenise, tokenizer.RULES, options.data_root))
+    names = list(options.classes) if options.csv else list(news.classes)
+    corpus, classes = name_classes(corpus, tables, names, len(tables) - tested)
+    describe(run, corpus, tables)
+    run.track(texts=Contents(corpus))
+    return corpus, split(run, corpus, len(tables) - tested), classes
+
+
+def name_classes(
+    corpus: Corpus, tables: Sequence[tuple[Table, Layout]], names: list[str], trained: int
+) -> tuple[Corpus, list[str]]:
+    """The corpus with labels that are numbers of classes, and the classes: `names` in the order of each file's labels,
+    or without any the labels that the first `trained` files have. Raises StudyError with file and line for another one.
+    """
+    found = sorted({label for table in corpus.tables[:trained] for label in table["labels"]}, key=label_order)
+    labels = np.empty_like(corpus.labels)
+    for number, (table, layout) in enumerate(tables):
+        own = corpus.tables[number]["labels"]
+        known = list(layout.labels) or (own if names else found)
+        if names and len(known) != len(names):
+            raise StudyError(
+                f"{table.path}: has {len(own)} labels ({', '.join(own[:10])}), and --classes names {len(names)}."
+            )
+        part = slice(corpus.bounds[number], corpus.bounds[number + 1])
+        for place, label in enumerate(own):
+            if label not in known:
+                line = corpus.lines[part][corpus.labels[part] == place][0]
+                raise StudyError(
+                    f"{table.path}, line {line:,}: the label {label!r} is in no training row, which have "
+                    f"{', '.join(known[:10])}. Correct the row, or name the classes of both files with --classes."
+                )
+        labels[part] = np.array([known.index(label) for label in own])[corpus.labels[part]]
+    classes = names or found
+    if len(classes) < 2:
+        raise StudyError(
+            f"{tables[0][0].path}: all rows have the label {classes[0]!r}. Two classes at least are needed."
+        )
+    return replace(corpus, labels=labels), classes
+
+
+def describe(run: Run, corpus: Corpus, tables: Sequence[tuple[Table, Layout]]) -> None:
+    """Say what was read, how, and what was left out."""
+    for number, (table, layout) in enumerate(tables):
+        told = [f"{table.path}: {corpus.bounds[number + 1] - corpus.bounds[number]:,} texts"]
+        if run.options.csv:
+            texts = ", ".join(str(column + 1) for column in layout.texts)
+            told.append(f"label in column {layout.label + 1}, text in {texts}, {'a' if layout.header else 'no'} header")
+        if layout.encoding != "utf-8":
+            told.append(f"read as {layout.encoding}, since it is not plain UTF-8")
+        if corpus.tables[number]["skipped"]:
+            told.append(f"left out {corpus.tables[number]['skipped']}")
+        run.say("; ".join(told))
+    run.say(f"{len(corpus.words):,} words, {len(corpus.lexicon):,} different")
+
+
+def split(run: Run, corpus: Corpus, trained: int) -> Rows:
+    """Training, validation and test rows. No text of the test rows is in another part, whatever a file holds."""
+    options, end = run.options, corpus.bounds[trained]
+    rows, test = np.arange(end), np.arange(end, corpus.bounds[-1])
+    if trained == len(corpus.tables):  # the same test rows for every seed
+        order = np.random.default_rng(0).permutation(end)
+        test, rows = (np.sort(part) for part in np.split(order, [int(end * TEST_SHARE)]))
+    overlap = np.isin(corpus.digests[rows], corpus.digests[test])
+    rows = rows[~overlap]
+    run.say(f"{overlap.sum():,} training texts are test texts too, and left out")
+    if options.distinct:
+        once = np.sort(np.unique(corpus.digests[rows], return_index=True)[1])
+        run.say(f"{len(rows) - len(once):,} training texts come again, and are left out")
+        rows = rows[once]
+    order = np.random.default_rng(options.seed).permutation(len(rows))
+    val, train = (rows[np.sort(part)] for part in np.split(order, [round(len(rows) * options.val_share)]))
+    if not (len(train) and len(val) and len(test)):
+        raise StudyError(
+            f"{options.csv[0] if options.csv else 'AG_NEWS'}: too few texts: {len(train)} to train on, {len(val)} to "
+            f"validate, {len(test)} to test."
+        )
+    run.say(f"{len(train):,} texts to train on, {len(val):,} to validate, {len(test):,} to test")
+    return Rows(train, val, test)

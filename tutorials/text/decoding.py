@@ -1,0 +1,121 @@
+"""Write sentences token by token with any net that keeps a state: batched greedy and beam search.
+
+A net is given as a function `step(tokens, state, memory) -> (scores, state)`: the last tokens (M,), what changes from
+step to step, what does not (the encoded source), and back the scores (M, V), any numbers that a log_softmax makes
+log-probabilities, with the next state. State and memory are tensors with M first, in lists, tuples and dicts as deep
+as you like: a GRU's hidden state or a transformer's cached keys and values.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tutorials.text.vocabulary import BOS, EOS, PAD, UNK
+
+Step = Callable[[Tensor, Any, Any], tuple[Tensor, Any]]
+NEVER = [PAD, BOS, UNK]  # no sentence holds them
+
+# N sentences, K beams of each, M = N or N * K rows, V tokens, T time
+
+
+def select(tree: Any, rows: Tensor) -> Any:
+    """Some rows of every tensor in a state or memory, in the order of `rows`."""
+    if isinstance(tree, Tensor):
+        return tree.index_select(0, rows)
+    if isinstance(tree, Mapping):
+        return {key: select(part, rows) for key, part in tree.items()}
+    if isinstance(tree, tuple | list):
+        return type(tree)(select(part, rows) for part in tree)
+    return tree
+
+
+def log_probabilities(step: Step, tokens: Tensor, state: Any, memory: Any) -> tuple[Tensor, Any]:
+    """Log-probabilities (M, V) of the next tokens, in which what must never come is impossible; the next state."""
+    scores, state = step(tokens, state, memory)
+    scores = scores.float().log_softmax(-1)
+    scores[:, NEVER] = -torch.inf
+    return scores, state
+
+
+@torch.no_grad()
+def greedy(step: Step, state: Any, memory: Any, limits: Tensor) -> list[list[int]]:
+    """The likeliest next token again and again, for all N sentences at once, until EOS or `limits` (N,) tokens.
+
+    A sentence that has come to its end leaves the batch. Returns the tokens of each, without BOS and EOS.
+    """
+    if not len(limits):
+        return []
+    written = limits.new_full((len(limits), int(limits.max())), EOS)
+    going = torch.arange(len(limits), device=limits.device)  # the sentences that are still written
+    tokens = torch.full_like(limits, BOS)
+    for place in range(written.shape[1]):
+        scores, state = log_probabilities(step, tokens, state, memory)
+        tokens = scores.argmax(-1)
+        written[going, place] = tokens
+        kept = ((tokens != EOS) & (limits[going] > place + 1)).nonzero().squeeze(1)
+        if not len(kept):
+            break
+        if len(kept) < len(going):
+            going, tokens = going[kept], tokens[kept]
+            state, memory = select(state, kept), select(memory, kept)
+    return up_to_end(written)
+
+
+@torch.no_grad()
+def beam(step: Step, state: Any, memory: Any, limits: Tensor, width: int, alpha: float = 1.0) -> list[list[int]]:
+    """Beam search for all N sentences at once: keep the `width` best beginnings; choose by log p / length^alpha.
+
+    EOS counts in the length, and as an end only when it is among the `width` best continuations. A sentence is done
+    when `width` ends were found, when no beginning can overtake the best end, or after `limits` (N,) tokens; width 1
+    is greedy search. Returns the tokens of the best, without BOS and EOS.
+    """
+    if not len(limits):
+        return []
+    going, K = torch.arange(len(limits), device=limits.device), width
+    rows = going.repeat_interleave(K)
+    state, memory = select(state, rows), select(memory, rows)
+    tokens = torch.full_like(rows, BOS)
+    beginnings = limits.new_full((len(limits), K, int(limits.max())), EOS)
+    scores = torch.full((len(limits), K), -torch.inf, device=limits.device)  # of the beginnings
+    scores[:, 0] = 0  # at first all K are the same
+    written, best = beginnings[:, 0].clone(), torch.full_like(scores[:, 0], -torch.inf)  # each one's best end
+    ends = torch.zeros_like(limits)  # found so far
+    for place in range(beginnings.shape[2]):
+        length = (place + 1) ** alpha
+        told, state = log_probabilities(step, tokens, state, memory)
+        total = scores[:, :, None] + told.view(*scores.shape, -1)  # (N, K, V)
+        ranked, which = total.flatten(1).topk(2 * K)  # of 2K continuations, at most K are ends
+        parent, token = which // total.shape[2], which % total.shape[2]
+        ending = token == EOS
+        counted = ending & (ranked > -torch.inf)
+        counted[:, K:] = False
+        value, winner = (ranked / length).masked_fill(~counted, -torch.inf).max(1)
+        better = (value > best[going]).nonzero().squeeze(1)
+        best[going[better]] = value[better]
+        written[going[better]] = beginnings[better, parent[better, winner[better]]]
+        ends[going] += counted.sum(1)
+
+        order = ending.int().argsort(dim=1, stable=True)[:, :K]  # the best that go on
+        scores, parent, token = (values.gather(1, order) for values in (ranked, parent, token))
+        beginnings = beginnings.gather(1, parent[:, :, None].expand_as(beginnings))
+        beginnings[:, :, place] = token
+        full = limits[going] <= place + 1
+        cut = (full & (best[going] == -torch.inf)).nonzero().squeeze(1)  # no end found: what there is
+        written[going[cut]] = beginnings[cut, 0]
+        beaten = best[going] >= scores[:, 0] / limits[going] ** alpha
+        kept = (~(full | beaten | (ends[going] >= K))).nonzero().squeeze(1)
+        if not len(kept):
+            break
+        rows = (kept[:, None] * K + parent[kept]).flatten()
+        going, scores, beginnings, tokens = going[kept], scores[kept], beginnings[kept], token[kept].flatten()
+        state = select(state, rows)
+        if len(kept) < len(full):
+            memory = select(memory, rows)  # the beams of a sentence share theirs
+    return up_to_end(written)
+
+
+def up_to_end(written: Tensor) -> list[list[int]]:
+    """Rows (N, T) as lists, each up to its first EOS."""
+    return [row[: row.index(EOS)] if EOS in row else row for row in written.tolist()]

@@ -1,0 +1,137 @@
+"""Runs of words and beginnings of words as features, for whole batches at once: hashed, so that no list is kept."""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy import ndarray
+
+from data.tokens import Corpus
+from tutorials.text import tokenizer
+
+if TYPE_CHECKING:
+    from tutorials.text_sentiment import Bags
+
+# S. Vigna's SplitMix64: its multipliers, to spread neighbouring numbers over all 64 bits.
+GOLDEN, MIX1, MIX2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+PER_TEXT, MOST = 128, 2**20  # buckets, where the user names no number
+
+# T words of all texts together, L words in a lexicon
+
+
+def mix(values: ndarray) -> ndarray:
+    """A 64-bit hash of each number, uint64 modulo 2^64; as SplitMix64 does."""
+    values = values + GOLDEN
+    values = (values ^ (values >> np.uint64(30))) * MIX1
+    values = (values ^ (values >> np.uint64(27))) * MIX2
+    return values ^ (values >> np.uint64(31))
+
+
+def buckets_for(texts: int) -> int:
+    """A power of two: some for each training text, so that few features have to share, up to a million in all."""
+    return min(MOST, 1 << (PER_TEXT * texts - 1).bit_length())
+
+
+def gather_rows(corpus: Corpus, rows: ndarray) -> tuple[ndarray, ndarray]:
+    """The lexicon's numbers of all words of some texts (T,), and in which of them each stands (T,)."""
+    starts = corpus.offsets[rows]
+    lengths = corpus.offsets[np.asarray(rows) + 1] - starts
+    places = np.repeat(np.arange(len(lengths)), lengths)
+    within = np.arange(len(places)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return corpus.words[np.repeat(starts, lengths) + within], places
+
+
+def chunks(rows: ndarray, size: int = 10_000) -> Iterator[ndarray]:
+    """Rows in parts, so that no more than one part of the texts is in memory."""
+    return (rows[start : start + size] for start in range(0, len(rows), size))
+
+
+def count_words(corpus: Corpus, rows: ndarray) -> ndarray:
+    """How often some texts have each word of the lexicon (L,)."""
+    counts = np.zeros(len(corpus.lexicon), np.int64)
+    for part in chunks(rows):
+        counts += np.bincount(gather_rows(corpus, part)[0], minlength=len(counts))
+    return counts
+
+
+def count_features(texts: "Bags", features: int, classes: int) -> torch.Tensor:
+    """How often the texts of each class have each feature (F, C)."""
+    seen = torch.zeros(features * classes)
+    for part in chunks(np.arange(len(texts))):
+        labels, found, offsets = texts.__getitems__(part)
+        lengths = torch.diff(offsets, append=torch.tensor([len(found)]))
+        places = found * classes + labels.repeat_interleave(lengths)
+        seen += torch.bincount(places, minlength=len(seen))
+    return seen.view(features, classes)
+
+
+@dataclass(frozen=True)
+class Ngrams:
+    """What turns words into features: numbers below `len(words)` are words (0 the unknown one), the rest buckets."""
+
+    words: list[str]
+    ngrams: int = 1
+    buckets: int = MOST
+    prefixes: tuple[int, ...] = ()
+
+    @property
+    def size(self) -> int:
+        return len(self.words) + (self.buckets if self.ngrams > 1 or self.prefixes else 0)
+
+    def table(self, lexicon: Sequence[str]) -> ndarray:
+        """Each word of a lexicon as features (L, 1 + prefixes): itself, its beginnings, -1 where it is too short."""
+        known = tokenizer.vocabulary(self.words)(list(lexicon))
+        beginnings = [[self.prefix(word, length) for word in lexicon] for length in self.prefixes]
+        return np.array([known, *beginnings], np.int64).T
+
+    def prefix(self, word: str, length: int) -> int:
+        if len(word) <= length:
+            return -1
+        return len(self.words) + zlib.crc32(f"{length}:{word[:length]}".encode()) % self.buckets
+
+    def grid(self, table: ndarray, words: ndarray, places: ndarray) -> ndarray:
+        """The features (T, K) that begin at each word: itself, pairs, triples, prefixes; -1 where there is none.
+
+        A run of words ends with its text, and none has an unknown word in it.
+        """
+        found = table[words]
+        columns, known = [found[:, 0]], found[:, 0].astype(np.uint64)
+        hashed, whole = mix(known), known > 0
+        for length in range(2, self.ngrams + 1):
+            ahead = length - 1
+            column = np.full(len(words), -1, np.int64)
+            if len(words) > ahead:
+                whole = whole[:-1] & (known[ahead:] > 0) & (places[:-ahead] == places[ahead:])
+                hashed = mix(hashed[:-1] ^ known[ahead:])
+                inside = (hashed % np.uint64(self.buckets)).astype(np.int64) + len(self.words)
+                column[:-ahead] = np.where(whole, inside, -1)
+            columns.append(column)
+        return np.column_stack([*columns, found[:, 1:]])
+
+    def features(self, table: ndarray, words: ndarray, places: ndarray, texts: int) -> tuple[ndarray, ndarray]:
+        """All features of a batch, text after text (S,), and where each text's begin (N,)."""
+        grid = self.grid(table, words, places)
+        there = grid >= 0
+        counts = np.bincount(places, there.sum(1), texts).astype(np.int64)
+        return grid[there], np.cumsum(counts) - counts
+
+    def spell(self, column: int, words: Sequence[str]) -> str:
+        """What a feature of a column of the grid is, whose words begin with these."""
+        if column < self.ngrams:
+            return " ".join(words[: column + 1])
+        return f"{words[0][: self.prefixes[column - self.ngrams]]}…"
+
+    def about(self) -> dict[str, Any]:
+        """What a saved net must know; the words as bytes, one a line, since a word has no line's end in it."""
+        words = np.frombuffer("\n".join(self.words).encode(), np.uint8).copy()
+        return {"words": torch.from_numpy(words), "ngrams": self.ngrams, "buckets": self.buckets,
+                "prefixes": list(self.prefixes)}  # fmt: skip
+
+    @classmethod
+    def of(cls, about: dict[str, Any]) -> "Ngrams":
+        """The inverse of `about`."""
+        words = about["words"].numpy().tobytes().decode().split("\n")
+        return cls(words, about["ngrams"], about["buckets"], tuple(about["prefixes"]))

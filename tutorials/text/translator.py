@@ -1,0 +1,105 @@
+"""A trained net with the vocabularies of its two languages: texts in, translations out."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from data.parallel import Pairs
+from tutorials.common import checkpoint
+from tutorials.text.decoding import beam, greedy
+from tutorials.text.pairs import PairSet
+from tutorials.text.vocabulary import PAD, Vocabulary, from_json, pad
+
+
+class Net(Protocol):
+    """What a net that translates can do: learn, read N sources, and write the next token of each (see decoding.py)."""
+
+    def __call__(self, source: Tensor, lengths: Tensor, inputs: Tensor, real: Tensor) -> Tensor:
+        """Scores (M, V) at the M `real` places (N, T), after the words that `inputs` (N, T) give."""
+
+    def look(self, source: Tensor, lengths: Tensor, inputs: Tensor) -> Tensor:
+        """Where each place of `inputs` looks in the source: (N, T, S)."""
+
+    def encode(self, source: Tensor, lengths: Tensor) -> tuple[Any, Any]:
+        """Sources (N, S) padded, their lengths (N,) -> the first state and the memory of decoding."""
+
+    def step(self, tokens: Tensor, state: Any, memory: Any) -> tuple[Tensor, Any]:
+        """Scores (M, V) after the tokens (M,), and the next state."""
+
+
+class Translator:
+    """Translates with `net` from the first of `languages` to the second, in at most `limit` tokens a sentence.
+
+    With a `width`, all sources are padded to as many tokens, and the net reads the padding as if it were words.
+    """
+
+    def __init__(self, net: Net, languages: Sequence[Vocabulary], limit: int, width: int = 0) -> None:
+        self.net, self.languages, self.limit, self.width = net, languages, limit, width
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.net.parameters()).device
+
+    def batches(self, sources: Sequence[str], size: int = 250) -> Iterator[tuple[Tensor, Tensor]]:
+        """Sources (N, S) and their lengths (N,), on the net's device."""
+        for start in range(0, len(sources), size):
+            rows = [self.languages[0].encode(text) for text in sources[start : start + size]]
+            source, lengths = pad(rows), torch.tensor([len(row) for row in rows])
+            if self.width:
+                source = F.pad(source, (0, self.width - source.shape[1]), value=PAD)
+                lengths = torch.full_like(lengths, self.width)
+            yield source.to(self.device), lengths.to(self.device)
+
+    @torch.no_grad()
+    def __call__(self, sources: Sequence[str], width: int = 1, alpha: float = 1.0) -> list[str]:
+        """The translations by a beam of this `width` and length penalty; width 1 is greedy.
+
+        Sentences of about one length go through the net together: little of them is padding, and they end together.
+        """
+        self.net.eval()
+        order = sorted(range(len(sources)), key=lambda number: len(sources[number]))
+        written: list[list[int]] = []
+        for source, lengths in self.batches([sources[number] for number in order]):
+            state, memory = self.net.encode(source, lengths)
+            limits = torch.full_like(lengths, self.limit)
+            if width == 1:
+                written += greedy(self.net.step, state, memory, limits)
+            else:
+                written += beam(self.net.step, state, memory, limits, width, alpha)
+        rows = dict(zip(order, written, strict=True))
+        return [self.languages[1].decode(rows[number]) for number in range(len(sources))]
+
+    @torch.no_grad()
+    def loss(self, pairs: Pairs, size: int = 500) -> float:
+        """Mean negative log-likelihood, in nats, of the right words after the right words, EOS among them."""
+        dataset, total, words = PairSet(pairs, self.languages), 0.0, 0
+        self.net.eval()
+        for rows in torch.arange(len(dataset)).split(size):
+            source, lengths, inputs, target = (part.to(self.device) for part in dataset.__getitems__(rows))
+            real = target != PAD
+            scores = self.net(source, lengths, inputs, real)
+            total += float(F.cross_entropy(scores, target[real], reduction="sum"))
+            words += int(real.sum())
+        return total / words
+
+    @torch.no_grad()
+    def look(self, source: str, output: str) -> Tensor:
+        """Where the net looks in the source (S tokens and EOS) as it writes the output: shares (T, S)."""
+        self.net.eval()
+        tokens, lengths, inputs, _ = PairSet(Pairs((source,), (output,)), self.languages).__getitems__([0])
+        return self.net.look(tokens.to(self.device), lengths.to(self.device), inputs.to(self.device))[0].cpu()
+
+
+def load_translator(path: Path, tutorial: str, kind: Callable[..., Net]) -> tuple[Translator, SimpleNamespace]:
+    """The translator that a run of the tutorial saved, on the CPU, and that run's options; `kind` builds the net from
+    the sizes of both vocabularies and the options."""
+    weights, about = checkpoint.load_best(path, tutorial)
+    options, languages = SimpleNamespace(**about["options"]), [from_json(words) for words in about["languages"]]
+    net = kind(*map(len, languages), options)
+    net.load_state_dict(weights)
+    return Translator(net, languages, about["limit"]), options

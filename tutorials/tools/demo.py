@@ -1,0 +1,286 @@
+"""`make demo`: a page of this machine on which the trained nets can be tried, with their answers and where they look.
+
+Nothing is computed here: the tutorials' own functions load a net, as `checkpoint.find_best` does, and answer.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from html import escape
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor, nn
+
+from data import StudyError, default_root, eng_fra
+from data.pictures import open_picture
+from tutorials import char_rnn, cifar10, language_model, seq2seq, text_sentiment, translation
+from tutorials.common import checkpoint, plots
+from tutorials.common.interrupts import one_line_errors
+from tutorials.reports import language_model as language_report
+from tutorials.reports import text_sentiment as text_report
+from tutorials.reports import translation as translation_report
+from tutorials.text import saliency
+from tutorials.text.generation import Style, read_beginning, write
+from tutorials.text.translator import Translator, load_translator
+from tutorials.tools.local_page import LOOPBACK, PIXELS, serve, uploaded
+from tutorials.vision import models as model_zoo
+from tutorials.vision import transfer_setup
+from tutorials.vision.gradcam import grad_cam
+from tutorials.vision.images import Looks
+
+FRENCH, GERMAN = "Je suis fatigué.", "Ein Hund läuft."
+KINDS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="demo", description="Try the trained nets on a page of this machine.")
+    parser.add_argument("--port", type=port_number, default=7860, help="where to listen")
+    parser.add_argument("--host", default=LOOPBACK[0], help="whose requests to take: by default this machine's alone")
+    options = parser.parse_args(argv)
+    with one_line_errors():
+        return serve(build, options.host, options.port)
+
+
+def port_number(given: str) -> int:
+    if not (given.isdecimal() and 0 < int(given) < 2**16):
+        raise argparse.ArgumentTypeError(f"must be a number in 1..65535, not {given}")
+    return int(given)
+
+
+# 1. What the nets answer: probabilities or a text, a figure, and a word on both
+
+
+Answer = tuple[dict[str, float] | str, Figure | None, str]
+
+
+def look(net: nn.Module, images: Tensor, shown: np.ndarray, classes: Sequence[str], layer: str | None = None) -> Answer:
+    """Probabilities of the classes of an image (1, 3, H, W), and what in it, shown as (1, H, W, 3), speaks for one."""
+    with torch.no_grad():
+        shares = net(images)[0].softmax(0)
+    winner = int(shares.argmax())
+    maps = grad_cam(net, images, [winner], layer).numpy()
+    titles = ["what the net sees", f"what speaks for {classes[winner]}"]
+    figure = plots.image_grid(np.concatenate([shown / 255, plots.overlay(shown, maps)]), titles, size=2)
+    return dict(zip(classes, shares.tolist(), strict=True)), figure, ""
+
+
+def see(file: Path, path: Path) -> Answer:
+    net, classes = cifar10.load_net(path)
+    pixels = cifar10.read_picture(file)
+    return look(net, cifar10.normalise(pixels), cifar10.viewable(pixels), classes, "conv2")
+
+
+def see_with_transfer(file: Path, path: Path) -> Answer:
+    net, about = transfer_setup.load_net(path)
+    looks, picture = Looks(**about["looks"]), open_picture(file)
+    return look(net, looks.testing()(picture)[None], looks.thumbnail(picture)[None], about["classes"])
+
+
+def present() -> dict[str, Path]:
+    """torchvision's weights that lie below the data root: nothing is downloaded for this page."""
+    names = [name for family in model_zoo.FAMILIES.values() for name in family]
+    files = {name: default_root() / model_zoo.weight_file(name).path for name in names}
+    return {name: file for name, file in files.items() if file.is_file()}
+
+
+def see_with_imagenet(file: Path, _: Path, name: str) -> Answer:
+    net = model_zoo.build(name).eval()
+    about = model_zoo.load_weights(net, name, present()[name])
+    picture, transform = open_picture(file), about["transform"]
+    shown = Looks.of(transform).thumbnail(picture)[None]
+    return look(net, transform(picture)[None], shown, about["categories"])
+
+
+def tell_language(text: str, path: Path) -> Answer:
+    net, classes = char_rnn.load_net(path)
+    name, outside = char_rnn.read_name(text, net)
+    with torch.no_grad():
+        shares = net(*char_rnn.encode([name])).mean(0)[0].softmax(0)
+    mattered = saliency.saliency(net, [name], *char_rnn.encode([name]), classes)
+    begun = char_rnn.encode([name[: end + 1] for end in range(len(name))])
+    judged = saliency.letter_by_letter(net, name, *begun, classes)
+    mattered = replace(mattered, rows=["gradient"], columns=list(name), cells=None, title="which letters mattered")
+    heats = [replace(judged, title="probability, letter by letter"), mattered]
+    figure = plots.heat_maps(heats, "letters", "probability, or gradient\nas a share of the largest", columns=1)
+    note = f"Not in the net's alphabet: {' '.join(outside)}" if outside else ""
+    return dict(zip(classes, shares.tolist(), strict=True)), figure, note
+
+
+def tell_topic(text: str, path: Path) -> Answer:
+    net, ngrams, about = text_sentiment.load_net(path)
+    tokens, scores = text_sentiment.judge(net, ngrams, text)
+    winner, classes = int(scores.argmax()), about["classes"]
+    weights = text_report.weigh_words(net, ngrams, tokens, winner)
+    figure = plots.ranked({f"for {classes[winner]}": weights}, "weight of words and their parts") if weights else None
+    known = np.count_nonzero(ngrams.table(tokens)[:, 0])
+    note = f"The net knows {known} of {len(tokens)} words."
+    return dict(zip(classes, scores.softmax(0).tolist(), strict=True)), figure, note
+
+
+def from_french(text: str, path: Path) -> Answer:
+    translator, trained = load_translator(path, "seq2seq", seq2seq.Seq2Seq)
+    text = eng_fra.normalise([text])[0] if seq2seq.is_filtered(trained) else text.strip()
+    return translate(translator, trained, text, path, FRENCH, trained.attention != "none")
+
+
+def from_german(text: str, path: Path) -> Answer:
+    return translate(*load_translator(path, "translation", translation.Translation), text.strip(), path, GERMAN)
+
+
+def translate(translator: Translator, trained: Any, text: str, path: Path, example: str, looks: bool = True) -> Answer:
+    """A translation as the net's test would make it."""
+    unknown = translation_report.unknown_words(translator, text, path, example)
+    written = translator([text], trained.beam, trained.length_penalty)
+    figure = translation_report.attention_maps(translator, [text], written) if looks and written[0] else None
+    return written[0], figure, f"Unknown to the net: {', '.join(unknown)}" if unknown else ""
+
+
+def write_on(text: str, path: Path, temperature: float, seed: float) -> Answer:
+    net, words = language_model.load_net(path)
+    numbers, unknown = read_beginning(text, words)
+    usual = language_model.LanguageModelOptions()
+    written = write(net, numbers, usual.tokens, Style(temperature, usual.top_k, usual.top_p, int(seed)))
+    few = torch.tensor(numbers[-16:])
+    figure = language_report.attention(net, words, few) if len(few) > 1 else None
+    said = f"{text.strip()} | {' '.join(words[token] for token in written)}"
+    return said, figure, f"Unknown to the net: {', '.join(unknown)}" if unknown else ""
+
+
+# 2. The page
+
+
+@dataclass(frozen=True)
+class Tab:
+    """A net: its title, the target that trains it, what answers; `limit` in letters, 0 for a net that sees pictures."""
+
+    title: str
+    target: str
+    answer: Callable[..., Answer]
+    question: str = "A picture"
+    limit: int = 0
+    example: str = ""
+    find: Callable[[str], Path] = checkpoint.find_best
+
+    def status(self) -> str:
+        """Which net answers, or how to get one; asked whenever the page is loaded."""
+        make = f"`make {self.target} DATA=official`"
+        try:
+            folder = self.find(self.target).parent
+        except StudyError:
+            return f"**No net yet.** {make} trains one; `make {self.target}` does so on generated data, in a minute."
+        tiny = "-tiny-" in folder.name or folder.parent.name == "study"
+        return f"The net of `{folder}` answers." + (f" It knows generated data only. For more: {make}" if tiny else "")
+
+    def check(self, given: str | Path | None) -> str | Path:
+        """What was given, if it is neither nothing nor too much; else raises StudyError."""
+        if not given:
+            raise StudyError(f"{self.target}: there is nothing to answer. Give {self.question.lower()}.")
+        if not self.limit:
+            check_picture(given)
+        elif len(given) > self.limit:
+            raise StudyError(f"{self.target}: {len(given):,} letters, of {self.limit:,} at most. Give a shorter text.")
+        return given
+
+
+TABS = (
+    Tab("CIFAR-10", "cifar10", see),
+    Tab("Ants and bees", "transfer", see_with_transfer),
+    Tab("ImageNet", "pretrained", see_with_imagenet, find=lambda _: default_root() / "weights" / "…"),
+    Tab("Names", "names", tell_language, "A name", 40, "Satoshi"),
+    Tab("News", "sentiment", tell_topic, "A headline or a report", 2000, "Stocks fell as oil prices rose again"),
+    Tab("French", "seq2seq", from_french, "A French sentence", 200, FRENCH),
+    Tab("German", "translation", from_german, "A German sentence", 200, GERMAN),
+    Tab("Writing", "language-model", write_on, "The beginning of a text", 500, "The history of the river"),
+)
+
+
+def check_picture(file: Path) -> None:
+    """Raise StudyError, before it is decoded, for what is no picture or too large a one."""
+    try:
+        with Image.open(file, formats=KINDS) as picture:
+            size = picture.size
+    except Image.DecompressionBombError:
+        size = (PIXELS, 2)
+    except (OSError, SyntaxError, ValueError):
+        raise StudyError(f"That is no picture that can be read. Give a {', '.join(KINDS)} file.") from None
+    if size[0] * size[1] > PIXELS:
+        raise StudyError(f"The picture has more than {PIXELS // 10**6} million pixels. Give a smaller one.")
+
+
+def build(gr: ModuleType) -> Any:
+    """The page. A net that is trained while it is served answers from then on; ImageNet's weights must be there."""
+    models = list(present())
+    with gr.Blocks(title="PyTorch study", analytics_enabled=False, delete_cache=(60, 300)) as page:
+        gr.Markdown("# The trained nets\nEach tab asks a tutorial's net. Nothing leaves this machine.")
+        with gr.Tabs():
+            for tab in TABS:
+                with gr.Tab(tab.title):
+                    if tab.answer is see_with_imagenet and not models:
+                        gr.Markdown("**No weights yet.** `make pretrained DATA=official` downloads torchvision's; then "
+                                    "start this page again.")  # fmt: skip
+                    else:
+                        fill(gr, tab, models)
+    return page.queue(max_size=16)
+
+
+def fill(gr: ModuleType, tab: Tab, models: list[str]) -> None:
+    """What a tab asks, and beside and below it what the net says."""
+    gr.Markdown(tab.status)
+    with gr.Row():
+        with gr.Column():
+            asked = text_field(gr, tab) if tab.limit else picture_fields(gr)
+            settings = []
+            if tab.answer is see_with_imagenet:
+                settings = [gr.Dropdown(models, label="Model")]
+            if tab.answer is write_on:
+                settings = [gr.Slider(0, 2, 0.8, step=0.1, label="Temperature (0 takes the likeliest word)"),
+                            gr.Slider(0, 99, 0, step=1, label="Seed")]  # fmt: skip
+        with gr.Column():
+            writes = tab.answer in (from_french, from_german, write_on)
+            said = gr.Textbox(label="The net writes", lines=3) if writes else gr.Label(label="The net says")
+            told = gr.Markdown()
+    figure = gr.Plot(show_label=False, visible=False)
+    for field, triggers in asked:
+        gr.on(triggers, partial(ask, gr, tab), [field, *settings], [said, figure, told],
+              api_visibility="private", concurrency_limit=1, concurrency_id="nets")  # fmt: skip
+
+
+def text_field(gr: ModuleType, tab: Tab) -> list[tuple[Any, list]]:
+    """Where a text is typed, and what asks the net about it."""
+    field = gr.Textbox(tab.example, label=tab.question, lines=4 if tab.limit > 200 else 1, max_length=tab.limit)
+    return [(field, [gr.Button("Ask the net", variant="primary").click, field.submit])]
+
+
+def picture_fields(gr: ModuleType) -> list[tuple[Any, list]]:
+    """Where a picture is dropped, and where one is drawn, each with what asks the net about it."""
+    with gr.Tab("Drop"):
+        file = gr.Image(label="A picture", type="filepath", sources=["upload", "webcam", "clipboard"], height=320)
+        file.preprocess = uploaded  # it is opened later, within our limits and with our messages
+        ask_file = gr.Button("Ask the net", variant="primary")
+    with gr.Tab("Draw"):
+        drawn = gr.Sketchpad(label="A drawing", type="filepath", image_mode="RGB", format="png", canvas_size=(300, 300),
+                             fixed_canvas=True, layers=False, height=420)  # fmt: skip
+        drawn.preprocess = lambda sent: uploaded(sent and sent.composite)
+        ask_drawn = gr.Button("Ask the net", variant="primary")
+    return [(file, [ask_file.click]), (drawn, [ask_drawn.click])]
+
+
+def ask(gr: ModuleType, tab: Tab, given: Any, *settings: Any) -> tuple[Any, Any, str]:
+    """The net's answer; what the user can mend becomes a message on the page."""
+    try:
+        said, figure, told = tab.answer(tab.check(given), tab.find(tab.target), *settings)
+    except StudyError as error:
+        raise gr.Error(escape(str(error)), print_exception=False) from None
+    return said, gr.Plot(figure, visible=figure is not None), told
+
+
+if __name__ == "__main__":
+    sys.exit(main())

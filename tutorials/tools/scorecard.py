@@ -1,0 +1,152 @@
+"""`make scorecard`: keep the summaries of official runs under docs/results, and hold them against the originals.
+
+The README gets a table that fits a page; docs/scorecard.md and docs/scorecard.json say more: where a figure was
+published, times and machines of both sides, versions. `--seeds 5 cifar10` prints the mean over the newest runs.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tutorials.common.checkpoint import write_atomic
+from tutorials.common.published import ORIGINALS, Figure, Original
+from tutorials.tools import scorecard_page as page
+from tutorials.tools.run_all import STUDIES
+
+RESULTS, RUNS, WHOLE = Path("docs/results"), Path("runs"), Path("docs/scorecard")
+READMES = (Path("README.md"), Path("README.ko.md"))
+BEGIN, END = "<!-- results: written by make scorecard -->", "<!-- end of results -->"
+BY_HAND = {study.target for study in STUDIES if study.module.startswith("from_scratch.")}
+Summaries = Sequence[Mapping[str, Any]]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seeds", type=int, help="print the mean over the newest runs of so many seeds, and no more")
+    parser.add_argument("name", nargs="?", help="of the runs: cifar10, names, …")
+    options = parser.parse_args(argv)
+    if (options.seeds is None) != (options.name is None) or (options.seeds is not None and options.seeds < 1):
+        parser.error("--seeds N, of 1 or more, and the name of the runs go together")
+    if options.seeds:
+        print(over_seeds(RUNS, options.name, options.seeds))
+        return 0
+    keep_summaries(RUNS, RESULTS)
+    summaries = read_summaries(RESULTS)
+    for path, content in written(summaries).items():
+        write_atomic(path, content.encode())
+    print(table(summaries))
+    return 0
+
+
+def written(summaries: Summaries) -> dict[Path, str]:
+    """All that the scorecard writes, by path."""
+    found = rows(summaries)
+    readmes = {path: replace_table(path.read_text(encoding="utf-8"), table(summaries)) for path in READMES}
+    record = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+    return readmes | {WHOLE.with_suffix(".md"): page.whole(found), WHOLE.with_suffix(".json"): record}
+
+
+# Summaries
+
+
+def keep_summaries(runs: Path, results: Path) -> None:
+    """Copy the summary of every finished run of an unchanged recipe on official data, under its name and seed."""
+    for path in sorted(runs.glob("*-official-*/summary.json")):
+        summary = json.loads(path.read_text())
+        # A folder such as cifar10-official-study-seed0.1 is an earlier run that was moved aside.
+        name = f"{summary['name']}-{summary['data']}-{summary['recipe']}-seed{summary['seed']}"
+        if path.parent.name == name and not summary["changed"] and summary["processes"] == 1:
+            write_atomic(results / f"{name}.json", json.dumps(summary, indent=2).encode() + b"\n")
+
+
+def read_summaries(results: Path) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text()) for path in sorted(results.glob("*.json"))]
+
+
+def over_seeds(runs: Path, name: str, seeds: int) -> str:
+    """One line: the metrics that count, mean ± sd over the newest run of each of the seeds 0, 1, …"""
+    found = []
+    for seed in range(seeds):
+        paths = sorted(runs.glob(f"{name}-*-seed{seed}/summary.json"), key=lambda path: path.stat().st_mtime)
+        if not paths:
+            raise SystemExit(f"{name}: no finished run of seed {seed} in {runs}. make {name} SEEDS={seeds} makes them.")
+        found.append(json.loads(paths[-1].read_text()))
+    first = found[0]
+    kinds = {json.dumps([run[part] for part in ("data", "recipe", "changed")]) for run in found}
+    if len(kinds) > 1:
+        raise SystemExit(f"{name}: the newest runs differ: {'; '.join(sorted(kinds))}. Run all seeds with one recipe.")
+    wanted = [one.metric for one in ORIGINALS[name].figures] if name in ORIGINALS else []
+    wanted += [study.headline for study in STUDIES if study.target == name]
+    metrics = [metric for metric in dict.fromkeys(wanted or first["metrics"]) if metric in first["metrics"]]
+    figures = {metric: middle([run["metrics"][metric] for run in found]) for metric in metrics}
+    told = ", ".join(f"{metric} {page.spread(*figure)}" for metric, figure in figures.items())
+    return f"{name}, {first['data']} data, recipe {first['recipe']}, {seeds} seeds: {told}"
+
+
+def middle(values: Sequence[float]) -> tuple[float, float | None]:
+    """Mean and sample standard deviation; one value has none."""
+    return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else None
+
+
+# The comparison
+
+
+def rows(summaries: Summaries, originals: Mapping[str, Original] = ORIGINALS) -> list[dict[str, Any]]:
+    """One row for each metric that counts, with one entry in `ours` for each recipe, machine and set of versions."""
+    groups = defaultdict(list)
+    for run in summaries:
+        where = run["device"], run.get("device_name", ""), run["threads"], json.dumps(run["versions"])
+        groups[run["name"], run["recipe"], *where].append(run)
+    found = []
+    for target, original in originals.items():
+        own = {key: runs for key, runs in groups.items() if key[0] == target}
+        missing = {"study"} if target in BY_HAND else {"original", "study"}
+        missing -= {key[1] for key in own}
+        for figure in original.figures:
+            published = {name: value for name, value in vars(figure).items() if name != "metric" and value is not None}
+            about = {"source": original.source, "minutes": original.minutes, "machine": original.machine}
+            ours = [compare(figure, runs) for _, runs in sorted(own.items()) if figure.metric in runs[0]["metrics"]]
+            found.append({"target": target, "metric": figure.metric, "published": published | about, "ours": ours,
+                          "ran": bool(own), "not_run": dict.fromkeys(sorted(missing), original.needs)})  # fmt: skip
+    return found
+
+
+def compare(figure: Figure, runs: Summaries) -> dict[str, Any]:
+    """Our figure over the seeds of one recipe, and how far it is from the original's."""
+    mean, deviation = middle([run["metrics"][figure.metric] for run in runs])
+    train, total = (statistics.mean(run["seconds"][part] for run in runs) / 60 for part in ("train", "total"))
+    first = runs[0]
+    result = {"recipe": first["recipe"], "seeds": sorted(run["seed"] for run in runs), "mean": mean,
+              "deviation": deviation, "minutes": {"train": round(train, 2), "total": round(total, 2)},
+              "device": first["device"], "device_name": first.get("device_name", ""), "threads": first["threads"],
+              "versions": first["versions"]}  # fmt: skip
+    unit = figure.deviation or deviation
+    if figure.low is not None:
+        result["place"] = "below" if mean < figure.low else "above" if mean > figure.high else "within"
+    elif figure.mean is not None and unit:
+        by = "the original's" if figure.deviation else "ours"
+        result["difference"] = {"deviations": round((mean - figure.mean) / unit, 2), "of": by}
+    return result
+
+
+def table(summaries: Summaries, originals: Mapping[str, Original] = ORIGINALS) -> str:
+    """What stands between the README's markers."""
+    return page.short(rows(summaries, originals))
+
+
+def replace_table(text: str, table: str) -> str:
+    """The README with the table between its two markers."""
+    before, found, rest = text.partition(BEGIN)
+    _, ended, after = rest.partition(END)
+    if not (found and ended):
+        raise SystemExit(f"README: the markers {BEGIN!r} and {END!r} must both be there. Put them back.")
+    return f"{before}{BEGIN}\n{table}\n{END}{after}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
