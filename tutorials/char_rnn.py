@@ -23,7 +23,7 @@ from torch.utils.data import Dataset, random_split
 from data import StudyError
 from data.names import ALPHABET, MARKS, UNKNOWN, Names, folder, key, known_letters, spell, split_grouped, to_ascii
 from tutorials.common import checkpoint, plots
-from tutorials.common.interrupts import one_line_errors
+from tutorials.common.device import predicting
 from tutorials.common.options import Options, parse
 from tutorials.common.run import Run
 from tutorials.reports import char_rnn as report
@@ -411,7 +411,7 @@ def read_name(text: str, net: Net) -> tuple[str, list[str]]:
 
 def predict_name(text: str, run_dir: Path | None) -> None:
     """Print the three likeliest classes of any name, with the saved net of a run folder."""
-    with one_line_errors():
+    with predicting():
         path = checkpoint.find_best("names", run_dir)
         net, classes = load_net(path)
         name, outside = read_name(text, net)

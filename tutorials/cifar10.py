@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 
 from data.pictures import open_picture
 from tutorials.common import checkpoint, plots
-from tutorials.common.interrupts import one_line_errors
+from tutorials.common.device import predicting
 from tutorials.common.muon import Muon
 from tutorials.common.options import Options, parse
 from tutorials.common.run import Run
@@ -294,7 +294,7 @@ def read_picture(file: Path) -> Tensor:
 
 def classify(picture: Path, folder: Path | None) -> None:
     """Print the three likeliest classes of any picture, with the saved net of a run folder."""
-    with one_line_errors():
+    with predicting():
         net, classes = load_net(path := checkpoint.find_best("cifar10", folder))
         shares, order = net(normalise(read_picture(picture)))[0].softmax(0).sort(descending=True)
         print(f"{picture}, by the net of {path}:")

@@ -21,8 +21,7 @@ from tqdm import tqdm
 from data import StudyError
 from data.imagenet import ImageNet, read_folder
 from data.pictures import open_picture
-from tutorials.common.device import choose, seed_everything
-from tutorials.common.interrupts import one_line_errors
+from tutorials.common.device import choose, predicting, seed_everything
 from tutorials.common.options import Options, parse
 from tutorials.common.survey import Survey
 from tutorials.reports import pretrained as report
@@ -283,7 +282,7 @@ def measure_sizes(run: Survey, models: list[Model]) -> dict[str, Any]:
 @torch.no_grad()
 def predict(options: PretrainedOptions, models: list[Model]) -> None:
     """Print the five likeliest classes of any picture, by each model with its published or own weights."""
-    with one_line_errors():
+    with predicting():
         picture, device = open_picture(options.image), choose(options.device)
         model_zoo.locate_all([(model.name, model.member) for model in models if not model.file], options.data_root)
         for model in models:

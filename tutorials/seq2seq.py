@@ -19,8 +19,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from data import eng_fra, parallel
 from data.parallel import Pairs, Parallel
 from tutorials.common import checkpoint, plots
-from tutorials.common.device import unwrap
-from tutorials.common.interrupts import one_line_errors
+from tutorials.common.device import predicting, unwrap
 from tutorials.common.options import Options, parse
 from tutorials.common.published import losses_by_step
 from tutorials.common.run import Run
@@ -387,7 +386,7 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
 
 def translate_text(options: Seq2SeqOptions) -> None:
     """Print the translation of any sentence, and where the decoder looked."""
-    with one_line_errors():
+    with predicting():
         path = checkpoint.find_best("seq2seq", options.run_dir)
         translator, trained = load_translator(path, "seq2seq", Seq2Seq)
         text = eng_fra.normalise([options.text])[0] if is_filtered(trained) else options.text.strip()

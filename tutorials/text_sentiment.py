@@ -19,8 +19,7 @@ from torch.utils.data import Dataset
 from data import StudyError
 from data.tokens import Corpus
 from tutorials.common import checkpoint
-from tutorials.common.device import unwrap
-from tutorials.common.interrupts import one_line_errors
+from tutorials.common.device import predicting, unwrap
 from tutorials.common.options import parse
 from tutorials.common.run import Run
 from tutorials.reports.text_sentiment import learning_curve, show
@@ -296,7 +295,7 @@ def judge(net: Net, ngrams: Ngrams, words: str) -> tuple[list[str], Tensor]:
 
 def classify(words: str, folder: Path | None) -> None:
     """Print the probabilities of all classes of any text, with the saved net of a run folder."""
-    with one_line_errors():
+    with predicting():
         net, ngrams, about = load_net(path := checkpoint.find_best("sentiment", folder))
         tokens, scores = judge(net, ngrams, words)
         known = np.count_nonzero(ngrams.table(tokens)[:, 0])

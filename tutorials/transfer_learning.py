@@ -20,7 +20,7 @@ from torch import Tensor, nn, optim
 from data import StudyError
 from data.hymenoptera import Pictures, from_folder
 from tutorials.common import checkpoint, plots
-from tutorials.common.interrupts import one_line_errors
+from tutorials.common.device import predicting
 from tutorials.common.options import Options, parse
 from tutorials.common.parts import Part, Whole
 from tutorials.reports.transfer_learning import show_gallery, show_training_batch
@@ -284,7 +284,7 @@ def show_predictions(lesson: Lesson, metrics: Mapping[str, float], outcomes: Map
 
 def classify(picture: Path, folder: Path | None) -> None:
     """Print the likeliest classes of any picture, with the saved net of a run folder."""
-    with one_line_errors():
+    with predicting():
         path = checkpoint.find_best("transfer", folder)
         net, about = load_net(path)
         image = Looks(**about["looks"]).testing()(read(picture))

@@ -20,8 +20,7 @@ from data import parallel
 from data.parallel import Pairs, Parallel
 from tutorials.common import checkpoint, plots
 from tutorials.common.autocast import HalfPrecision
-from tutorials.common.device import unwrap
-from tutorials.common.interrupts import one_line_errors
+from tutorials.common.device import predicting, unwrap
 from tutorials.common.muon import Muon, layer_matrices
 from tutorials.common.options import Options, parse
 from tutorials.common.published import losses_by_step
@@ -321,7 +320,7 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
 
 def translate_text(options: TranslationOptions) -> None:
     """Print the translation of any sentence, and where the decoder looked."""
-    with one_line_errors():
+    with predicting():
         path = checkpoint.find_best("translation", options.run_dir)
         translator, _ = load_translator(path, "translation", Translation)
         text, example = options.text.strip(), 'make translate-de TEXT="Ein Hund läuft."'

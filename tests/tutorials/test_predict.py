@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from tutorials.common.weights import SAFE
+
 HEAVY = {"tensorboard", "torch.utils.tensorboard", "matplotlib", "torchmetrics", "torchvision", "scipy", "sklearn"}
 HEAVY |= {"requests", "sacrebleu", "torch._dynamo"}
 LOOK = """
@@ -34,6 +36,26 @@ def test_a_prediction_imports_nothing_heavy(tmp_path, module, words):
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert "there is no saved net" in done.stderr
     assert done.stdout.splitlines()[-1] == "heavy:"
+
+
+@pytest.mark.parametrize("module", ["pretrained", "transfer_learning"])
+def test_torchvision_comes_without_the_compiler(module):
+    """Whose import takes as long as torch's; torchvision 0.18 cannot do without."""
+    heavy = HEAVY - ({"torchvision"} if SAFE else {"torchvision", "torch._dynamo"})
+    code = f"import sys, tutorials.{module}\nprint('heavy:', *sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "heavy:\n", done.stderr
+
+
+def test_what_compiles_still_finds_the_compiler():
+    code = """
+import tutorials, torch
+from torchvision.ops import roi_align
+pooled = roi_align(torch.arange(64.0).view(1, 1, 8, 8), torch.tensor([[0, 0, 0, 4.0, 4.0]]), 2, aligned=True)
+print(pooled.flatten().tolist(), torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1)).item())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "[4.5, 6.5, 20.5, 22.5] 2.0\n", done.stderr
 
 
 def test_nor_does_a_saved_net(tmp_path):

@@ -9,9 +9,10 @@ import statistics
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from data import StudyError
+from tutorials.common.interrupts import one_line_errors
 
 
 class Device:
@@ -127,6 +129,15 @@ class Device:
             self.control = None
             dist.destroy_process_group()
 
+    def exit(self, code: int) -> NoReturn:
+        """End the program early, without waiting for the other processes. One of several leaves at once: threads of
+        gloo that still wait would abort an interpreter that shuts down, and the exit code would be theirs."""
+        if self.world_size > 1:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+        raise SystemExit(code)
+
     def describe(self) -> dict[str, Any]:
         """What a summary says of the machine."""
         name = torch.cuda.get_device_name(self.torch) if self.torch.type == "cuda" else platform.machine()
@@ -173,6 +184,19 @@ def fastest_threads(most: int) -> int:
                 matrix @ matrix
             measured.append(time.perf_counter() - begun)
     return min(seconds, key=lambda threads: statistics.median(seconds[threads]))
+
+
+@contextmanager
+def predicting() -> Iterator[None]:
+    """For one example: a single CPU thread, as two spend half their time waiting for each other, and one line for what
+    the user can mend."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with one_line_errors():
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def accelerator() -> str | None:

@@ -108,7 +108,7 @@ class Session:
         """End the program with one message."""
         if self.is_main:
             say(message.rstrip(), error=True)
-        raise SystemExit(code)
+        self.place.exit(code)
 
     def say(self, text: str) -> None:
         """Print a line, once for all processes."""

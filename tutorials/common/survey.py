@@ -3,17 +3,17 @@
 import json
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Self
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any, Self
 
 import data
 from data import StudyError
 from tutorials.common import checkpoint, summary
 from tutorials.common.device import launch_command
-from tutorials.common.logger import Logger
 from tutorials.common.options import Options, deciding
 from tutorials.common.session import Session
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class Survey(Session):
@@ -80,12 +80,14 @@ class Survey(Session):
             self.say(f"{error}. It is measured again.")
             return None
 
-    def figure(self, name: str, figure: Figure) -> None:
+    def figure(self, name: str, figure: "Figure") -> None:
         """Save a figure and show it on the dashboard."""
         self.logger.figure(name, figure, self.measured)
 
     def hparams(self, name: str, about: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
         """A row of its own on the dashboard's table of options and results."""
+        from tutorials.common.logger import Logger
+
         row = Logger(self.folder / "rows" / name)
         row.hparams(deciding(self.options) | about, metrics, 0)
         row.close()

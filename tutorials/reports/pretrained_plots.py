@@ -3,13 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from tutorials.common.plots import NEUTRAL, PALETTE, new_figure, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,10 @@ def pareto(points: Sequence[Point]) -> list[Point]:
     return front
 
 
-def accuracy_against_cost(points: Sequence[Point], ylabel: str) -> Figure:
+def accuracy_against_cost(points: Sequence[Point], ylabel: str) -> "Figure":
     """Accuracy against multiply-adds; the area of a bubble grows with the parameters; the Pareto front is dashed."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
     figure = new_figure(8.5, 5.5)
     axes = figure.subplots()
     colour = colours([point.family for point in points])
@@ -67,7 +71,7 @@ def accuracy_against_cost(points: Sequence[Point], ylabel: str) -> Figure:
     return figure
 
 
-def name_points(figure: Figure, axes: Axes, points: Sequence[Point]) -> None:
+def name_points(figure: "Figure", axes: "Axes", points: Sequence[Point]) -> None:
     """Write each point's label beside it, where no other label stands yet."""
     figure.draw_without_rendering()
     taken = []
@@ -88,7 +92,7 @@ def name_points(figure: Figure, axes: Axes, points: Sequence[Point]) -> None:
 
 
 def latency_bars(labels: Sequence[str], families: Sequence[str], median: Sequence[float], p95: Sequence[float],
-                 place: str) -> Figure:  # fmt: skip
+                 place: str) -> "Figure":  # fmt: skip
     """Time for one picture of each model: a bar to the median, a line on to the 95th percentile."""
     figure = new_figure(7.5, 0.28 * len(labels) + 1.4)
     axes = figure.subplots()
@@ -107,7 +111,7 @@ def latency_bars(labels: Sequence[str], families: Sequence[str], median: Sequenc
     return figure
 
 
-def reliability_curves(models: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float], float]]]) -> Figure:
+def reliability_curves(models: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float], float]]]) -> "Figure":
     """One panel for each family: share right against confidence of each model, with its calibration error."""
     columns = min(4, len(models))
     rows = -(-len(models) // columns)
@@ -130,7 +134,7 @@ def reliability_curves(models: Mapping[str, Mapping[str, tuple[Sequence[float], 
 
 
 def answer_gallery(images: Sequence[np.ndarray], truths: Sequence[str],
-                   answers: Sequence[Sequence[tuple[str, bool]]], columns: int = 4) -> Figure:  # fmt: skip
+                   answers: Sequence[Sequence[tuple[str, bool]]], columns: int = 4) -> "Figure":  # fmt: skip
     """Pictures (H, W, 3), each with its true class above and below it every model's answer, green when right."""
     lines = max((len(rows) for rows in answers), default=1)
     columns = min(columns, max(len(images), 1))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from data import StudyError
 from tutorials.common import checkpoint
-from tutorials.common.interrupts import one_line_errors
+from tutorials.common.device import predicting
 from tutorials.text import tokenizer
 
 
@@ -72,7 +72,7 @@ def read_beginning(given: str, words: list[str]) -> tuple[list[int], list[str]]:
 
 def write_on(options: Any, load_net: Callable[[Path], tuple[Any, list[str]]]) -> None:
     """Print what the saved net writes after the text of --text."""
-    with one_line_errors():
+    with predicting():
         path = checkpoint.find_best("language-model", options.run_dir)
         net, words = load_net(path)
         numbers, unknown = read_beginning(options.text, words)

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
 
 WARM_UP = 3  # calls at most that are not timed: the first ones choose algorithms and fill caches
 
@@ -62,6 +61,8 @@ def measure_size(net: nn.Module, size: int, repetitions: int) -> dict[str, float
 @torch.no_grad()  # in inference mode the counter sees nothing
 def count_gflops(net: nn.Module, images: Tensor) -> float:
     """Multiply-adds, in 1e9, of all convolutions and matrix products: half of what torch's counter says."""
+    from torch.utils.flop_counter import FlopCounterMode  # imports triton, of which a prediction needs nothing
+
     with FlopCounterMode(display=False) as counter:
         net(images)
     return counter.get_total_flops() / 2e9
