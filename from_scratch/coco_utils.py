@@ -1,6 +1,5 @@
 """COCO captions as the course publishes them: load, decode, draw a batch."""
 
-import importlib
 import json
 import operator
 from pathlib import Path
@@ -30,7 +29,7 @@ def _h5_arrays(path: Path) -> dict[str, np.ndarray]:
     """All arrays of an HDF5 file; only this needs h5py, which is an extra and therefore looked for only here."""
     _there(path)
     try:
-        h5py = importlib.import_module("h5py")
+        import h5py
     except ImportError as error:
         raise StudyError(f"coco: reading {path} needs h5py: pip install h5py") from error
     try:

@@ -3,37 +3,104 @@
 import ast
 import re
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
-# torch-free and small: data may need these beyond the standard library (requests and tqdm come with pooch's extras).
-ALLOWED = {
-    "data": {"numpy", "PIL", "pooch", "requests", "tqdm", "data"},
-    "from_scratch": {"numpy", "data", "from_scratch"},
-    "tutorials": None,
-    "comparisons": None,
+MODULES = {
+    ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file
+    for package in ("tutorials", "from_scratch", "comparisons", "data", "docs")
+    for file in sorted((ROOT / package).rglob("*.py"))
+}
+SPINE = {"tutorials.common", "data"}
+MODALITIES = {"tutorials.text", "tutorials.vision"}
+# What a package may import of ours, beside itself; docs may import anything.
+DIRECTIONS = {
+    "data": set(),
+    "tutorials.common": {"data"},
+    "tutorials.text": SPINE,
+    "tutorials.vision": SPINE,
+    "tutorials.reports": SPINE | MODALITIES,
+    "tutorials": SPINE | MODALITIES | {"tutorials.reports"},
+    "tutorials.tools": SPINE | MODALITIES | {"tutorials.reports", "tutorials"},
+    "from_scratch": {"data"},
+    "from_scratch.studies": SPINE | {"from_scratch"},
+    # The tokenizer and the vocabulary of our own are proved equal to torchtext's.
+    "comparisons": SPINE | {"from_scratch", "tutorials.text.tokenizer"},
+}
+# And of libraries, beside the standard one; the tutorials may import any.
+LIBRARIES = {
+    "data": {"numpy", "PIL", "pooch", "requests", "tqdm"},  # requests and tqdm come with pooch's extras
+    "from_scratch": {"numpy", "h5py"},  # h5py reads the course's COCO files, where it is installed
+    "from_scratch.studies": {"numpy", "matplotlib", "PIL", "sacrebleu", "threadpoolctl", "tqdm"},
+    "comparisons": {"numpy", "torch", "matplotlib", "threadpoolctl", "pytest", "hypothesis"},
+}
+# Modules of text and vision that one module alone imports, and why they stand apart from it.
+IMPORTED_ONCE = {
+    "tutorials.text.adaptive_softmax": "an output layer that the page on language models does not have",
+    "tutorials.text.char_ngrams": "a classifier without a state, which the page on names does not have",
+    "tutorials.text.classification_data": "which texts are read from AG_NEWS or a user's csv, and how they are split",
+    "tutorials.text.continuous_cache": "a published method on top of any language model, which the page does not have",
+    "tutorials.vision.benchmark": "the timing of any net, of which the page shows nothing",
+    "tutorials.vision.fine_tuning_comparison": "cross-validation of what the page shows on a single split",
+    "tutorials.vision.model_selection": "the words of --models and --weights-file become models",
+    "tutorials.vision.small_convnet": "stands in for the pretrained net on the tiny twin alone",
+    "tutorials.vision.training_history": "measures how much the choice of the best epoch flatters, beyond the page",
 }
 
 
-def imported(file: Path) -> set[str]:
-    """Top-level packages that a file imports, anywhere in it."""
+def package_of(module: str) -> str:
+    """The package whose rule holds: that with the longest name."""
+    return max((name for name in DIRECTIONS if f"{module}.".startswith(f"{name}.")), key=len, default="")
+
+
+def imports(file: Path) -> set[str]:
+    """What a file imports, anywhere in it: our own modules and those of libraries, by their full names."""
     names = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            names.add(node.module.split(".")[0])
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{file}: a relative import"
+            members = {f"{node.module}.{alias.name}" for alias in node.names}
+            found = members & MODULES.keys()
+            names |= found if found == members else found | {node.module}
     return names
 
 
-@pytest.mark.parametrize("package", [name for name, allowed in ALLOWED.items() if allowed])
+GRAPH = {name: imports(file) for name, file in MODULES.items()}
+
+
+def test_the_rules_cover_every_module():
+    assert {name for name in MODULES if not package_of(name)} == {name for name in MODULES if name.startswith("docs")}
+
+
+@pytest.mark.parametrize("package", DIRECTIONS)
 def test_import_directions(package):
-    for file in (ROOT / package).rglob("*.py"):
-        if "studies" not in file.parts:
-            extra = imported(file) - ALLOWED[package] - sys.stdlib_module_names
-            assert not extra, f"{file.relative_to(ROOT)} imports {extra}"
+    allowed = DIRECTIONS[package] | {package}
+    libraries = LIBRARIES.get(package)
+    for module in (name for name in MODULES if package_of(name) == package):
+        for other in GRAPH[module]:
+            top = other.split(".")[0]
+            if top in ("tutorials", "from_scratch", "comparisons", "data", "docs", "tests"):
+                assert other in allowed or package_of(other) in allowed, f"{module} imports {other}"
+            elif libraries is not None:
+                assert top in libraries | sys.stdlib_module_names, f"{module} imports {other}"
+
+
+def test_no_imports_go_round_in_a_circle():
+    TopologicalSorter({name: others & MODULES.keys() for name, others in GRAPH.items()}).prepare()  # or CycleError
+
+
+def test_what_is_shared_has_two_importers_or_a_reason():
+    once = set()
+    for module in (name for name in MODULES if package_of(name) in MODALITIES):
+        importers = [name for name, others in GRAPH.items() if module in others and ".test_" not in name]
+        assert importers, f"nothing imports {module}"
+        once |= {module} if len(importers) == 1 else set()
+    assert once == IMPORTED_ONCE.keys()
 
 
 def test_each_concern_has_one_home():

@@ -25,7 +25,7 @@ from tutorials.common.run import Run
 from tutorials.reports.text_sentiment import learning_curve, show
 from tutorials.text import tokenizer
 from tutorials.text.classification_data import Rows, RowsOptions, load_texts
-from tutorials.text.ngrams import Ngrams, buckets_for, count_features, count_words, gather_rows
+from tutorials.text.ngrams import Ngrams, buckets_for, chunks, count_words, gather_rows
 
 # N texts in a batch, S features of all of them together, D embedding, C classes
 
@@ -115,6 +115,17 @@ class Bags(Dataset):
         words, places = gather_rows(self.corpus, self.rows[indices])
         features, offsets = self.ngrams.features(self.table, words, places, len(indices))
         return self.labels[indices], torch.from_numpy(features), torch.from_numpy(offsets)
+
+
+def count_features(texts: Bags, features: int, classes: int) -> Tensor:
+    """How often the texts of each class have each feature (F, C)."""
+    seen = torch.zeros(features * classes)
+    for part in chunks(np.arange(len(texts))):
+        labels, found, offsets = texts.__getitems__(part)
+        lengths = torch.diff(offsets, append=torch.tensor([len(found)]))
+        places = found * classes + labels.repeat_interleave(lengths)
+        seen += torch.bincount(places, minlength=len(seen))
+    return seen.view(features, classes)
 
 
 # 4. The model

@@ -3,19 +3,16 @@
 import html
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy import ndarray
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from tutorials.common import plots
 from tutorials.common.run import Run
 from tutorials.text.ngrams import Ngrams, gather_rows
-
-if TYPE_CHECKING:
-    from tutorials.text_sentiment import Bags, Net
 
 TOLD = 14  # features of each class
 READ = 20_000  # training texts in which hashed features are looked up
@@ -23,7 +20,7 @@ ERRORS, POINTS = 40, 2000
 
 
 def show(
-    run: Run, net: "Net", trainset: "Bags", testset: "Bags", scores: Tensor, matrix: ndarray, classes: list[str]
+    run: Run, net: nn.Module, trainset: Dataset, testset: Dataset, scores: Tensor, matrix: ndarray, classes: list[str]
 ) -> None:
     """All figures of a test, and all that the dashboard has beside them."""
     recall = matrix.diagonal() / matrix.sum(1).clip(1)
@@ -44,7 +41,7 @@ def show(
 
 
 @torch.no_grad()
-def load_of(net: "Net", features: Tensor) -> Tensor:
+def load_of(net: nn.Module, features: Tensor) -> Tensor:
     """What features (S,) add to the score of each class, less the mean over classes: (S, C)."""
     features = features.to(net.fc.weight.device)
     vectors = net.embedding.weight[features]
@@ -54,7 +51,7 @@ def load_of(net: "Net", features: Tensor) -> Tensor:
     return (scores - scores.mean(1, keepdim=True)).cpu()
 
 
-def weigh_words(net: "Net", ngrams: Ngrams, tokens: Sequence[str], label: int) -> dict[str, float]:
+def weigh_words(net: nn.Module, ngrams: Ngrams, tokens: Sequence[str], label: int) -> dict[str, float]:
     """Those features of a text that weigh most for or against a class, spelt out, with their weight."""
     grid = ngrams.grid(ngrams.table(tokens), np.arange(len(tokens)), np.zeros(len(tokens), np.int64))
     there = np.argwhere(grid > 0)  # number 0 is the unknown word
@@ -64,7 +61,7 @@ def weigh_words(net: "Net", ngrams: Ngrams, tokens: Sequence[str], label: int) -
     return {name: weights[name] for name in sorted(most, key=weights.get, reverse=True)}
 
 
-def telling(net: "Net", trainset: "Bags") -> list[dict[str, float]]:
+def telling(net: nn.Module, trainset: Dataset) -> list[dict[str, float]]:
     """For each class the features that speak most for it, spelt out, among those that are not rare in training.
 
     A bucket is called by what falls into it most often.
@@ -83,7 +80,7 @@ def telling(net: "Net", trainset: "Bags") -> list[dict[str, float]]:
     return told
 
 
-def read_some(trainset: "Bags") -> tuple[ndarray, ndarray, ndarray]:
+def read_some(trainset: Dataset) -> tuple[ndarray, ndarray, ndarray]:
     """The grid of features of up to READ training texts, their words, and how often each feature comes in them."""
     step = -(-len(trainset) // READ)
     words, places = gather_rows(trainset.corpus, trainset.rows[::step])
@@ -91,7 +88,7 @@ def read_some(trainset: "Bags") -> tuple[ndarray, ndarray, ndarray]:
     return grid, words, np.bincount(grid[grid >= 0], minlength=trainset.ngrams.size) * step
 
 
-def spell(trainset: "Bags", grid: ndarray, words: ndarray, features: ndarray) -> dict[int, str]:
+def spell(trainset: Dataset, grid: ndarray, words: ndarray, features: ndarray) -> dict[int, str]:
     """The commonest spelling of each of some features."""
     lexicon, longest = trainset.corpus.lexicon, trainset.ngrams.ngrams
     spellings: defaultdict[int, Counter[str]] = defaultdict(Counter)
@@ -101,7 +98,7 @@ def spell(trainset: "Bags", grid: ndarray, words: ndarray, features: ndarray) ->
     return {feature: counts.most_common(1)[0][0] for feature, counts in spellings.items()}
 
 
-def errors(testset: "Bags", scores: Tensor, classes: list[str]) -> str:
+def errors(testset: Dataset, scores: Tensor, classes: list[str]) -> str:
     """A list in Markdown of the wrongly classified texts of which the net was surest."""
     confidence, predicted = scores.softmax(1).max(1)
     confidence[predicted == testset.labels] = 0
@@ -116,7 +113,7 @@ def errors(testset: "Bags", scores: Tensor, classes: list[str]) -> str:
     return "\n".join(lines) or "none"
 
 
-def learning_curve(run: Run, trainset: "Bags", whole: float, learn: Callable[["Bags"], float]) -> None:
+def learning_curve(run: Run, trainset: Dataset, whole: float, learn: Callable[[Dataset], float]) -> None:
     """Validation accuracy of nets that `learn` trains on a half, a quarter, … of the texts, beside all."""
     points = {len(trainset): whole}
     for halvings in range(1, run.options.curve + 1):

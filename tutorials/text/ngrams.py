@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,9 +11,6 @@ from numpy import ndarray
 
 from data.tokens import Corpus
 from tutorials.text import tokenizer
-
-if TYPE_CHECKING:
-    from tutorials.text_sentiment import Bags
 
 # S. Vigna's SplitMix64: its multipliers, to spread neighbouring numbers over all 64 bits.
 GOLDEN, MIX1, MIX2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
@@ -55,17 +52,6 @@ def count_words(corpus: Corpus, rows: ndarray) -> ndarray:
     for part in chunks(rows):
         counts += np.bincount(gather_rows(corpus, part)[0], minlength=len(counts))
     return counts
-
-
-def count_features(texts: "Bags", features: int, classes: int) -> torch.Tensor:
-    """How often the texts of each class have each feature (F, C)."""
-    seen = torch.zeros(features * classes)
-    for part in chunks(np.arange(len(texts))):
-        labels, found, offsets = texts.__getitems__(part)
-        lengths = torch.diff(offsets, append=torch.tensor([len(found)]))
-        places = found * classes + labels.repeat_interleave(lengths)
-        seen += torch.bincount(places, minlength=len(seen))
-    return seen.view(features, classes)
 
 
 @dataclass(frozen=True)
