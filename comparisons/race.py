@@ -1,4 +1,4 @@
-"""A NumPy net and its torch twin side by side: the same weights, the same batches, one dashboard.
+"""A NumPy net and its reference in torch side by side: the same weights, the same batches, one dashboard.
 
     python -m comparisons.race --net ThreeLayerConvNet --data official --steps 300
 
@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from comparisons import plots
-from comparisons.feeds import batches
-from comparisons.nets import RACES, Step, relative, side_by_side
+from comparisons.nets import NET_CASES, Step, relative, side_by_side
 from data import StudyError, default_root
 from tutorials.common.journal import CHARTS, Journal
 from tutorials.common.session import move_aside
@@ -32,10 +31,11 @@ DTYPES = {"float64": np.float64, "float32": np.float32}
 
 def main(argv: list[str] | None = None) -> int:
     options = read(argv)
-    race, folder = RACES[options.net], options.run_dir or Path("runs") / f"race-{options.net.replace(', ', '-')}"
+    case, folder = NET_CASES[options.net], options.run_dir or Path("runs") / f"race-{options.net.replace(', ', '-')}"
     try:
-        feed = batches(race.captions, options.steps, options.batch, options.data, options.data_root, options.seed)
-        steps = run(side_by_side(race, *race.start(DTYPES[options.dtype], options.seed), feed), folder, options)
+        batches = case.batches(options.steps, size=options.batch, source=options.data, root=options.data_root,
+                               seed=options.seed)  # fmt: skip
+        steps = run(side_by_side(case, *case.start(DTYPES[options.dtype], options.seed), batches), folder, options)
     except StudyError as error:
         print(error, file=sys.stderr)
         return 1
@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def read(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--net", choices=RACES, default="ThreeLayerConvNet")
+    parser.add_argument("--net", choices=NET_CASES, default="ThreeLayerConvNet")
     parser.add_argument("--data", choices=("tiny", "official"), default="tiny", help="the generated twin or CIFAR-10")
     parser.add_argument("--data-root", type=Path, default=default_root(), help="where CIFAR-10 lies")
     parser.add_argument("--steps", type=positive, default=200)

@@ -11,9 +11,9 @@ import pytest
 from comparisons import conftest, parity, race, report, table
 from comparisons.cases import CASES
 from comparisons.causes import likely_cause
-from comparisons.nets import RACES
+from comparisons.mistakes import MISTAKES
+from comparisons.nets import NET_CASES
 from comparisons.parity import check
-from comparisons.planted import MISTAKES
 
 rng = np.random.default_rng(0)
 X = rng.standard_normal((3, 5, 8))
@@ -105,7 +105,7 @@ def test_noise_does_not_pass_for_a_gradient():
 
 def test_the_report_holds_everything_by_itself(tmp_path):
     cases = [case for case in CASES if case.name in ("affine", "relu", "lstm")]
-    nets = {name: RACES[name] for name in ("TwoLayerNet", "CaptioningRNN, rnn")}
+    nets = {name: NET_CASES[name] for name in ("TwoLayerNet", "CaptioningRNN, rnn")}
     results = report.collect(3, 2, cases, nets)
     assert not results.problems() and results.mutations[0] == results.mutations[1] > 20
     markdown, page = (path.read_text() for path in report.write(results, tmp_path))
@@ -124,7 +124,7 @@ def test_the_report_holds_everything_by_itself(tmp_path):
 
 def test_the_report_names_what_is_wrong(tmp_path):
     cases = [case for case in CASES if case.name == "relu"]
-    results = report.collect(2, 2, cases, {"TwoLayerNet": RACES["TwoLayerNet"]})
+    results = report.collect(2, 2, cases, {"TwoLayerNet": NET_CASES["TwoLayerNet"]})
     results.mutations = (results.mutations[0], results.mutations[1] - 1)
     results.planted[0]["tensor"] = ""
     assert len(results.problems()) == 2 and "relu" in results.problems()[0]
