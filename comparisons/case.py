@@ -14,9 +14,14 @@ import torch
 # F filters, HH WW window, D M features, T S time, V vocabulary, K channels of a group, d features of a head.
 PRIMES = dict(N=2, C=3, W=5, H=7, F=11, D=13, M=17, V=19, T=5, S=3, HH=3, WW=2, K=3, G=2, d=5, heads=2, stride=2, pad=1)
 # Sizes are also drawn at random, from 1 to 6 unless this says otherwise.
-RANGES = dict(H=(1, 7), W=(1, 7), HH=(1, 4), WW=(1, 4), stride=(1, 4), pad=(0, 3), G=(1, 3), K=(1, 3), heads=(1, 3))
+RANGES = dict(H=(1, 7), W=(1, 7), HH=(1, 4), WW=(1, 4), stride=(1, 4), pad=(0, 3), G=(1, 3), K=(1, 3))
+RANGES |= dict(heads=(1, 3), d=(1, 4))
 
 Results = dict[str, np.ndarray]
+
+
+class SizeError(Exception):
+    """A window larger than its image, a batch norm of one number, ..."""
 
 
 class Draw:
@@ -27,6 +32,11 @@ class Draw:
 
     def __call__(self, *shape: int) -> np.ndarray:
         return self.rng.standard_normal(shape).astype(self.dtype)
+
+    def needs(self, condition: bool) -> None:
+        """Raise SizeError unless the sizes make sense together."""
+        if not condition:
+            raise SizeError
 
     def whole(self, high: int, *shape: int) -> np.ndarray:
         """Whole numbers in 0..high-1: labels or words."""
@@ -50,8 +60,6 @@ class Case:
     inputs: Callable[..., dict]
     _: KW_ONLY
     sizes: dict[str, int] = field(default_factory=dict)  # where they differ from PRIMES
-    ranges: dict[str, tuple[int, int]] = field(default_factory=dict)  # where they differ from RANGES
-    requires: Callable[..., bool] = lambda: True  # which sizes make sense; its parameters name them
     outputs: tuple[str, ...] = ("out",)
     vanishing: tuple[str, ...] = ()  # gradients that are zero by the mathematics, and rounding noise on both sides
     call: Callable | None = None  # how to call the function, where not simply with the inputs
@@ -67,21 +75,14 @@ class Case:
         """The function that made a result: the backward, if it is a gradient."""
         return list(self.functions)[-1 if tensor.startswith("d") else 0]
 
-    def size_ranges(self) -> dict[str, tuple[int, int]]:
-        """The sizes that the inputs name, and from where to where they may be drawn."""
+    def all_sizes(self, **changed: int) -> dict[str, int]:
+        """The sizes that the inputs name."""
         _, *names = inspect.signature(self.inputs).parameters
-        return {name: (RANGES | self.ranges).get(name, (1, 6)) for name in names}
+        return {name: (PRIMES | self.sizes | changed)[name] for name in names}
 
-    def allows(self, sizes: dict[str, int]) -> bool:
-        return self.requires(*(self.all_sizes(sizes)[name] for name in inspect.signature(self.requires).parameters))
-
-    def all_sizes(self, changed: dict[str, int]) -> dict[str, int]:
-        return PRIMES | self.sizes | changed
-
-    def draw(self, sizes: dict[str, int], dtype: type, rng: np.random.Generator) -> dict:
-        """Values for all inputs."""
-        chosen = self.all_sizes(sizes)
-        return self.inputs(Draw(rng, dtype), **{name: chosen[name] for name in self.size_ranges()})
+    def draw(self, sizes: dict[str, int], dtype: type = np.float64, seed: int = 0) -> dict:
+        """Values for all inputs; raises SizeError."""
+        return self.inputs(Draw(np.random.default_rng(seed), dtype), **self.all_sizes(**sizes))
 
     def by_torch(self, inputs: dict, rng: np.random.Generator) -> tuple[Results, list[np.ndarray]]:
         """torch's results, and the upstream gradients that were drawn for its outputs."""

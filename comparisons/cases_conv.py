@@ -6,60 +6,62 @@ from comparisons.cases_dense import averages, without_cache
 from from_scratch import convolution, fast_layers, im2col, layer_utils, layers
 
 
+def window_fits(draw, H, W, HH, WW, pad=0):
+    draw.needs(H + 2 * pad >= HH and W + 2 * pad >= WW)
+
+
 def conv(draw, N, C, H, W, F, HH, WW, stride, pad):
+    window_fits(draw, H, W, HH, WW, pad)
     return dict(x=draw(N, C, H, W), w=draw(F, C, HH, WW), b=draw(F), conv_param={"stride": stride, "pad": pad})
 
 
 def conv_of_pairs(draw, N, C, H, W, F, HH, WW, stride, pad):
     """Stride and padding of their own for rows and columns."""
-    return conv(draw, N, C, H, W, F, HH, WW, (stride, stride + 1), (pad, pad + 1))
-
-
-def fits(H, W, HH, WW, pad):
-    """Whether a window fits into the padded image."""
-    return H + 2 * pad >= HH and W + 2 * pad >= WW
+    conv_param = {"stride": (stride, stride + 1), "pad": (pad, pad + 1)}
+    return conv(draw, N, C, H, W, F, HH, WW, stride, pad) | dict(conv_param=conv_param)
 
 
 NAIVE = convolution.conv_forward_naive, convolution.conv_backward_naive, reference.conv
 FAST = fast_layers.conv_forward_fast, fast_layers.conv_backward_fast, reference.conv
 CONVOLUTION = [
-    Case("conv_naive", *NAIVE, conv, requires=fits),
-    Case("conv_naive, stride > filter", *NAIVE, conv, sizes=dict(stride=4, HH=3, WW=2), requires=fits),
-    Case("conv_naive, odd padding", *NAIVE, conv, sizes=dict(pad=3, stride=1), requires=fits),
-    Case("conv_naive, pairs", *NAIVE, conv_of_pairs, requires=fits),
-    Case("conv_im2col", fast_layers.conv_forward_im2col, fast_layers.conv_backward_im2col, reference.conv, conv,
-         requires=fits),
-    Case("conv_strides", fast_layers.conv_forward_strides, fast_layers.conv_backward_strides, reference.conv, conv,
-         requires=fits),
-    Case("conv_fast", *FAST, conv, requires=fits),
-    Case("conv_fast, several blocks", *FAST, conv, sizes=dict(N=3, C=7, H=41, W=43, HH=3, WW=3, stride=1),
-         requires=fits),
-    Case("conv_fast, pairs", *FAST, conv_of_pairs, requires=fits),
+    Case("conv_naive", *NAIVE, conv),
+    Case("conv_naive, stride > filter", *NAIVE, conv, sizes=dict(stride=4, HH=3, WW=2)),
+    Case("conv_naive, odd padding", *NAIVE, conv, sizes=dict(pad=3, stride=1)),
+    Case("conv_naive, pairs", *NAIVE, conv_of_pairs),
+    Case("conv_im2col", fast_layers.conv_forward_im2col, fast_layers.conv_backward_im2col, reference.conv, conv),
+    Case("conv_strides", fast_layers.conv_forward_strides, fast_layers.conv_backward_strides, reference.conv, conv),
+    Case("conv_fast", *FAST, conv),
+    Case("conv_fast, several blocks", *FAST, conv, sizes=dict(N=3, C=7, H=41, W=43, HH=3, WW=3, stride=1)),
+    Case("conv_fast, pairs", *FAST, conv_of_pairs),
 ]  # fmt: skip
 
 
 def windows(draw, N, C, H, W, HH, WW, stride, pad):
+    window_fits(draw, H, W, HH, WW, pad)
     return dict(x=draw(N, C, H, W), field_height=HH, field_width=WW, padding=pad, stride=stride)
 
 
 def windows_of_shape(draw, N, C, H, W, HH, WW, stride, pad):
-    return dict(x_shape=(N, C, H, W), field_height=HH, field_width=WW, padding=pad, stride=stride)
+    _, *options = windows(draw, N, C, H, W, HH, WW, stride, pad).items()
+    return dict(x_shape=(N, C, H, W)) | dict(options)
 
 
 def columns(draw, N, C, H, W, HH, WW, stride, pad):
+    rest = windows_of_shape(draw, N, C, H, W, HH, WW, stride, pad)
     places = ((H + 2 * pad - HH) // stride + 1) * ((W + 2 * pad - WW) // stride + 1)
-    return dict(cols=draw(C * HH * WW, places * N)) | windows_of_shape(draw, N, C, H, W, HH, WW, stride, pad)
+    return dict(cols=draw(C * HH * WW, places * N)) | rest
 
 
 IM2COL = [
     Case("get_im2col_indices", im2col.get_im2col_indices, None, reference.im2col_indices, windows_of_shape,
-         requires=fits, outputs=("k", "i", "j")),
-    Case("im2col_indices", im2col.im2col_indices, None, reference.im2col, windows, requires=fits),
-    Case("col2im_indices", im2col.col2im_indices, None, reference.col2im, columns, requires=fits),
+         outputs=("k", "i", "j")),
+    Case("im2col_indices", im2col.im2col_indices, None, reference.im2col, windows),
+    Case("col2im_indices", im2col.col2im_indices, None, reference.col2im, columns),
 ]  # fmt: skip
 
 
 def pool(draw, N, C, H, W, HH, WW, stride):
+    window_fits(draw, H, W, HH, WW)
     return dict(x=draw(N, C, H, W), pool_param={"pool_height": HH, "pool_width": WW, "stride": stride})
 
 
@@ -68,59 +70,55 @@ def tiles(draw, N, C, H, W, HH):
     return pool(draw, N, C, HH * H, HH * W, HH, HH, HH)
 
 
-OVERLAPPING = dict(sizes=dict(HH=3, WW=3, pad=0), requires=fits)
+POOL_NAIVE = convolution.max_pool_forward_naive, convolution.max_pool_backward_naive, reference.max_pool
+POOL_IM2COL = fast_layers.max_pool_forward_im2col, fast_layers.max_pool_backward_im2col, reference.max_pool
+POOL_RESHAPE = fast_layers.max_pool_forward_reshape, fast_layers.max_pool_backward_reshape, reference.max_pool
 POOL_FAST = fast_layers.max_pool_forward_fast, fast_layers.max_pool_backward_fast, reference.max_pool
 POOLING = [
-    Case("max_pool_naive, overlapping", convolution.max_pool_forward_naive, convolution.max_pool_backward_naive,
-         reference.max_pool, pool, **OVERLAPPING),
-    Case("max_pool_naive, gaps", convolution.max_pool_forward_naive, convolution.max_pool_backward_naive,
-         reference.max_pool, pool, sizes=dict(stride=4, pad=0), requires=fits),
-    Case("max_pool_im2col, overlapping", fast_layers.max_pool_forward_im2col, fast_layers.max_pool_backward_im2col,
-         reference.max_pool, pool, **OVERLAPPING),
-    Case("max_pool_reshape", fast_layers.max_pool_forward_reshape, fast_layers.max_pool_backward_reshape,
-         reference.max_pool, tiles),
+    Case("max_pool_naive, overlapping", *POOL_NAIVE, pool, sizes=dict(HH=3, WW=3)),
+    Case("max_pool_naive, gaps", *POOL_NAIVE, pool, sizes=dict(stride=4)),
+    Case("max_pool_im2col, overlapping", *POOL_IM2COL, pool, sizes=dict(HH=3, WW=3)),
+    Case("max_pool_reshape", *POOL_RESHAPE, tiles),
     Case("max_pool_fast, tiles", *POOL_FAST, tiles),
-    Case("max_pool_fast, overlapping", *POOL_FAST, pool, **OVERLAPPING),
-]  # fmt: skip
+    Case("max_pool_fast, overlapping", *POOL_FAST, pool, sizes=dict(HH=3, WW=3)),
+]
 
 
 def spatial_batchnorm(draw, N, C, H, W):
+    draw.needs(N * H * W > 1)  # torch takes no batch or group of one number
     return dict(x=draw(N, C, H, W), gamma=draw(C), beta=draw(C), bn_param=averages(draw, C))
 
 
 def spatial_groupnorm(draw, N, G, K, H, W):
+    draw.needs(N * K * H * W > 1)
     scale = dict(gamma=draw(1, G * K, 1, 1), beta=draw(1, G * K, 1, 1))
     return dict(x=draw(N, G * K, H, W)) | scale | dict(G=G, gn_param={"eps": 1e-3})
 
 
 def conv_bn(draw, N, C, H, W, F, HH, WW, stride, pad):
-    inputs = dict(x=draw(N, C, H, W), w=draw(F, C, HH, WW), b=draw(F), gamma=draw(F), beta=draw(F))
-    return inputs | dict(conv_param={"stride": stride, "pad": pad}, bn_param=averages(draw, F))
+    draw.needs(N * ((H + 2 * pad - HH) // stride + 1) > 1)
+    inputs = conv(draw, N, C, H, W, F, HH, WW, stride, pad)
+    conv_param = inputs.pop("conv_param")
+    return inputs | dict(gamma=draw(F), beta=draw(F), conv_param=conv_param, bn_param=averages(draw, F))
 
 
 def conv_pool(draw, N, C, H, W, F, HH, WW, stride, pad):
+    window_fits(draw, H, W, HH + stride, WW + stride, pad)
     pool_param = {"pool_height": 2, "pool_width": 2, "stride": 1}
     return conv(draw, N, C, H, W, F, HH, WW, stride, pad) | dict(pool_param=pool_param)
 
 
-def several_numbers(N, H, W, HH, WW, stride, pad):
-    """Whether batch norm gets more than one number per channel."""
-    return fits(H, W, HH, WW, pad) and N * ((H + 2 * pad - HH) // stride + 1) > 1
-
-
 BLOCKS = [
     Case("spatial_batchnorm", layers.spatial_batchnorm_forward, layers.spatial_batchnorm_backward,
-         reference.batchnorm, spatial_batchnorm, requires=lambda N, H, W: N * H * W > 1),
+         reference.batchnorm, spatial_batchnorm),
     Case("spatial_batchnorm, test mode", layers.spatial_batchnorm_forward, None, reference.batchnorm,
          lambda draw, N, C, H, W: spatial_batchnorm(draw, N, C, H, W) | dict(bn_param=averages(draw, C, "test")),
          call=without_cache),
     Case("spatial_groupnorm", layers.spatial_groupnorm_forward, layers.spatial_groupnorm_backward,
-         reference.spatial_groupnorm, spatial_groupnorm, requires=lambda N, K, H, W: N * K * H * W > 1),
-    Case("conv_relu", layer_utils.conv_relu_forward, layer_utils.conv_relu_backward, reference.conv_relu, conv,
-         requires=fits),
+         reference.spatial_groupnorm, spatial_groupnorm),
+    Case("conv_relu", layer_utils.conv_relu_forward, layer_utils.conv_relu_backward, reference.conv_relu, conv),
     Case("conv_bn_relu", layer_utils.conv_bn_relu_forward, layer_utils.conv_bn_relu_backward,
-         reference.conv_bn_relu, conv_bn, vanishing=("db",), requires=several_numbers),
+         reference.conv_bn_relu, conv_bn, vanishing=("db",)),  # batch norm takes b away again
     Case("conv_relu_pool", layer_utils.conv_relu_pool_forward, layer_utils.conv_relu_pool_backward,
-         reference.conv_relu_pool, conv_pool,
-         requires=lambda H, W, HH, WW, stride, pad: fits(H, W, HH + stride, WW + stride, pad)),
+         reference.conv_relu_pool, conv_pool),
 ]  # fmt: skip

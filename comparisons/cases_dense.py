@@ -89,25 +89,29 @@ def weights(draw: Draw, *shape: int, **option: float) -> dict:
     return dict(shape=shape) | option | dict(rng=TorchsNormals(3), dtype=draw.dtype)
 
 
-def matrix(draw, D, M):
-    return weights(draw, D, M)
-
-
 def filters(draw, F, C, HH, WW):
     return weights(draw, F, C, HH, WW)
+
+
+def wide(draw, D, M):
+    draw.needs(D < M)  # of a square matrix torch decomposes the transposed
+    return weights(draw, D, M, gain=1.7)
+
+
+def tall(draw, D, M):
+    draw.needs(D < M)
+    return weights(draw, M, D, gain=1.7)
 
 
 INITIALIZERS = [
     Case("gaussian", initialization.gaussian, None, reference.gaussian,
          lambda draw, D, M: weights(draw, D, M, scale=0.05)),
-    Case("xavier", initialization.xavier, None, reference.xavier, matrix),
+    Case("xavier", initialization.xavier, None, reference.xavier, lambda draw, D, M: weights(draw, D, M)),
     Case("xavier, filters", initialization.xavier, None, reference.xavier, filters),
-    Case("he", initialization.he, None, reference.he, matrix),
+    Case("he", initialization.he, None, reference.he, lambda draw, D, M: weights(draw, D, M)),
     Case("he, filters", initialization.he, None, reference.he, filters),
-    Case("orthogonal, wide", initialization.orthogonal, None, reference.orthogonal,
-         lambda draw, D, M: weights(draw, D, M, gain=1.7), requires=lambda D, M: D < M),
-    Case("orthogonal, tall", initialization.orthogonal, None, reference.orthogonal,
-         lambda draw, D, M: weights(draw, M, D, gain=1.7), requires=lambda D, M: D < M),
+    Case("orthogonal, wide", initialization.orthogonal, None, reference.orthogonal, wide),
+    Case("orthogonal, tall", initialization.orthogonal, None, reference.orthogonal, tall),
     Case("orthogonal, filters", initialization.orthogonal, None, reference.orthogonal,
          lambda draw, F, C, HH, WW: weights(draw, F, C, HH, WW, gain=1.7)),
 ]  # fmt: skip
@@ -124,7 +128,13 @@ def norm(draw, N, D):
 
 
 def batchnorm(draw, N, D):
+    draw.needs(N > 1)  # torch takes no batch of one
     return norm(draw, N, D) | dict(bn_param=averages(draw, D))
+
+
+def groupnorm(draw, N, G, K):
+    draw.needs(N * K > 1)  # nor a group of one number
+    return norm(draw, N, G * K) | dict(gn_param={"G": G, "eps": 1e-3})
 
 
 def centering(draw, N, D):
@@ -143,8 +153,7 @@ def without_cache(forward: Callable, *inputs: object) -> np.ndarray:
     return forward(*inputs)[0]
 
 
-# torch takes no batch of one, and two leave hardly a gradient.
-BATCH = dict(sizes={"N": 11}, requires=lambda N: N > 1)
+BATCH = dict(sizes={"N": 11})  # two examples leave hardly a gradient
 BATCH_NORM = layers.batchnorm_forward, layers.batchnorm_backward, reference.batchnorm
 LAYER_NORM = layers.layernorm_forward, layers.layernorm_backward, reference.layernorm
 NORMALIZATION = [
@@ -154,19 +163,18 @@ NORMALIZATION = [
          lambda draw, N, D: dict(dx_hat=draw(N, D)) | centering(draw, N, D), call=through_standardise),
     Case("batchnorm", *BATCH_NORM, batchnorm, **BATCH),
     Case("batchnorm, defaults", *BATCH_NORM,
-         lambda draw, N, D: norm(draw, N, D) | dict(bn_param={"mode": "train"}), **BATCH),
+         lambda draw, N, D: batchnorm(draw, N, D) | dict(bn_param={"mode": "train"}), **BATCH),
     Case("batchnorm, backward_alt", layers.batchnorm_forward, layers.batchnorm_backward_alt, reference.batchnorm,
          batchnorm, **BATCH),
     Case("batchnorm, test mode", layers.batchnorm_forward, None, reference.batchnorm,
          lambda draw, N, D: norm(draw, N, D) | dict(bn_param=averages(draw, D, "test")), call=without_cache),
     Case("batchnorm_forward, 7 batches", layers.batchnorm_forward, None, reference.batchnorm_of_batches,
-         lambda draw, N, D: dict(x=draw(7, N, D), gamma=draw(D), beta=draw(D), bn_param={"mode": "train"}),
+         lambda draw, N, D: batchnorm(draw, N, D) | dict(x=draw(7, N, D), bn_param={"mode": "train"}),
          call=last_of_batches, **BATCH),
     Case("layernorm", *LAYER_NORM, lambda draw, N, D: norm(draw, N, D) | dict(ln_param={"eps": 1e-3})),
     Case("layernorm, defaults", *LAYER_NORM, lambda draw, N, D: norm(draw, N, D) | dict(ln_param={})),
     Case("groupnorm", layer_utils.groupnorm_forward, layer_utils.groupnorm_backward, reference.groupnorm,
-         lambda draw, N, G, K: norm(draw, N, G * K) | dict(gn_param={"G": G, "eps": 1e-3}),
-         requires=lambda N, K: N * K > 1),  # torch takes no group of one number
+         groupnorm),
 ]  # fmt: skip
 
 
@@ -196,20 +204,26 @@ def block(draw, N, D, M, normalization=None, norm_param=None, dropout_param=None
     return params | dict(normalization=normalization, norm_param=norm_param, dropout_param=dropout_param)
 
 
-def block_case(note: str, inputs: Callable, **options: object) -> Case:
-    forward, backward = layer_utils.affine_norm_relu_dropout_forward, layer_utils.affine_norm_relu_dropout_backward
-    name = f"affine_norm_relu_dropout, {note}"
-    return Case(name, forward, backward, reference.affine_norm_relu_dropout, inputs, **options)
+def block_with_batchnorm(draw, N, D, M):
+    draw.needs(N > 1)
+    return block(draw, N, D, M, "batchnorm", averages(draw, M))
 
 
+def block_with_groupnorm(draw, N, D, M, G):
+    draw.needs(M % G == 0 and M > G)
+    return block(draw, N, D, M, "groupnorm", {"G": G, "eps": 1e-3}, dropping(draw))
+
+
+BLOCK = (
+    layer_utils.affine_norm_relu_dropout_forward,
+    layer_utils.affine_norm_relu_dropout_backward,
+    reference.affine_norm_relu_dropout,
+)
 BLOCKS = [
-    block_case("no norm", lambda draw, N, D, M: block(draw, N, D, M)),
-    # Batch norm takes b away again.
-    block_case("batch norm", lambda draw, N, D, M: block(draw, N, D, M, "batchnorm", averages(draw, M)),
-               vanishing=("db",), **BATCH),
-    block_case("layer norm, dropout",
-               lambda draw, N, D, M: block(draw, N, D, M, "layernorm", {"eps": 1e-3}, dropping(draw))),
-    block_case("group norm, dropout",
-               lambda draw, N, D, M, G: block(draw, N, D, M, "groupnorm", {"G": G, "eps": 1e-3}, dropping(draw)),
-               sizes={"M": 6}, ranges={"M": (6, 6)}, requires=lambda M, G: M % G == 0),
+    Case("affine_norm_relu_dropout, no norm", *BLOCK, lambda draw, N, D, M: block(draw, N, D, M)),
+    Case("affine_norm_relu_dropout, batch norm", *BLOCK, block_with_batchnorm, vanishing=("db",),  # it takes b away
+         **BATCH),
+    Case("affine_norm_relu_dropout, layer norm, dropout", *BLOCK,
+         lambda draw, N, D, M: block(draw, N, D, M, "layernorm", {"eps": 1e-3}, dropping(draw))),
+    Case("affine_norm_relu_dropout, group norm, dropout", *BLOCK, block_with_groupnorm, sizes={"M": 6}),
 ]  # fmt: skip

@@ -25,14 +25,14 @@ def mutations(case: Case) -> Iterator[tuple[str, dict[str, Callable]]]:
 
 def outputs(case: Case, name: str) -> list[tuple[tuple, object]]:
     """Path and value of all that a function returns, its cache aside, and of all that it leaves in its arguments."""
-    inputs, calls = case.draw({}, np.float64, np.random.default_rng(0)), []
+    calls = []
 
     def spy(*arguments: object) -> object:
         calls.append((arguments, case.functions[name](*arguments)))
         return calls[-1][1]
 
-    _, upstream = case.by_torch(inputs, np.random.default_rng(1))
-    inputs = case.draw({}, np.float64, np.random.default_rng(0))  # torch's side has used up the first
+    _, upstream = case.by_torch(case.draw({}), np.random.default_rng(1))
+    inputs = case.draw({})
     options = {key for value in inputs.values() if isinstance(value, dict) for key in value if "running_" not in key}
     case.by_hand(case.functions | {name: spy}, inputs, upstream)
     arguments, result = calls[-1]

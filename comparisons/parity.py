@@ -55,14 +55,14 @@ def check(
     `generic`, a batch of one or a single feature, may leave nothing of a gradient but rounding noise.
     """
     functions = case.functions | (functions or {})
-    given = case.draw(sizes or {}, dtype, np.random.default_rng(seed))
+    given = case.draw(sizes or {}, dtype, seed)
 
     def by_torch(arguments: dict) -> tuple:
         return case.by_torch(arguments, np.random.default_rng(seed + 1))
 
     (theirs, upstream), _, their_time = fastest(by_torch, (given,), repeats)
     ours, used, our_time = fastest(partial(case.by_hand, functions), (given, upstream), repeats)
-    named = {size: case.all_sizes(sizes or {})[size] for size in case.size_ranges()}
+    named = case.all_sizes(**sizes or {})
     tensors = [*theirs, *(name for name in ours if name not in theirs)]
     found = [compare(case, name, ours.get(name), theirs.get(name), dtype, named, generic) for name in tensors]
     found += changed(case, given | {"upstream": upstream}, used[0] | {"upstream": used[1]}, dtype)
