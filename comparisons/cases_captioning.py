@@ -58,7 +58,8 @@ def heads_apart(draw, N, S, T, heads, d):
 
 
 def attention_params(draw, E, prefix=""):
-    weights = {f"{prefix}W{name}": draw(E, E) for name in "qkvo"}
+    """Weights of a scale at which no softmax saturates, which would leave hardly a gradient."""
+    weights = {f"{prefix}W{name}": draw(E, E) * E**-0.5 for name in "qkvo"}
     return weights | {f"{prefix}b{name}": draw(E) for name in "qkvo"}
 
 

@@ -6,10 +6,14 @@ Every function has at least one that a case of it must catch, every net one that
 import inspect
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 
+import numpy as np
+
 from comparisons.case import Case
+from comparisons.nets import NET_CASES, worst_difference
+from comparisons.parity import TRAINING, check
 from comparisons.public import FUNCTIONS, NETS
 
 
@@ -55,6 +59,32 @@ class Mistake:
         """The wrong functions that stand in for those of the case."""
         module = self.module()
         return {name: getattr(module, name) for name in case.functions if hasattr(module, name)}
+
+
+@dataclass
+class Effect:
+    """What a mistake spoils most: the tensor, by how much, and the likely cause that the message names."""
+
+    mistake: Mistake
+    tensor: str = ""  # empty: nothing notices the mistake
+    relative: float = 0.0
+    cause: str = ""
+
+
+def effect_in_layers(mistake: Mistake, cases: list[Case]) -> Effect:
+    with np.errstate(all="ignore"):
+        found = [d for case in filter(mistake.concerns, cases) for d in check(case, functions=mistake.replacing(case))]
+    found = [Effect(mistake, d.tensor, d.relative, d.cause) for d in found if d.problem]
+    return max(found, key=lambda effect: effect.relative, default=Effect(mistake))
+
+
+def effect_in_nets(mistake: Mistake) -> Effect:
+    """The loss or the gradient that is furthest from torch's in the first steps."""
+    wrong = getattr(mistake.module(), mistake.function)
+    cases = [replace(case, net=wrong) for case in NET_CASES.values() if case.net.__name__ == mistake.function]
+    found = [Effect(mistake, *worst_difference(case)) for case in cases]
+    worst = max(found, key=lambda effect: effect.relative)
+    return worst if worst.relative > TRAINING else Effect(mistake)
 
 
 # Function, right, wrong, why; and where the text stands, if not in the function itself.

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from comparisons.case import Case
-from comparisons.parity import ZEROS
+from comparisons.parity import ZEROS, check
 
 CHANGES = {
     "scaled by 1.001": lambda value: value * 1.001,
@@ -13,6 +13,12 @@ CHANGES = {
     "turned around": lambda value: -value,
 }
 SHIFT = {"shifted by 0.001": lambda value: value + 1e-3}  # for what is zero by the mathematics, and has no scale
+
+
+def mutations_caught(case: Case) -> dict[str, bool]:
+    """Of every mutation of the case's functions, whether the case notices it."""
+    with np.errstate(all="ignore"):
+        return {what: any(d.problem for d in check(case, functions=functions)) for what, functions in mutations(case)}
 
 
 def mutations(case: Case) -> Iterator[tuple[str, dict[str, Callable]]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from comparisons import plots
-from comparisons.nets import NET_CASES, Step, relative, side_by_side
+from comparisons.nets import NET_CASES, Step, relative, side_by_side, summary
 from data import StudyError, default_root
 from tutorials.common.journal import CHARTS, Journal
 from tutorials.common.session import move_aside
@@ -39,10 +39,10 @@ def main(argv: list[str] | None = None) -> int:
     except StudyError as error:
         print(error, file=sys.stderr)
         return 1
-    milliseconds = 1e3 * np.median([step.seconds for step in steps], axis=0)
-    print(f"loss {steps[0].losses[0]:.3f} → {steps[-1].losses[0]:.3f} by hand, {steps[-1].losses[1]:.3f} by torch")
-    print(f"max |Δloss| / loss {max(map(relative, steps)):.1e}, max |Δgrad| {max(map(worst, steps)):.1e}")
-    print("{:.1f} ms a step by hand, {:.1f} ms by torch".format(*milliseconds))
+    found = summary(options.net, DTYPES[options.dtype], steps)
+    print("loss {:.3f} → {:.3f} by hand, {:.3f} by torch".format(*found["losses"], steps[-1].losses[1]))
+    print(f"max |Δloss| / loss {found['loss']:.1e}, max |Δgrad| {found['gradient']:.1e}")
+    print("{:.1f} ms a step by hand, {:.1f} ms by torch".format(*found["milliseconds"]))
     print(f"figure: {folder / 'figures' / 'race.png'}; dashboard: make tensorboard")
     return 0
 
@@ -89,10 +89,6 @@ def run(steps: Iterator[Step], folder: Path, options: argparse.Namespace) -> lis
             journal.figure("race", plots.race(options.net, done, options.dtype), len(done))
         journal.close()
     return done
-
-
-def worst(step: Step) -> float:
-    return max(step.gradients.values())
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import base64
 import re
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
 
@@ -16,10 +16,10 @@ from matplotlib.figure import Figure
 from comparisons import plots, table
 from comparisons.batches import here
 from comparisons.cases import CASES, NOTEBOOKS
-from comparisons.mistakes import MISTAKES, NET_MISTAKES, Mistake
-from comparisons.mutations import mutations
-from comparisons.nets import NET_CASES, NetCase, Step, side_by_side, summary, worst_difference
-from comparisons.parity import TOLERANCES, TRAINING, check
+from comparisons.mistakes import MISTAKES, NET_MISTAKES, Effect, effect_in_layers, effect_in_nets
+from comparisons.mutations import mutations_caught
+from comparisons.nets import NET_CASES, NetCase, Step, side_by_side, summary
+from comparisons.parity import TOLERANCES, check
 from tutorials.common.figures import save
 
 PICTURES = {"official": "CIFAR-10", "tiny": "the generated twin of CIFAR-10"}
@@ -51,12 +51,12 @@ class Results:
 
     differences: list[dict]
     trainings: dict[str, dict[str, list[Step]]]  # by number format, then by net
-    planted: list[dict]
+    planted: list[Effect]
     mutations: tuple[int, int]  # made, caught
 
     def problems(self) -> list[str]:
         found = [d["problem"] for d in self.differences if d["problem"]]
-        found += [f"not caught: {mistake['mistake']}" for mistake in self.planted if not mistake["tensor"]]
+        found += [f"not caught: {effect.mistake}" for effect in self.planted if not effect.tensor]
         made, caught = self.mutations
         return found + [f"{made - caught} mutations are not caught"] * (made > caught)
 
@@ -85,40 +85,11 @@ def collect(steps: int, repeats: int, cases: list = CASES, nets: dict[str, NetCa
         }
         for dtype in TOLERANCES
     }
-    with np.errstate(all="ignore"):
-        planted = [in_layer(mistake, cases) for mistake in MISTAKES if any(mistake.concerns(case) for case in cases)]
-        chosen = {net.net.__name__ for net in nets.values()}
-        planted += [in_net(mistake) for mistake in NET_MISTAKES if mistake.function in chosen]
-        caught = [any(d.problem for d in check(case, functions=f)) for case in cases for _, f in mutations(case)]
+    planted = [effect_in_layers(mistake, cases) for mistake in MISTAKES if any(map(mistake.concerns, cases))]
+    chosen = {net.net.__name__ for net in nets.values()}
+    planted += [effect_in_nets(mistake) for mistake in NET_MISTAKES if mistake.function in chosen]
+    caught = [caught for case in cases for caught in mutations_caught(case).values()]
     return Results(differences, trainings, planted, (len(caught), sum(caught)))
-
-
-def in_layer(mistake: Mistake, cases: list) -> dict:
-    """The tensor that a mistake spoils most, by how much, and the cause that the message names."""
-    found = unnoticed(mistake)
-    for case in filter(mistake.concerns, cases):
-        for d in check(case, functions=mistake.replacing(case)):
-            if d.problem and d.relative > found["relative"]:
-                cause = d.problem.partition("Likely cause: ")[2]
-                found |= {"tensor": d.tensor, "relative": d.relative, "cause": cause}
-    return found
-
-
-def in_net(mistake: Mistake) -> dict:
-    """The same for a mistake in a net: the loss or the gradient that is furthest from torch's in the first steps."""
-    wrong, found = getattr(mistake.module(), mistake.function), unnoticed(mistake)
-    for case in (case for case in NET_CASES.values() if case.net.__name__ == mistake.function):
-        tensor, difference = worst_difference(replace(case, net=wrong))
-        if difference > max(TRAINING, found["relative"]):
-            found |= {"tensor": tensor, "relative": difference}
-    return found
-
-
-def unnoticed(mistake: Mistake) -> dict:
-    """A mistake of which no tensor tells yet."""
-    edit = " ".join(mistake.right.split()), " ".join(mistake.wrong.split()) or "(nothing)"
-    found = {"mistake": str(mistake), "function": mistake.function, "why": mistake.why, "edit": edit}
-    return found | {"tensor": "", "relative": 0.0, "cause": ""}
 
 
 def figures(results: Results) -> dict[str, Figure]:
@@ -151,10 +122,8 @@ def write(results: Results, folder: Path) -> list[Path]:
 def as_markdown(results: Results) -> str:
     """The report; its figures are expected in figures/ beside it."""
     made, caught = results.mutations
-    noticed = sum(bool(mistake["tensor"]) for mistake in results.planted)
+    noticed = sum(bool(effect.tensor) for effect in results.planted)
     nets = [summary(n, np.dtype(d), steps) for d, nets in results.trainings.items() for n, steps in nets.items()]
-    planted = [(m["function"], escape(m["why"], False), *map(code, m["edit"]), m["tensor"], f"{m['relative']:.1e}",
-                m["cause"]) for m in results.planted]  # fmt: skip
     return f"""# Every hand-written gradient, held against torch.autograd
 
 {table.conclusion(results.differences)}.
@@ -197,7 +166,7 @@ arguments into tensors.
 
 ## All planted mistakes
 
-{cells(MISTAKES_HEADER, planted, (0, 1, 2, 3, 4, 6))}
+{cells(MISTAKES_HEADER, map(planted_row, results.planted), (0, 1, 2, 3, 4, 6))}
 """
 
 
@@ -205,8 +174,12 @@ def picture(name: str, caption: str) -> str:
     return f"![{caption}](figures/{name}.png)\n\n*{caption}*"
 
 
-def code(text: str) -> str:
-    return f"`{text}`"
+def planted_row(effect: Effect) -> tuple[str, ...]:
+    """A row of MISTAKES_HEADER."""
+    mistake = effect.mistake
+    edit = [f"`{' '.join(text.split()) or '(nothing)'}`" for text in (mistake.right, mistake.wrong)]
+    found = effect.tensor, f"{effect.relative:.1e}", effect.cause
+    return mistake.function, escape(mistake.why, quote=False), *edit, *found
 
 
 def cells(header: tuple[str, ...], rows: Iterable[tuple[str, ...]], words: tuple[int, ...]) -> str:

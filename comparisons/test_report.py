@@ -126,7 +126,7 @@ def test_the_report_names_what_is_wrong(tmp_path):
     cases = [case for case in CASES if case.name == "relu"]
     results = report.collect(2, 2, cases, {"TwoLayerNet": NET_CASES["TwoLayerNet"]})
     results.mutations = (results.mutations[0], results.mutations[1] - 1)
-    results.planted[0]["tensor"] = ""
+    results.planted[0].tensor = ""
     assert len(results.problems()) == 2 and "relu" in results.problems()[0]
 
 
