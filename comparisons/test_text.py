@@ -66,51 +66,40 @@ dense = st.lists(st.sampled_from(PIECES), max_size=30).map("".join)
 drawn = settings(max_examples=500, deadline=None, derandomize=True, database=None)
 
 
-def planted(function: str, right: str, wrong: str, why: str) -> Mistake:
-    return Mistake(function, right, wrong, why, home=text)
-
-
+# Planted mistakes: what stands in the source, what takes its place, and why it is wrong.
 ROWS = re.findall(r"^        (\(.+?\),)", inspect.getsource(text.basic_english), re.M)
 FIRST, QUOTES, STOP, BREAK = ROWS[:4]
-
-LEFT_OUT = [planted("basic_english", row, "", f"the rule {row[:-1]} left out") for row in ROWS]
-
-TOKENIZER = [
-    *LEFT_OUT,
-    planted("basic_english", "line.lower()", "line", "capitals kept"),
-    planted("basic_english", "line.lower()", "line.casefold()", "casefold for lower: ß becomes ss"),
-    planted(
-        "basic_english", f"{QUOTES}\n        {STOP}\n        {BREAK}", f"{STOP} {BREAK} {QUOTES}",
-        "<br /> before the quotes that stand in it",
-    ),
-    planted("basic_english", FIRST, f'(":", " "), {FIRST}', "the colon before <br />"),
-    planted("basic_english", FIRST, f'(";", " "), {FIRST}', "the semicolon before <br />"),
-    planted("basic_english", QUOTES, """('"', " "),""", "a blank for a double quote"),
-    planted("basic_english", QUOTES, """('"', ' " '),""", "double quotes set off, not removed"),
-    planted("basic_english", '("<br />", " ")', '("<br />", "")', "<br /> joins its neighbours"),
-    planted("basic_english", '("<br />", " ")', '("<br/>", " ")', "<br/> for <br />"),
-    planted("basic_english", FIRST, """("'", " '"),""", "an apostrophe stays with what follows"),
-    planted("basic_english", '(",", " , ")', '(",", " ")', "commas dropped"),
-    planted("basic_english", "replace(pattern, replacement)", "replace(pattern, replacement, 1)", "only the first"),
-    planted("basic_english", "line.split()", 'line.split(" ")', "empty words between two blanks"),
-    planted(
-        "basic_english", "line.split()", "[word.decode() for word in line.encode().split()]", "ASCII's white space only"
-    ),
+IN_TOKENIZER = [
+    *((row, "", f"the rule {row[:-1]} left out") for row in ROWS),
+    ("line.lower()", "line", "capitals kept"),
+    ("line.lower()", "line.casefold()", "casefold for lower: ß becomes ss"),
+    (f"{QUOTES}\n        {STOP}\n        {BREAK}", f"{STOP} {BREAK} {QUOTES}",
+     "<br /> before the quotes that stand in it"),
+    (FIRST, f'(":", " "), {FIRST}', "the colon before <br />"),
+    (FIRST, f'(";", " "), {FIRST}', "the semicolon before <br />"),
+    (QUOTES, """('"', " "),""", "a blank for a double quote"),
+    (QUOTES, """('"', ' " '),""", "double quotes set off, not removed"),
+    ('("<br />", " ")', '("<br />", "")', "<br /> joins its neighbours"),
+    ('("<br />", " ")', '("<br/>", " ")', "<br/> for <br />"),
+    (FIRST, """("'", " '"),""", "an apostrophe stays with what follows"),
+    ('(",", " , ")', '(",", " ")', "commas dropped"),
+    ("replace(pattern, replacement)", "replace(pattern, replacement, 1)", "only the first"),
+    ("line.split()", 'line.split(" ")', "empty words between two blanks"),
+    ("line.split()", "[word.decode() for word in line.encode().split()]", "ASCII's white space only"),
 ]  # fmt: skip
-
-INDEX = [
-    planted("WordIndex", ".get(token, 0)", ".get(token, 1)", "the default index off by one"),
-    planted("WordIndex", ".get(token, 0)", ".get(token, len(self))", "a number of its own for unknown words"),
-    planted("WordIndex", "enumerate(dict.fromkeys(words))", "enumerate(words)", "a word counted twice"),
-    planted("WordIndex", "enumerate(dict.fromkeys(words))", "enumerate(dict.fromkeys(words), 1)", "from 1"),
-    planted("WordIndex", "enumerate(dict.fromkeys(words))", "enumerate(sorted(set(words)))", "by the alphabet"),
-    planted("WordIndex", "for token in tokens]", "for token in dict.fromkeys(tokens)]", "tokens but once"),
-    planted(
-        "WordIndex", "for token in tokens]", "for token in tokens if token in self.numbers]", "unknown words left out"
-    ),
-    planted("WordIndex", "self.numbers.get(token, 0)", "self.numbers[token]", "unknown words refused"),
-    planted("WordIndex", "return len(self.numbers)", "return len(self.numbers) + 1", "a word for the unknown"),
-]  # fmt: skip
+IN_INDEX = [
+    (".get(token, 0)", ".get(token, 1)", "the default index off by one"),
+    (".get(token, 0)", ".get(token, len(self))", "a number of its own for unknown words"),
+    ("enumerate(dict.fromkeys(words))", "enumerate(words)", "a word counted twice"),
+    ("enumerate(dict.fromkeys(words))", "enumerate(dict.fromkeys(words), 1)", "from 1"),
+    ("enumerate(dict.fromkeys(words))", "enumerate(sorted(set(words)))", "by the alphabet"),
+    ("for token in tokens]", "for token in dict.fromkeys(tokens)]", "tokens but once"),
+    ("for token in tokens]", "for token in tokens if token in self.numbers]", "unknown words left out"),
+    ("self.numbers.get(token, 0)", "self.numbers[token]", "unknown words refused"),
+    ("return len(self.numbers)", "return len(self.numbers) + 1", "a word for the unknown"),
+]
+TOKENIZER = [Mistake("basic_english", *row, home=text) for row in IN_TOKENIZER]
+INDEX = [Mistake("WordIndex", *row, home=text) for row in IN_INDEX]
 
 
 @pytest.fixture(scope="module")
