@@ -1,5 +1,6 @@
 """Cases of the notebooks FullyConnectedNets, BatchNormalization and Dropout; update rules and initializers."""
 
+import copy
 from collections.abc import Callable
 from functools import partial
 
@@ -57,20 +58,17 @@ def trajectory(rule: Callable, w: np.ndarray, gradients: np.ndarray, rates: list
 
 def rule_cases(rule: Callable, rate: float = 1e-2, decay: float = 0.3, **config: float) -> list[Case]:
     """Two cases of a rule: as it comes, and with every option changed, rates that vary and weight decay."""
-    waves = [0.1 * rate * (2 + np.cos(step / 7)) for step in range(100)]
 
-    def case(note: str, *options: object) -> Case:
+    def case(note: str, **options: object) -> Case:
         def inputs(draw, D, M):
-            rates, decay, config = options
-            return dict(w=draw(D, M), gradients=draw(100, D, M), rates=rates, decay=decay, config=dict(config))
+            return dict(w=draw(D, M), gradients=draw(100, D, M)) | copy.deepcopy(options)
 
         theirs = partial(reference.trajectory, rule.__name__)
         return Case(f"{rule.__name__}, {note}", rule, None, theirs, inputs, call=trajectory)
 
-    return [
-        case("defaults", [None] * 100, 0.0, {}),
-        case("rates vary" + ", L2" * bool(decay), waves, decay, config),
-    ]
+    waves = [0.1 * rate * (2 + np.cos(step / 7)) for step in range(100)]
+    varied = case("rates vary, L2" if decay else "rates vary", rates=waves, decay=decay, config=config)
+    return [case("defaults", rates=[None] * 100, decay=0.0, config={}), varied]
 
 
 # Epsilons as large as this tell whether they stand inside or outside of the root.
@@ -183,18 +181,14 @@ def dropping(draw: Draw, mode: str = "train", keep: float = 0.7) -> dict:
     return {"p": keep, "mode": mode, "rng": TorchsMask(7, keep, draw.dtype)}
 
 
-def dropout_case(note: str, **options: object) -> Case:
-    def inputs(draw, N, C, H, W):
-        return images(draw, N, C, H, W) | dict(dropout_param=dropping(draw, **options))
-
-    return Case(f"dropout{note}", layers.dropout_forward, layers.dropout_backward, reference.dropout, inputs)
-
-
+DROP = layers.dropout_forward, layers.dropout_backward, reference.dropout
 DROPOUT = [
-    dropout_case(""),
-    dropout_case(", keeping 0.3", keep=0.3),
-    dropout_case(", test mode", mode="test"),
-]
+    Case("dropout", *DROP, lambda draw, N, C, H, W: dict(x=draw(N, C, H, W), dropout_param=dropping(draw))),
+    Case("dropout, keeping 0.3", *DROP,
+         lambda draw, N, C, H, W: dict(x=draw(N, C, H, W), dropout_param=dropping(draw, keep=0.3))),
+    Case("dropout, test mode", *DROP,
+         lambda draw, N, C, H, W: dict(x=draw(N, C, H, W), dropout_param=dropping(draw, mode="test"))),
+]  # fmt: skip
 
 
 def block(draw, N, D, M, normalization=None, norm_param=None, dropout_param=None):

@@ -29,9 +29,7 @@ def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
         differences.sort(key=lambda d: order[d["case"]])
         everything = config.getoption("--table") == "all"
         shown = differences if everything else table.worst(differences, 12)
-        terminalreporter.section(
-            "parity with torch" if everything else "parity with torch: the rows nearest to the limit"
-        )
+        terminalreporter.section("parity with torch" + ": the rows nearest to the limit" * (not everything))
         terminalreporter.write_line(table.layout(table.HEADER, table.rows(shown)))
         terminalreporter.write_line(f"\n{table.conclusion(differences)}")
     if recorded["nets"]:

@@ -4,6 +4,7 @@ import copy
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -72,37 +73,34 @@ class NetCase:
         return batches(self.captions, count, **options)
 
 
-FLOAT64, MOMENTUM = {"dtype": np.float64}, {"rule": "sgd_momentum", "config": {"learning_rate": 3e-3}}
-CONV = {"num_filters": 4, "filter_size": 5, "hidden_dim": 20, "weight_scale": 3e-2, "reg": 1e-2}
-WORDS = {"word_to_idx": VOCABULARY, "input_dim": 192, "wordvec_dim": 24}
-
-
-def fully_connected(training: dict | None = None, **options: object) -> NetCase:
-    common = {"hidden_dims": [25, 20], "reg": 1e-2, "weight_scale": 2e-2}
-    function = reference_nets.fully_connected_net
-    return NetCase(FullyConnectedNet, function, common | options | FLOAT64, **training or {})
-
-
-def captioning(net: type, function: Callable[..., Tensor], **options: object) -> NetCase:
-    return NetCase(net, function, WORDS | options | FLOAT64)
-
-
+TWO = {"hidden_dim": 25, "reg": 1e-2}
+FULL = {"hidden_dims": [25, 20], "reg": 1e-2, "weight_scale": 2e-2, "dtype": np.float64}
+CONV = {"num_filters": 4, "filter_size": 5, "hidden_dim": 20, "weight_scale": 3e-2, "reg": 1e-2, "dtype": np.float64}
+DEEP = {"blocks": ((4,), (6, 6)), "reg": 1e-2, "dtype": np.float64}
+WORDS = {"word_to_idx": VOCABULARY, "input_dim": 192, "wordvec_dim": 24, "dtype": np.float64}
+RNN, LSTM = WORDS | {"hidden_dim": 32}, WORDS | {"hidden_dim": 32, "cell_type": "lstm"}
+MOMENTUM = "sgd_momentum", {"learning_rate": 3e-3}
+fully_connected = partial(NetCase, FullyConnectedNet, reference_nets.fully_connected_net)
+captioning_rnn = partial(NetCase, CaptioningRNN, reference_nets.captioning_rnn)
 NET_CASES = {
-    "TwoLayerNet": NetCase(TwoLayerNet, reference_nets.two_layer_net, {"hidden_dim": 25, "reg": 1e-2},
-                           "rmsprop", {"learning_rate": 1e-4}),
-    "FullyConnectedNet": fully_connected(),
-    "FullyConnectedNet, batch norm": fully_connected(MOMENTUM, normalization="batchnorm"),
-    "FullyConnectedNet, layer norm, dropout": fully_connected(normalization="layernorm", dropout_keep_ratio=0.8),
-    "FullyConnectedNet, group norm": fully_connected(MOMENTUM, normalization="groupnorm", num_groups=5),
-    "FullyConnectedNet, batch norm, dropout": fully_connected(normalization="batchnorm", dropout_keep_ratio=0.8),
-    "ThreeLayerConvNet": NetCase(ThreeLayerConvNet, reference_nets.three_layer_conv_net, CONV | FLOAT64),
-    "DeepConvNet": NetCase(DeepConvNet, reference_nets.deep_conv_net,
-                           {"blocks": ((4,), (6, 6)), "reg": 1e-2} | FLOAT64, **MOMENTUM),
-    "CaptioningRNN, rnn": captioning(CaptioningRNN, reference_nets.captioning_rnn, hidden_dim=32),
-    "CaptioningRNN, lstm": captioning(CaptioningRNN, reference_nets.captioning_rnn, hidden_dim=32, cell_type="lstm"),
-    "CaptioningTransformer": captioning(CaptioningTransformer, reference_nets.captioning_transformer,
-                                        num_heads=4, dim_feedforward=48),
-}  # fmt: skip
+    "TwoLayerNet": NetCase(TwoLayerNet, reference_nets.two_layer_net, TWO, "rmsprop", {"learning_rate": 1e-4}),
+    "FullyConnectedNet": fully_connected(FULL),
+    "FullyConnectedNet, batch norm": fully_connected(FULL | {"normalization": "batchnorm"}, *MOMENTUM),
+    "FullyConnectedNet, layer norm, dropout": fully_connected(
+        FULL | {"normalization": "layernorm", "dropout_keep_ratio": 0.8}
+    ),
+    "FullyConnectedNet, group norm": fully_connected(FULL | {"normalization": "groupnorm", "num_groups": 5}, *MOMENTUM),
+    "FullyConnectedNet, batch norm, dropout": fully_connected(
+        FULL | {"normalization": "batchnorm", "dropout_keep_ratio": 0.8}
+    ),
+    "ThreeLayerConvNet": NetCase(ThreeLayerConvNet, reference_nets.three_layer_conv_net, CONV),
+    "DeepConvNet": NetCase(DeepConvNet, reference_nets.deep_conv_net, DEEP, *MOMENTUM),
+    "CaptioningRNN, rnn": captioning_rnn(RNN),
+    "CaptioningRNN, lstm": captioning_rnn(LSTM),
+    "CaptioningTransformer": NetCase(
+        CaptioningTransformer, reference_nets.captioning_transformer, WORDS | {"num_heads": 4, "dim_feedforward": 48}
+    ),
+}
 
 
 @dataclass(frozen=True)
