@@ -27,9 +27,8 @@ def one_by_one(translator: Translator, text: str) -> str:
     written = torch.tensor([[BOS]])
     while written.shape[1] <= translator.limit and written[0, -1] != EOS:
         embedded = net.embed(net.target, written)
-        states = net.transformer.decoder(
-            embedded, memory, nn.Transformer.generate_square_subsequent_mask(written.shape[1])
-        )
+        T = written.shape[1]
+        states = net.transformer.decoder(embedded, memory, torch.ones(T, T, dtype=torch.bool).triu(1))
         scores = net.out(states[:, -1])
         scores[:, NEVER] = -torch.inf
         written = torch.cat([written, scores.argmax(-1)[None]], 1)
