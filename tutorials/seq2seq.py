@@ -104,8 +104,8 @@ class Seq2SeqOptions(Options):
 RECIPES = {
     "original": dict(epochs=80, count_padding=True),
     "study": dict(epochs=18, batch_size=64, lr=2e-3, schedule="one_cycle", weight_decay=0.01, hidden_size=256,
-                  bidirectional=True, dropout=0.4, output_dropout=0.4, word_dropout=0.1, label_smoothing=0.1, tied=True, held_out=1000,
-                  beam=5),
+                  bidirectional=True, dropout=0.4, output_dropout=0.4, word_dropout=0.1, label_smoothing=0.1,
+                  tied=True, held_out=1000, beam=5),
 }  # fmt: skip
 PUBLISHED = {"train/nll_padded": 0.0291}
 # Whose attention the original shows; the tiny twin shows test sentences of its own.

@@ -51,7 +51,7 @@ class ChainedOptimizer(Optimizer):
         self.param_groups = self.chain()
 
     def chain(self) -> list[dict[str, Any]]:
-        """The parameter groups of all, which are theirs: a schedule that changes a learning rate here changes it there."""
+        """The parameter groups of all, the very objects: a learning rate that a schedule sets here is set there."""
         return [group for optimizer in self.optimizers for group in optimizer.param_groups]
 
     def step(self, closure: None = None) -> None:
