@@ -54,9 +54,9 @@ IDEAS = (
     Idea("Initialisation", r"gaussian|xavier|he|orthogonal", r"nn\.init"),
     Idea("Embeddings", r"word_embedding_.*", r"nn\.Embedding"),
     Idea("LSTM and gates", r"lstm_.*", r"nn\.(LSTM|GRU)"),
-    Idea("Recurrent nets", r"rnn_.*|CaptioningRNN", r"nn\.RNN|LinearRNN"),
+    Idea("Recurrent nets", r"rnn_.*|CaptioningRNN", r"nn\.RNN|LinearRNN|class RNN"),
     Idea("Attention", r".*attention_.*|.*_heads", r"Attention|energies|nn\.TransformerEncoderLayer"),
-    Idea("Positions", r"positional_encoding", r"Positions"),
+    Idea("Positional encoding", r"positional_encoding", r"PositionalEncoding"),
     Idea("Transformers", r"feed_forward_.*|decoder_layer.*|CaptioningTransformer", r"nn\.Transformer"),
     Idea("Whole nets", r"[A-Z]\w+", r"\(nn\.Module\)"),
 )  # fmt: skip
