@@ -103,7 +103,7 @@ def tell_language(text: str, path: Path) -> Answer:
     net, classes = char_rnn.load_net(path)
     name, outside = char_rnn.read_name(text, net)
     with torch.no_grad():
-        shares = net(*char_rnn.encode([name])).mean(0)[0].softmax(0)
+        shares = net(*char_rnn.encode([name]))[0].softmax(0)
     mattered = saliency.saliency(net, [name], *char_rnn.encode([name]), classes)
     begun = char_rnn.encode([name[: end + 1] for end in range(len(name))])
     judged = saliency.letter_by_letter(net, name, *begun, classes)
