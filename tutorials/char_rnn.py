@@ -22,10 +22,11 @@ from torch.utils.data import Dataset, random_split
 from data import StudyError
 from data.names import ALPHABET, MARKS, UNKNOWN, Names, folder, key, known_letters, spell, split_grouped, to_ascii
 from tutorials.common import checkpoint, plots
-from tutorials.common.device import predicting
+from tutorials.common.device import predicting, unwrap
 from tutorials.common.options import Options, parse
 from tutorials.common.run import Run
 from tutorials.reports import char_rnn as report
+from tutorials.text.char_ngrams import CharNgrams
 
 # N batch, T letters of the longest name in it, A letters of the alphabet, E embedding, H hidden, C classes
 
@@ -52,6 +53,8 @@ class NamesOptions(Options):
     """Dropout before the output layer, and between recurrent layers."""
     embed_dropout: float = 0.0
     """Dropout on the letter embeddings."""
+    ngrams: int = 0
+    """Add the logits of a bag of character n-grams up to this length; 0: none."""
     batch_size: int = 64
     """Batch size, over all processes together."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
@@ -77,7 +80,7 @@ class NamesOptions(Options):
 
     keeping = Options.keeping | {"name"}
     limits = Options.limits | {
-        "hidden_size": (1, 4096), "layers": (1, 16), "embed_dim": (0, 4096), "dropout": (0, 0.95),
+        "hidden_size": (1, 4096), "layers": (1, 16), "ngrams": (0, 8), "embed_dim": (0, 4096), "dropout": (0, 0.95),
         "embed_dropout": (0, 0.95), "batch_size": (1, inf), "lr": (0, inf), "grad_clip": (1e-9, inf),
         "label_smoothing": (0, 1), "logit_adjustment": (0, 2),
     }  # fmt: skip
@@ -95,8 +98,8 @@ RECIPES = {
     # steps: the original's average batch loss. Its operations are too short to share among threads.
     "original": dict(epochs=27, cell="linear", sum_losses=True, log_every=266, threads=1),
     "study": dict(epochs=13, marks=True, cell="gru", bidirectional=True, embed_dim=64, pool=True, dropout=0.4,
-                  embed_dropout=0.1, batch_size=128, optimizer="adamw", lr=4e-3, schedule="cosine", grad_clip=1.0,
-                  label_smoothing=0.05, logit_adjustment=0.25, grouped=True),
+                  embed_dropout=0.1, ngrams=5, batch_size=128, optimizer="adamw", lr=4e-3, schedule="cosine",
+                  grad_clip=1.0, label_smoothing=0.05, logit_adjustment=0.1, grouped=True),
 }  # fmt: skip
 EXAMPLES = {"official": ("Satoshi", "Schmidhuber", "Dovesky", "Jackson"), "tiny": ()}  # of the original's page
 PUBLISHED = {"train/loss_epoch_25": 0.4345}  # no accuracy was ever printed
@@ -216,11 +219,16 @@ class CharRNN(nn.Module):
         self.directions, self.pool = 1 + options.bidirectional, options.pool
         self.h2o = nn.Linear(hidden_size * self.directions * (3 if self.pool else 1), classes)
         self.embed_dropout, self.dropout = nn.Dropout(options.embed_dropout), nn.Dropout(options.dropout)
+        self.ngrams = CharNgrams(classes, options.ngrams) if options.ngrams else None
         counts = torch.ones(classes) if labels is None else labels.bincount(minlength=classes).clamp(min=1)
         self.register_buffer("adjustment", options.logit_adjustment * (counts / counts.sum()).log())
 
     def forward(self, letters: Tensor, lengths: Tensor) -> Tensor:
-        return self.classify(self.embed(letters), lengths)  # (N, C)
+        logits = self.classify(self.embed(letters), lengths)  # (N, C)
+        if self.ngrams:
+            logits = logits + self.ngrams(letters, lengths)
+        # Menon et al., "Long-tail learning via logit adjustment", 2021, post hoc: against the bias to large classes.
+        return logits if self.training else logits - self.adjustment
 
     def embed(self, letters: Tensor) -> Tensor:
         """The vector of each letter (N, T, E), learned or one-hot."""
@@ -229,9 +237,8 @@ class CharRNN(nn.Module):
         return F.one_hot(letters, self.alphabet_size).to(self.h2o.weight.dtype)
 
     def classify(self, x: Tensor, lengths: Tensor) -> Tensor:
-        logits = self.h2o(self.dropout(self.features(self.embed_dropout(x), lengths)))
-        # Menon et al., "Long-tail learning via logit adjustment", 2021, post hoc: against the bias to large classes.
-        return logits if self.training else logits - self.adjustment
+        """The logits of the RNN (N, C)."""
+        return self.h2o(self.dropout(self.features(self.embed_dropout(x), lengths)))
 
     def features(self, x: Tensor, lengths: Tensor) -> Tensor:
         """The last hidden state of each name, and with `pool` the maximum and the mean of all of them."""
@@ -261,21 +268,29 @@ def train(run: Run, net: nn.Module, trainset: NamesDataset, valset: NamesDataset
     options = run.options
     trainloader = run.loader(trainset, options.batch_size, shuffle=True, collate_fn=tuple)
     criterion = nn.CrossEntropyLoss(label_smoothing=options.label_smoothing)  # log-softmax and negative log likelihood
-    optimizer = (optim.AdamW if options.optimizer == "adamw" else optim.SGD)(net.parameters(), options.lr)
+    rnn = [weight for name, weight in net.named_parameters() if "ngrams" not in name]
+    optimizer = (optim.AdamW if options.optimizer == "adamw" else optim.SGD)(rnn, options.lr)
     steps = options.epochs * len(trainloader)
     factor = (lambda step: warmup_cosine(step / steps)) if options.schedule == "cosine" else (lambda step: 1)
     scheduler = optim.lr_scheduler.LambdaLR(optimizer, factor)
     run.track(net=net, optimizer=optimizer, scheduler=scheduler)
+    if options.ngrams:  # Adagrad: most n-grams are rare, and its steps for the weights of rare ones stay large
+        ngram_optimizer = optim.Adagrad(unwrap(net).ngrams.parameters(), lr=0.1)
+        ngram_scheduler = optim.lr_scheduler.LambdaLR(ngram_optimizer, factor)
+        run.track(ngram_optimizer=ngram_optimizer, ngram_scheduler=ngram_scheduler)
     for epoch in run.epochs():
         net.train()
         for letters, lengths, labels in run.batches(trainloader):
-            optimizer.zero_grad()
+            net.zero_grad()
             logits = net(letters, lengths)
             loss = criterion(logits, labels)
             (loss * options.batch_size if options.sum_losses else loss).backward()
-            nn.utils.clip_grad_norm_(net.parameters(), options.grad_clip)
+            nn.utils.clip_grad_norm_(rnn, options.grad_clip)
             optimizer.step()
             scheduler.step()
+            if options.ngrams:
+                ngram_optimizer.step()
+                ngram_scheduler.step()
             run.log("train", loss=loss, accuracy=(logits.argmax(1) == labels).float().mean())
         run.histograms()
         if valset:
@@ -351,7 +366,7 @@ def test(run: Run, net: CharRNN, trainset: NamesDataset, testset: NamesDataset) 
 
 def simplest(options: NamesOptions, cell: str, classes: int) -> CharRNN:
     """A model of one layer and one direction, whose gradients through time can be looked at."""
-    return CharRNN(replace(options, cell=cell, layers=1, bidirectional=False, pool=False), classes)
+    return CharRNN(replace(options, cell=cell, layers=1, bidirectional=False, pool=False, ngrams=0), classes)
 
 
 # 6. Running on user input

@@ -21,6 +21,7 @@ from tests.processes import finish, run_ranks, run_to_end, same, start
 from tutorials import char_rnn
 from tutorials.char_rnn import CharRNN, LinearRNN, NamesDataset, NamesOptions, encode
 from tutorials.common import checkpoint, plots
+from tutorials.text.char_ngrams import CharNgrams
 from tutorials.tools import race_names
 
 NAMES = ("Satoshi", "Li", "O'Neal", "Schmidhuber", "X", "van der Berg")
@@ -44,7 +45,8 @@ def net_of(cell: str, **options) -> CharRNN:
     "cell, options",
     [
         ("linear", {}), ("linear", {"pool": True, "embed_dim": 7}), ("rnn", {}), ("rnn", {"layers": 2}), ("gru", {}),
-        *((cell, {"layers": 2, "bidirectional": True, "pool": True, "embed_dim": 7}) for cell in ("rnn", "gru", "lstm"))
+        *((cell, {"layers": 2, "bidirectional": True, "pool": True, "embed_dim": 7, "ngrams": 4})
+          for cell in ("rnn", "gru", "lstm")),
     ],
 )  # fmt: skip
 def test_a_batch_is_what_its_names_are_one_by_one(cell, options):
@@ -92,6 +94,17 @@ def test_letters_are_encoded_by_their_place_in_the_alphabet():
     assert letters.tolist() == [[27, 14, 0], [0, 57, 51]] and lengths.tolist() == [2, 3]
     one_hot = net_of("rnn").embed(letters)
     assert one_hot.shape == (2, 3, 58) and one_hot[0, 0].nonzero().item() == 27 and one_hot.sum() == 6
+
+
+def test_ngrams_are_the_same_whatever_the_case_and_padding():
+    ngrams = CharNgrams(3, longest=3)
+    rows = ngrams.indices(*encode(["Anna", "anna", "Li", "X"]))
+    found = [set(row[row > 0].tolist()) for row in rows]
+    # ^anna$ has 6 letters with its marks: 6 + 5 + 4 n-grams; among them n and a come twice
+    assert [(row > 0).sum().item() for row in rows] == [15, 15, 9, 6] and len(found[0]) == 13
+    assert found[0] == found[1] and len(found[2] & found[3]) == 2  # the two marks alone
+    alone = ngrams.indices(*encode(["X"]))[0]
+    assert set(alone[alone > 0].tolist()) == found[3]
 
 
 def test_logits_are_adjusted_by_the_class_priors_in_evaluation_alone():

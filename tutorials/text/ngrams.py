@@ -1,6 +1,6 @@
 """Words, hashed word n-grams and prefixes as features, computed for many texts at once.
 
-scikit-learn's CountVectorizer counts the same n-grams, but takes about three times as long as a whole training.
+scikit-learn's CountVectorizer counts n-grams too, but takes longer than a training, and predictions would need it.
 """
 
 import zlib

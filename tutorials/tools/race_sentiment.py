@@ -52,10 +52,10 @@ class Original:
 
     def __init__(self, path: Path) -> None:
         self.texts = [(int(label) - 1, words) for _, label, words in rows(Table(path), Layout())]
-        self.tokenise = tokenizer.tokenizer()
+        self.tokenize = tokenizer.tokenizer()
         counts: dict[str, int] = {}
         for _, words in self.texts:
-            for word in self.tokenise(words):
+            for word in self.tokenize(words):
                 counts[word] = counts.get(word, 0) + 1
         self.vocabulary = tokenizer.vocabulary(
             [tokenizer.UNKNOWN, *sorted(counts, key=lambda word: (-counts[word], word))]
@@ -69,7 +69,7 @@ class Original:
         labels, texts, offsets = [], [], [0]
         for label, words in batch:
             labels.append(label)
-            numbers = torch.tensor(self.vocabulary(self.tokenise(words)), dtype=torch.int64)
+            numbers = torch.tensor(self.vocabulary(self.tokenize(words)), dtype=torch.int64)
             texts.append(numbers)
             offsets.append(numbers.size(0))
         return torch.tensor(labels), torch.cat(texts), torch.tensor(offsets[:-1]).cumsum(0)
@@ -88,8 +88,8 @@ class Ours:
     def __init__(self, path: Path, root: Path, recipe: str) -> None:
         self.options = ours.TextOptions(**ours.RECIPES[recipe])
         begun = time.perf_counter()
-        tokenise = tokenizer.tokenizer()
-        corpus = tokenised([(Table(path), Layout())], tokenise, recipe, root)
+        tokenize = tokenizer.tokenizer()
+        corpus = tokenised([(Table(path), Layout())], tokenize, recipe, root)
         self.built = time.perf_counter() - begun
         everything = np.arange(len(corpus.labels))
         counts = count_words(corpus, everything)
