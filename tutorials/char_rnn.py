@@ -296,10 +296,9 @@ def train(run: Run, net: nn.Module, trainset: NamesDataset, valset: NamesDataset
         if valset:
             logits = predict(run, net, valset)
             accuracy = (logits.argmax(1) == valset.labels).float().mean()
-            loss = float(
-                criterion(logits, valset.labels)
-            )  # macro-F1 depends on a few names of small classes: too noisy
+            loss = float(criterion(logits, valset.labels))
             run.log("val", loss=loss, accuracy=accuracy, macro_f1=macro_f1(logits, valset))
+        # Not by macro-F1, which depends on a few names of small classes.
         run.keep_best(-loss if valset else epoch, classes=trainset.classes)
 
 

@@ -116,8 +116,8 @@ class TextDataset(Dataset):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, i: int) -> tuple[Tensor, Tensor]:
-        return self.labels[i], self.indices[self.indptr[i] : self.indptr[i + 1]]
+    def __getitem__(self, i: int) -> tuple[int, Tensor]:
+        return int(self.corpus.labels[self.rows[i]]), self.indices[self.indptr[i] : self.indptr[i + 1]]
 
     def accuracy(self, logits: Tensor) -> float:
         return float((logits.argmax(1) == self.labels).float().mean())
@@ -129,11 +129,11 @@ class TextDataset(Dataset):
         return counts.view(-1, classes).float()
 
 
-def collate_batch(batch: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
+def collate_batch(batch: Sequence[tuple[int, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
     """Labels (N,), the features of all texts in one row (S,), and the offsets (N,) at which each text begins in it."""
     labels, texts = zip(*batch, strict=True)
     offsets = torch.tensor([0] + [len(text) for text in texts[:-1]], dtype=torch.int32).cumsum(0, dtype=torch.int32)
-    return torch.stack(labels), torch.cat(texts), offsets
+    return torch.tensor(labels), torch.cat(texts), offsets
 
 
 # 4. The model
@@ -307,7 +307,7 @@ def fit(run: Run, trainset: TextDataset, classes: int) -> TextClassificationMode
         optimizer, scheduler = make_optimizer(net, options, options.epochs * steps)
         for _ in range(options.epochs):
             for batch in torch.randperm(len(trainset)).split(size)[:steps]:
-                labels, features, offsets = run.place.move(collate_batch([trainset[i] for i in batch]))
+                labels, features, offsets = run.place.move(collate_batch([trainset[i] for i in batch.tolist()]))
                 optimizer.zero_grad()
                 F.cross_entropy(net(features, offsets), labels).backward()
                 optimizer.step()

@@ -104,7 +104,7 @@ class Ours:
     def epoch(self) -> None:
         self.net.train()
         for indices in torch.randperm(len(self.dataset)).split(self.options.batch_size):
-            labels, features, offsets = ours.collate_batch([self.dataset[i] for i in indices])
+            labels, features, offsets = ours.collate_batch([self.dataset[i] for i in indices.tolist()])
             self.optimizer.zero_grad()
             F.cross_entropy(self.net(features, offsets), labels).backward()
             if self.options.grad_clip:
