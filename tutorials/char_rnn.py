@@ -323,10 +323,13 @@ def predict(run: Run, net: nn.Module, dataset: NamesDataset) -> Tensor:
 
 
 def load_net(path: Path) -> tuple[CharRNN, Sequence[str]]:
-    """The model that a run saved, on the CPU, and the names of its classes."""
+    """The model that a run saved, on the CPU, and its class names; raises StudyError for one of an earlier edition."""
     weights, about = checkpoint.load_best(path, "names")
-    net = CharRNN(NamesOptions(**about["options"]), len(about["classes"]))
-    net.load_state_dict(weights)
+    try:
+        net = CharRNN(NamesOptions(**about["options"]), len(about["classes"]))
+        net.load_state_dict(weights)
+    except (TypeError, RuntimeError) as error:
+        raise StudyError(f"{path} is of an earlier edition of this tutorial. Train anew: make names") from error
     return net.eval(), about["classes"]
 
 

@@ -75,11 +75,11 @@ def main() -> None:
         corpus, rows, classes = load_texts(run)
         ngrams = text_pipeline(run, corpus, rows)
         table = ngrams.table(corpus.lexicon)
-        parts = rows.train, rows.val, rows.test
-        trainset, valset, testset = (TextDataset(corpus, part, ngrams, table) for part in parts)
+        datasets = [TextDataset(corpus, part, ngrams, table) for part in (rows.train, rows.val, rows.test)]
+        trainset, valset, _ = datasets
         net = run.distribute(make_net(options, ngrams, len(classes), trainset))
-        train(run, net, trainset, valset, ngrams, classes)
-        test(run, load_net(run.folder / "best.safetensors")[0].to(run.device), trainset, valset, testset, classes)
+        train(run, net, trainset, valset, classes)
+        test(run, load_net(run.folder / "best.safetensors")[0].to(run.device), datasets, classes)
 
 
 # 1. Tokenizer and vocabulary, 2. text and label pipelines
@@ -196,9 +196,7 @@ def make_net(options: TextOptions, ngrams: Ngrams, classes: int, trainset: TextD
 # 5. Train and evaluate
 
 
-def make_optimizer(
-    net: TextClassificationModel, options: TextOptions, steps: int
-) -> tuple[optim.Optimizer, optim.lr_scheduler.LRScheduler]:
+def make_optimizer(net: nn.Module, options: TextOptions, steps: int) -> tuple[optim.Optimizer, Any]:
     """SGD and its scheduler: stepped after each batch if linear, else by the original's rule."""
     if options.schedule == "linear":  # every text has a gradient for the linear layer: it needs a lower learning rate
         layer = {"params": net.fc.parameters(), "lr": options.lr / 10}
@@ -208,9 +206,7 @@ def make_optimizer(
     return optimizer, optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.1)
 
 
-def train(
-    run: Run, net: nn.Module, trainset: TextDataset, valset: TextDataset, ngrams: Ngrams, classes: Sequence[str]
-) -> None:
+def train(run: Run, net: nn.Module, trainset: TextDataset, valset: TextDataset, classes: list[str]) -> None:
     """Train for all epochs; keep the last weights, or the original's best on the validation set."""
     options = run.options
     trainloader = run.loader(trainset, options.batch_size, shuffle=True, collate_fn=collate_batch)
@@ -237,7 +233,7 @@ def train(
             scheduler.step()  # the original lowers its learning rate only when validation accuracy falls
         # With linear decay the last weights are the ones meant: few validation texts would choose by chance.
         score = epoch if options.schedule == "linear" else accuracy
-        run.keep_best(score, classes=list(classes), **ngrams.about())
+        run.keep_best(score, classes=classes, **trainset.ngrams.about())
 
 
 @torch.no_grad()
@@ -261,25 +257,16 @@ def load_net(path: Path) -> tuple[TextClassificationModel, Ngrams, dict[str, Any
 # 6. Evaluate the model with the test dataset
 
 
-def test(
-    run: Run,
-    net: TextClassificationModel,
-    trainset: TextDataset,
-    valset: TextDataset,
-    testset: TextDataset,
-    classes: list[str],
-) -> None:
+def test(run: Run, net: nn.Module, datasets: Sequence[TextDataset], classes: list[str]) -> None:
     """Accuracy overall and for each class; figures and dashboard; the run's summary."""
-    from torchmetrics.functional.classification import (  # slow to import
-        multiclass_confusion_matrix,
-        multiclass_f1_score,
-    )
+    from torchmetrics.functional import classification  # slow to import
 
+    trainset, valset, testset = datasets
     logits, labels, count = evaluate(run, net, testset), testset.labels, len(classes)
-    matrix = multiclass_confusion_matrix(logits, labels, num_classes=count).numpy()
+    matrix = classification.multiclass_confusion_matrix(logits, labels, num_classes=count).numpy()
     metrics = {
         "test/accuracy": matrix.trace() / matrix.sum(),
-        "test/macro_f1": float(multiclass_f1_score(logits, labels, num_classes=count, average="macro")),
+        "test/macro_f1": float(classification.multiclass_f1_score(logits, labels, num_classes=count, average="macro")),
         "test/loss": float(F.cross_entropy(logits, labels)),
     }
     for name, recall in zip(classes, matrix.diagonal() / matrix.sum(1).clip(1), strict=True):
