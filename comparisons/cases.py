@@ -1,17 +1,15 @@
 """All cases, in the course's order, and the sizes that each is also tried with."""
 
-from comparisons.cases_captioning import RECURRENT, TRANSFORMER
-from comparisons.cases_conv import CONVOLUTION, SANDWICHES, SPATIAL_NORMS
-from comparisons.cases_dense import BATCH_NORMALIZATION, DROPOUT, FULLY_CONNECTED, INITIALISERS, UPDATE_RULES
+from comparisons import cases_captioning, cases_conv, cases_dense
 
 NOTEBOOKS = {
-    "FullyConnectedNets": FULLY_CONNECTED + UPDATE_RULES,
-    "Initialisation": INITIALISERS,
-    "BatchNormalization": BATCH_NORMALIZATION,
-    "Dropout": DROPOUT,
-    "ConvolutionalNetworks": CONVOLUTION + SPATIAL_NORMS + SANDWICHES,
-    "RNN and LSTM captioning": RECURRENT,
-    "Transformer captioning": TRANSFORMER,
+    "FullyConnectedNets": cases_dense.FULLY_CONNECTED + cases_dense.UPDATE_RULES,
+    "Initialisation": cases_dense.INITIALIZERS,
+    "BatchNormalization": cases_dense.NORMALIZATION + cases_dense.BLOCKS,
+    "Dropout": cases_dense.DROPOUT,
+    "ConvolutionalNetworks": cases_conv.CONVOLUTION + cases_conv.IM2COL + cases_conv.POOLING + cases_conv.BLOCKS,
+    "RNN and LSTM captioning": cases_captioning.RECURRENT,
+    "Transformer captioning": cases_captioning.TRANSFORMER,
 }
 CASES = [case for cases in NOTEBOOKS.values() for case in cases]
 
@@ -25,7 +23,7 @@ EDGES = {
     "stride > filter": {"stride": 4},
     "odd padding": {"pad": 3},
     "window of one": {"HH": 1, "WW": 1},
-    "window as large as the image": {"HH": 7, "WW": 5, "pad": 0},
+    "window as large as the image": {"H": 3, "W": 2, "HH": 3, "WW": 2},
     "one head": {"heads": 1},
     "one group": {"G": 1},
     "groups of one": {"K": 1},

@@ -4,62 +4,86 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
-from comparisons import adapters_sequences as adapters
-from comparisons.adapters_training import TorchsNormals, decoder_init
-from comparisons.catalogue import FUNCTIONS, given, layer, loss, plain, size, whole
-
-RNN, LSTM = dict(Wx="D H", Wh="H H", b="H"), dict(Wx="D 4*H", Wh="H 4*H", b="4*H")
-STATES = dict(outputs=("next_h", "next_c"))
+from comparisons import reference
+from comparisons.case import Case
+from comparisons.reference import TorchsNormals
+from from_scratch import activations, attention, rnn_layers, transformer_layers
 
 
-def words_kept(s: object, rng: np.random.Generator) -> np.ndarray:
+def rnn_weights(draw, D, H, blocks=1):
+    return dict(Wx=draw(D, blocks * H), Wh=draw(H, blocks * H), b=draw(blocks * H))
+
+
+def words_kept(draw, N, T):
     """A mask (N, T) of words that count; the first does, so that there is something to learn."""
-    mask = rng.random((s.N, s.T)) < 0.6
+    mask = draw.rng.random((N, T)) < 0.6
     mask[0, 0] = True
     return mask
 
 
 RECURRENT = [
-    layer("rnn_step_{}", adapters.rnn_step, x="N D", prev_h="N H", **RNN),
-    layer("rnn_{}", adapters.rnn, x="N T D", h0="N H", **RNN),
-    layer("word_embedding_{}", torch.nn.functional.embedding, x=whole("V", "N T"), W="V D",
-          sizes={"V": 7}),
-    layer("temporal_affine_{}", adapters.temporal_affine, x="N T D", w="D M", b="M"),
-    loss("temporal_softmax_loss", adapters.temporal_softmax_loss, x="N T V", y=whole("V", "N T"), mask=words_kept),
-    plain("sigmoid", torch.sigmoid, note="without cache", x="N H"),
-    layer("lstm_step_{}", adapters.lstm_step, x="N D", prev_h="N H", prev_c="N H", **LSTM, **STATES),
-    layer("lstm_{}", adapters.lstm, x="N T D", h0="N H", **LSTM),
+    Case("rnn_step", rnn_layers.rnn_step_forward, rnn_layers.rnn_step_backward, reference.rnn_step,
+         lambda draw, N, D, H: dict(x=draw(N, D), prev_h=draw(N, H)) | rnn_weights(draw, D, H)),
+    Case("rnn", rnn_layers.rnn_forward, rnn_layers.rnn_backward, reference.rnn,
+         lambda draw, N, T, D, H: dict(x=draw(N, T, D), h0=draw(N, H)) | rnn_weights(draw, D, H)),
+    Case("word_embedding", rnn_layers.word_embedding_forward, rnn_layers.word_embedding_backward, F.embedding,
+         lambda draw, N, T, V, D: dict(x=draw.whole(V, N, T), W=draw(V, D)), sizes={"V": 7}),
+    Case("temporal_affine", rnn_layers.temporal_affine_forward, rnn_layers.temporal_affine_backward,
+         reference.temporal_affine, lambda draw, N, T, D, M: dict(x=draw(N, T, D), w=draw(D, M), b=draw(M))),
+    Case("temporal_softmax_loss", rnn_layers.temporal_softmax_loss, None,
+         reference.with_gradient(reference.temporal_softmax_loss),
+         lambda draw, N, T, V: dict(x=draw(N, T, V), y=draw.whole(V, N, T), mask=words_kept(draw, N, T)),
+         outputs=("loss", "dx")),
+    Case("sigmoid, without cache", activations.sigmoid, None, torch.sigmoid,
+         lambda draw, N, H: dict(x=draw(N, H))),
+    Case("lstm_step", rnn_layers.lstm_step_forward, rnn_layers.lstm_step_backward, reference.lstm_step,
+         lambda draw, N, D, H: dict(x=draw(N, D), prev_h=draw(N, H), prev_c=draw(N, H)) | rnn_weights(draw, D, H, 4),
+         outputs=("next_h", "next_c")),
+    Case("lstm", rnn_layers.lstm_forward, rnn_layers.lstm_backward, reference.lstm,
+         lambda draw, N, T, D, H: dict(x=draw(N, T, D), h0=draw(N, H)) | rnn_weights(draw, D, H, 4)),
 ]  # fmt: skip
 
-E = "heads*d"
-HEADS = dict(q="N heads S d", k="N heads T d", v="N heads T d")
-INPUTS = dict(query=f"N S {E}", key=f"N T {E}", value=f"N T {E}")
-ATTENTION = {f"W{name}": f"{E} {E}" for name in "qkvo"} | {f"b{name}": E for name in "qkvo"}
-FEED_FORWARD = {"W1": f"{E} M", "b1": "M", "W2": f"M {E}", "b2": E}
-NORMS = {f"norm{k}.{name}": E for k in (1, 2, 3) for name in ("gamma", "beta")}
-DECODER = {f"{block}.{name}": shape for block in ("self", "cross") for name, shape in ATTENTION.items()}
-DECODER |= FEED_FORWARD | NORMS
-LAYER = dict(x=f"N T {E}", memory=f"N S {E}", params=DECODER, num_heads=size("heads"))
-# A key's bias adds the same to all scores of a query, and softmax takes it away again.
-BLIND, BLIND_LAYER = dict(vanishing=("dbk",)), dict(vanishing=("dself.bk", "dcross.bk"))
-FEW = dict(ranges=dict(heads=(1, 3), d=(1, 3)))
-NORMED = dict(ranges=dict(heads=(1, 3), d=(3, 4)))  # the norm of two features leaves hardly a gradient
 
-
-def mask(queries: str, keys: str) -> Callable:
+def mask(draw, queries, keys):
     """A random mask, 0 where blocked; every query sees the first key."""
-
-    def drawn(s: object, rng: np.random.Generator) -> np.ndarray:
-        seen = rng.random((getattr(s, queries), getattr(s, keys))) < 0.6
-        seen[:, 0] = True
-        return seen
-
-    return drawn
+    seen = draw.rng.random((queries, keys)) < 0.6
+    seen[:, 0] = True
+    return seen
 
 
-def causal(s: object, rng: object) -> np.ndarray:
-    return np.tri(s.T)
+def heads_apart(draw, N, S, T, heads, d):
+    return dict(q=draw(N, heads, S, d), k=draw(N, heads, T, d), v=draw(N, heads, T, d))
+
+
+def attention_params(draw, E, prefix=""):
+    """Weights of a scale at which no softmax saturates, which would leave hardly a gradient."""
+    weights = {f"{prefix}W{name}": draw(E, E) * E**-0.5 for name in "qkvo"}
+    return weights | {f"{prefix}b{name}": draw(E) for name in "qkvo"}
+
+
+def feed_forward_params(draw, E, M):
+    return {"W1": draw(E, M), "b1": draw(M), "W2": draw(M, E), "b2": draw(E)}
+
+
+def multi_head_attention(draw, N, S, T, M, heads, d):
+    E = heads * d
+    inputs = dict(query=draw(N, S, E), key=draw(N, T, E), value=draw(N, T, E), params=attention_params(draw, E))
+    return inputs | dict(num_heads=heads, attn_mask=mask(draw, S, T))
+
+
+def feed_forward(draw, N, T, M, heads, d):
+    return dict(x=draw(N, T, heads * d), params=feed_forward_params(draw, heads * d, M))
+
+
+def decoder_layer(draw, N, S, T, M, heads, d):
+    draw.needs(d > 2)  # the norm of two features leaves hardly a gradient
+    E = heads * d
+    inputs = dict(x=draw(N, T, E), memory=draw(N, S, E))
+    params = attention_params(draw, E, "self.") | attention_params(draw, E, "cross.") | feed_forward_params(draw, E, M)
+    params |= {f"norm{k}.{name}": draw(E) for k in (1, 2, 3) for name in ("gamma", "beta")}
+    return inputs | dict(params=params, num_heads=heads)
 
 
 def word_by_word(step: Callable, x: np.ndarray, memory: np.ndarray, params: dict, num_heads: int) -> np.ndarray:
@@ -68,23 +92,27 @@ def word_by_word(step: Callable, x: np.ndarray, memory: np.ndarray, params: dict
     return np.concatenate(outs, axis=1)
 
 
-def init_values(init: Callable, *arguments: object) -> tuple[np.ndarray, ...]:
-    return tuple(init(*arguments).values())
-
-
-EMBEDDING, AS_TORCH = dict(dim=size("heads*d"), hidden=size("M")), dict(rng=lambda s, rng: TorchsNormals(3))
-PARAMETERS = tuple(FUNCTIONS["decoder_layer_init"](2, 2))
+# A key's bias adds the same to all scores of a query, and softmax takes it away again.
 TRANSFORMER = [
-    plain("positional_encoding", adapters.positional_encoding, length=size("V"), dim=size("2*D"), dtype=size("dtype")),
-    plain("split_heads", adapters.split_heads, x=f"N T {E}", heads=size("heads")),
-    plain("join_heads", adapters.join_heads, x="N heads T d"),
-    layer("attention_{}", adapters.attention, **HEADS, **FEW),
-    layer("attention_{}", adapters.attention, note="mask", **HEADS, mask=mask("S", "T"), **FEW),
-    layer("multi_head_attention_{}", adapters.multi_head_attention, **INPUTS, params=ATTENTION,
-          num_heads=size("heads"), attn_mask=mask("S", "T"), **FEW, **BLIND),
-    layer("feed_forward_{}", adapters.feed_forward, x=f"N T {E}", params=FEED_FORWARD, **FEW),
-    layer("decoder_layer_{}", adapters.decoder_layer, **LAYER, attn_mask=causal, **NORMED, **BLIND_LAYER),
-    plain("decoder_layer_step", adapters.decoder_prefix, **LAYER, **NORMED, call=word_by_word),
-    plain("decoder_layer_init", decoder_init, outputs=PARAMETERS, **EMBEDDING, **AS_TORCH, std=given(0.05),
-          dtype=size("dtype"), call=init_values),
+    Case("positional_encoding", attention.positional_encoding, None, reference.positional_encoding,
+         lambda draw, V, D: dict(length=V, dim=2 * D, dtype=draw.dtype)),
+    Case("split_heads", attention.split_heads, None, reference.split_heads,
+         lambda draw, N, T, heads, d: dict(x=draw(N, T, heads * d), heads=heads)),
+    Case("join_heads", attention.join_heads, None, reference.join_heads,
+         lambda draw, N, T, heads, d: dict(x=draw(N, heads, T, d))),
+    Case("attention", attention.attention_forward, attention.attention_backward, reference.attention, heads_apart),
+    Case("attention, mask", attention.attention_forward, attention.attention_backward, reference.attention,
+         lambda draw, N, S, T, heads, d: heads_apart(draw, N, S, T, heads, d) | dict(mask=mask(draw, S, T))),
+    Case("multi_head_attention", attention.multi_head_attention_forward, attention.multi_head_attention_backward,
+         reference.multi_head_attention, multi_head_attention, vanishing=("dbk",)),
+    Case("feed_forward", transformer_layers.feed_forward_forward, transformer_layers.feed_forward_backward,
+         reference.feed_forward, feed_forward),
+    Case("decoder_layer", transformer_layers.decoder_layer_forward, transformer_layers.decoder_layer_backward,
+         reference.decoder_layer, lambda draw, N, S, T, M, heads, d: (
+             decoder_layer(draw, N, S, T, M, heads, d) | dict(attn_mask=np.tri(T, dtype=int))),
+         vanishing=("dself.bk", "dcross.bk")),
+    Case("decoder_layer_step", transformer_layers.decoder_layer_step, None, reference.decoder_layer_step,
+         decoder_layer, call=word_by_word),
+    Case("decoder_layer_init", transformer_layers.decoder_layer_init, None, reference.decoder_layer_init,
+         lambda draw, heads, d, M: dict(dim=heads * d, hidden=M, rng=TorchsNormals(3), std=0.05, dtype=draw.dtype)),
 ]  # fmt: skip

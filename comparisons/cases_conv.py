@@ -1,111 +1,124 @@
 """Cases of the notebook ConvolutionalNetworks: convolution and pooling in every implementation, norms of channels."""
 
-from torch.nn import functional as F
-
-from comparisons import adapters
+from comparisons import reference
 from comparisons.case import Case
-from comparisons.catalogue import averages, given, layer, plain, size
-
-CONV = dict(x="N C H W", w="F C HH WW", b="F")
-SCALE = dict(gamma="C", beta="C")
+from comparisons.cases_dense import averages, without_cache
+from from_scratch import convolution, fast_layers, im2col, layer_utils, layers
 
 
-def conv_param(s: object, rng: object) -> dict:
-    return {"stride": s.stride, "pad": s.pad}
+def window_fits(draw, H, W, HH, WW, pad=0):
+    draw.needs(H + 2 * pad >= HH and W + 2 * pad >= WW)
 
 
-def pool_param(s: object, rng: object) -> dict:
-    return {"pool_height": s.HH, "pool_width": s.WW, "stride": s.stride}
+def conv(draw, N, C, H, W, F, HH, WW, stride, pad):
+    window_fits(draw, H, W, HH, WW, pad)
+    return dict(x=draw(N, C, H, W), w=draw(F, C, HH, WW), b=draw(F), conv_param={"stride": stride, "pad": pad})
 
 
-def tiled(s: object, rng: object) -> dict:
-    return {"pool_height": s.HH, "pool_width": s.HH, "stride": s.HH}
+def conv_of_pairs(draw, N, C, H, W, F, HH, WW, stride, pad):
+    """Stride and padding of their own for rows and columns."""
+    conv_param = {"stride": (stride, stride + 1), "pad": (pad, pad + 1)}
+    return conv(draw, N, C, H, W, F, HH, WW, stride, pad) | dict(conv_param=conv_param)
 
 
-def fits(s: object) -> bool:
-    """Whether a window fits into the padded image."""
-    return s.H + 2 * s.pad >= s.HH and s.W + 2 * s.pad >= s.WW
-
-
-# Sizes of windows, strides and paddings to draw beside those of the images.
-WINDOW = dict(H=(1, 7), W=(1, 7), HH=(1, 4), WW=(1, 4), stride=(1, 4))
-SLIDING = dict(ranges=WINDOW | {"pad": (0, 3)}, requires=fits)
-POOLING = dict(ranges=WINDOW, sizes={"pad": 0}, requires=fits)
-
-
-def conv(pattern: str, note: str = "", **sizes: int) -> Case:
-    options = SLIDING | {"sizes": sizes}
-    return layer(pattern, adapters.conv, note=note, **CONV, conv_param=conv_param, **options)
-
-
-def pool(pattern: str, note: str = "", **sizes: int) -> Case:
-    options = POOLING | {"sizes": sizes | {"pad": 0}}
-    return layer(pattern, adapters.max_pool, note=note, x="N C H W", pool_param=pool_param, **options)
-
-
-def tiles(pattern: str, note: str = "") -> Case:
-    """Square windows side by side, nothing left over."""
-    return layer(pattern, adapters.max_pool, note=note, x="N C HH*H HH*W", pool_param=tiled)
-
-
-def pairs(s: object, rng: object) -> dict:
-    return {"stride": (s.stride, s.stride + 1), "pad": (s.pad, s.pad + 1)}
-
-
-COLUMNS = dict(fh=size("HH"), fw=size("WW"), padding=size("pad"), stride=size("stride"))
-OUTPUT = "((H + 2*pad - HH)//stride + 1) * ((W + 2*pad - WW)//stride + 1) * N".replace(" ", "")
-IMAGES = size("(N, C, H, W)")
+NAIVE = convolution.conv_forward_naive, convolution.conv_backward_naive, reference.conv
+FAST = fast_layers.conv_forward_fast, fast_layers.conv_backward_fast, reference.conv
 CONVOLUTION = [
-    conv("conv_{}_naive"),
-    conv("conv_{}_naive", "stride > filter", stride=4, HH=3, WW=2),
-    conv("conv_{}_naive", "odd padding", pad=3, stride=1),
-    layer("conv_{}_naive", adapters.conv, note="pairs", **CONV, conv_param=pairs, **SLIDING),
-    conv("conv_{}_im2col"),
-    conv("conv_{}_strides"),
-    conv("conv_{}_fast"),
-    conv("conv_{}_fast", "several blocks", N=3, C=7, H=41, W=43, HH=3, WW=3, stride=1),
-    layer("conv_{}_fast", adapters.conv, note="pairs", **CONV, conv_param=pairs, **SLIDING),
-    plain("get_im2col_indices", adapters.im2col_indices, outputs=("k", "i", "j"), x_shape=IMAGES, **COLUMNS, **SLIDING),
-    plain("im2col_indices", adapters.im2col, x="N C H W", **COLUMNS, **SLIDING),
-    plain("col2im_indices", adapters.col2im, cols=f"C*HH*WW {OUTPUT}", x_shape=IMAGES, **COLUMNS, **SLIDING),
-    pool("max_pool_{}_naive", "overlapping", HH=3, WW=3),
-    pool("max_pool_{}_naive", "gaps", stride=4),
-    pool("max_pool_{}_im2col", "overlapping", HH=3, WW=3),
-    tiles("max_pool_{}_reshape"),
-    tiles("max_pool_{}_fast", "tiles"),
-    pool("max_pool_{}_fast", "overlapping", HH=3, WW=3),
-]
-
-MANY = dict(requires=lambda s: s.N * s.H * s.W > 1)
-BN = dict(bn_param=averages("C", "train"))
-GROUPS = dict(x="N G*K H W", gamma="1 G*K 1 1", beta="1 G*K 1 1", G=size("G"), gn_param=given({"eps": 1e-3}))
-CHANNELS_OF_GROUPS = dict(ranges=dict(G=(1, 3), K=(1, 3)), requires=lambda s: s.N * s.K * s.H * s.W > 1)
-SPATIAL_NORMS = [
-    layer("spatial_batchnorm_{}", adapters.batchnorm, x="N C H W", **SCALE, **BN, **MANY),
-    layer("spatial_batchnorm_{}", adapters.batchnorm, None, note="test mode", x="N C H W", **SCALE,
-          bn_param=averages("C", "test")),
-    layer("spatial_groupnorm_{}", adapters.groupnorm, **GROUPS, **CHANNELS_OF_GROUPS),
+    Case("conv_naive", *NAIVE, conv),
+    Case("conv_naive, stride > filter", *NAIVE, conv, sizes=dict(stride=4, HH=3, WW=2)),
+    Case("conv_naive, odd padding", *NAIVE, conv, sizes=dict(pad=3, stride=1)),
+    Case("conv_naive, pairs", *NAIVE, conv_of_pairs),
+    Case("conv_im2col", fast_layers.conv_forward_im2col, fast_layers.conv_backward_im2col, reference.conv, conv),
+    Case("conv_strides", fast_layers.conv_forward_strides, fast_layers.conv_backward_strides, reference.conv, conv),
+    Case("conv_fast", *FAST, conv),
+    Case("conv_fast, several blocks", *FAST, conv, sizes=dict(N=3, C=7, H=41, W=43, HH=3, WW=3, stride=1)),
+    Case("conv_fast, pairs", *FAST, conv_of_pairs),
 ]  # fmt: skip
 
 
-def enough(s: object) -> bool:
-    """Whether batch norm gets more than one number per channel."""
-    return fits(s) and s.N * ((s.H + 2 * s.pad - s.HH) // s.stride + 1) > 1
+def windows(draw, N, C, H, W, HH, WW, stride, pad):
+    window_fits(draw, H, W, HH, WW, pad)
+    return dict(x=draw(N, C, H, W), field_height=HH, field_width=WW, padding=pad, stride=stride)
 
 
-def enough_to_pool(s: object) -> bool:
-    """Whether two windows fit each way."""
-    return s.H + 2 * s.pad >= s.HH + s.stride and s.W + 2 * s.pad >= s.WW + s.stride
+def windows_of_shape(draw, N, C, H, W, HH, WW, stride, pad):
+    _, *options = windows(draw, N, C, H, W, HH, WW, stride, pad).items()
+    return dict(x_shape=(N, C, H, W)) | dict(options)
 
 
-def pool_of_conv(s: object, rng: object) -> dict:
-    return {"pool_height": 2, "pool_width": 2, "stride": 1}
+def columns(draw, N, C, H, W, HH, WW, stride, pad):
+    rest = windows_of_shape(draw, N, C, H, W, HH, WW, stride, pad)
+    places = ((H + 2 * pad - HH) // stride + 1) * ((W + 2 * pad - WW) // stride + 1)
+    return dict(cols=draw(C * HH * WW, places * N)) | rest
 
 
-SANDWICHES = [
-    layer("conv_relu_{}", lambda *a: F.relu(adapters.conv(*a)), **CONV, conv_param=conv_param, **SLIDING),
-    layer("conv_bn_relu_{}", adapters.conv_bn_relu, x="N C H W", w="F C HH WW", b="F", gamma="F", beta="F",
-          conv_param=conv_param, bn_param=averages("F", "train"), vanishing=("db",), **SLIDING | {"requires": enough}),
-    layer("conv_relu_pool_{}", adapters.conv_relu_pool, **CONV, conv_param=conv_param, pool_param=pool_of_conv,
-          **SLIDING | {"requires": enough_to_pool}),
+IM2COL = [
+    Case("get_im2col_indices", im2col.get_im2col_indices, None, reference.im2col_indices, windows_of_shape,
+         outputs=("k", "i", "j")),
+    Case("im2col_indices", im2col.im2col_indices, None, reference.im2col, windows),
+    Case("col2im_indices", im2col.col2im_indices, None, reference.col2im, columns),
+]  # fmt: skip
+
+
+def pool(draw, N, C, H, W, HH, WW, stride):
+    window_fits(draw, H, W, HH, WW)
+    return dict(x=draw(N, C, H, W), pool_param={"pool_height": HH, "pool_width": WW, "stride": stride})
+
+
+def tiles(draw, N, C, H, W, HH):
+    """Square windows side by side, nothing left over."""
+    return pool(draw, N, C, HH * H, HH * W, HH, HH, HH)
+
+
+POOL_NAIVE = convolution.max_pool_forward_naive, convolution.max_pool_backward_naive, reference.max_pool
+POOL_IM2COL = fast_layers.max_pool_forward_im2col, fast_layers.max_pool_backward_im2col, reference.max_pool
+POOL_RESHAPE = fast_layers.max_pool_forward_reshape, fast_layers.max_pool_backward_reshape, reference.max_pool
+POOL_FAST = fast_layers.max_pool_forward_fast, fast_layers.max_pool_backward_fast, reference.max_pool
+POOLING = [
+    Case("max_pool_naive, overlapping", *POOL_NAIVE, pool, sizes=dict(HH=3, WW=3)),
+    Case("max_pool_naive, gaps", *POOL_NAIVE, pool, sizes=dict(stride=4)),
+    Case("max_pool_im2col, overlapping", *POOL_IM2COL, pool, sizes=dict(HH=3, WW=3)),
+    Case("max_pool_reshape", *POOL_RESHAPE, tiles),
+    Case("max_pool_fast, tiles", *POOL_FAST, tiles),
+    Case("max_pool_fast, overlapping", *POOL_FAST, pool, sizes=dict(HH=3, WW=3)),
+]
+
+
+def spatial_batchnorm(draw, N, C, H, W):
+    draw.needs(N * H * W > 1)  # torch takes no batch or group of one number
+    return dict(x=draw(N, C, H, W), gamma=draw(C), beta=draw(C), bn_param=averages(draw, C))
+
+
+def spatial_groupnorm(draw, N, G, K, H, W):
+    draw.needs(N * K * H * W > 1)
+    scale = dict(gamma=draw(1, G * K, 1, 1), beta=draw(1, G * K, 1, 1))
+    return dict(x=draw(N, G * K, H, W)) | scale | dict(G=G, gn_param={"eps": 1e-3})
+
+
+def conv_bn(draw, N, C, H, W, F, HH, WW, stride, pad):
+    draw.needs(N * ((H + 2 * pad - HH) // stride + 1) > 1)
+    inputs = conv(draw, N, C, H, W, F, HH, WW, stride, pad)
+    conv_param = inputs.pop("conv_param")
+    return inputs | dict(gamma=draw(F), beta=draw(F), conv_param=conv_param, bn_param=averages(draw, F))
+
+
+def conv_pool(draw, N, C, H, W, F, HH, WW, stride, pad):
+    window_fits(draw, H, W, HH + stride, WW + stride, pad)
+    pool_param = {"pool_height": 2, "pool_width": 2, "stride": 1}
+    return conv(draw, N, C, H, W, F, HH, WW, stride, pad) | dict(pool_param=pool_param)
+
+
+BLOCKS = [
+    Case("spatial_batchnorm", layers.spatial_batchnorm_forward, layers.spatial_batchnorm_backward,
+         reference.batchnorm, spatial_batchnorm),
+    Case("spatial_batchnorm, test mode", layers.spatial_batchnorm_forward, None, reference.batchnorm,
+         lambda draw, N, C, H, W: spatial_batchnorm(draw, N, C, H, W) | dict(bn_param=averages(draw, C, "test")),
+         call=without_cache),
+    Case("spatial_groupnorm", layers.spatial_groupnorm_forward, layers.spatial_groupnorm_backward,
+         reference.spatial_groupnorm, spatial_groupnorm),
+    Case("conv_relu", layer_utils.conv_relu_forward, layer_utils.conv_relu_backward, reference.conv_relu, conv),
+    Case("conv_bn_relu", layer_utils.conv_bn_relu_forward, layer_utils.conv_bn_relu_backward,
+         reference.conv_bn_relu, conv_bn, vanishing=("db",)),  # batch norm takes b away again
+    Case("conv_relu_pool", layer_utils.conv_relu_pool_forward, layer_utils.conv_relu_pool_backward,
+         reference.conv_relu_pool, conv_pool),
 ]  # fmt: skip

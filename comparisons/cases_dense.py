@@ -1,144 +1,223 @@
-"""Cases of the notebooks FullyConnectedNets, BatchNormalization and Dropout; update rules and initialisers."""
+"""Cases of the notebooks FullyConnectedNets, BatchNormalization and Dropout; update rules and initializers."""
 
+import copy
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
-from torch import nn, optim
 from torch.nn import functional as F
 
-from comparisons import adapters
-from comparisons.adapters import TorchsMask
-from comparisons.adapters_training import (
-    TorchsNormals,
-    adagrad,
-    adam,
-    adamw,
-    initialiser,
-    momentum,
-    nesterov,
-    rmsprop,
-    trajectory,
-)
-from comparisons.case import Case
-from comparisons.catalogue import averages, given, layer, loss, plain, rule, size, whole
-from from_scratch.normalization import standardise
+from comparisons import reference
+from comparisons.case import Case, Draw
+from comparisons.reference import TorchsMask, TorchsNormals
+from from_scratch import initialization, layer_utils, layers, normalization, optim
 
-BATCH = dict(sizes={"N": 11}, requires=lambda s: s.N > 1)  # torch takes no batch of one; two leave hardly a gradient
-AFFINE = dict(x="N D", w="D M", b="M")
-NORM = dict(x="N D", gamma="D", beta="D")
-ROWS = dict(x="N D", axis=given(1), eps=given(1e-3))
 
+def images(draw, N, C, H, W):
+    return dict(x=draw(N, C, H, W))
+
+
+def rows(draw, N, D):
+    return dict(x=draw(N, D))
+
+
+def affine(draw, N, C, H, W, M):
+    return images(draw, N, C, H, W) | dict(w=draw(C * H * W, M), b=draw(M))
+
+
+def scores(draw, N, C):
+    return dict(x=draw(N, C), y=draw.whole(C, N))
+
+
+LOSS = dict(sizes={"N": 11}, outputs=("loss", "dx"))
 FULLY_CONNECTED = [
-    layer("affine_{}", adapters.affine, x="N C H W", w="C*H*W M", b="M"),
-    layer("relu_{}", F.relu, x="N C H W"),
-    layer("leaky_relu_{}", F.leaky_relu, x="N C H W", slope=given(0.2)),
-    layer("sigmoid_{}", torch.sigmoid, x="N D"),
-    layer("tanh_{}", torch.tanh, x="N D"),
-    layer("affine_relu_{}", lambda *a: F.relu(adapters.affine(*a)), x="N C H W", w="C*H*W M", b="M"),
-    loss("softmax_loss", F.cross_entropy, x="N C", y=whole("C", "N"), sizes={"N": 11}),
-    loss("svm_loss", adapters.svm_loss, x="N C", y=whole("C", "N"), sizes={"N": 11}),
-]
+    Case("affine", layers.affine_forward, layers.affine_backward, reference.affine, affine),
+    Case("relu", layers.relu_forward, layers.relu_backward, F.relu, images),
+    Case("leaky_relu", layers.leaky_relu_forward, layers.leaky_relu_backward, F.leaky_relu,
+         lambda draw, N, C, H, W: dict(x=draw(N, C, H, W), slope=0.2)),
+    Case("sigmoid", layers.sigmoid_forward, layers.sigmoid_backward, torch.sigmoid, rows),
+    Case("tanh", layers.tanh_forward, layers.tanh_backward, torch.tanh, rows),
+    Case("affine_relu", layer_utils.affine_relu_forward, layer_utils.affine_relu_backward, reference.affine_relu,
+         affine),
+    Case("softmax_loss", layers.softmax_loss, None, reference.with_gradient(F.cross_entropy), scores, **LOSS),
+    Case("svm_loss", layers.svm_loss, None, reference.with_gradient(reference.svm_loss), scores, **LOSS),
+]  # fmt: skip
 
 
-def rules(name: str, kind: type, options: Callable, states: dict, rate: float = 1e-2, config: dict | None = None):
+def trajectory(rule: Callable, w: np.ndarray, gradients: np.ndarray, rates: list, decay: float, config: dict) -> dict:
+    """An update rule over 100 steps: the weights on the way, and the state at the end."""
+    results = {}
+    for step, (gradient, rate) in enumerate(zip(gradients, rates, strict=True), 1):
+        config |= {} if rate is None else {"learning_rate": rate}
+        w, config = rule(w, gradient + w.dtype.type(decay) * w, config)
+        if step in (1, 10, len(gradients)):
+            results[f"w after {step}"] = w
+    return results | {name: value for name, value in config.items() if isinstance(value, np.ndarray)}
+
+
+def rule_cases(rule: Callable, rate: float = 1e-2, decay: float = 0.3, **config: float) -> list[Case]:
     """Two cases of a rule: as it comes, and with every option changed, rates that vary and weight decay."""
-    theirs, arguments = trajectory(kind, options, states, rate), dict(w="D M", gradients="100 D M")
-    fixed = dict(rates=given([None] * 100), decay=given(0.0), config=lambda s, rng: {})
+
+    def case(note: str, **options: object) -> Case:
+        def inputs(draw, D, M):
+            return dict(w=draw(D, M), gradients=draw(100, D, M)) | copy.deepcopy(options)
+
+        theirs = partial(reference.trajectory, rule.__name__)
+        return Case(f"{rule.__name__}, {note}", rule, None, theirs, inputs, call=trajectory)
+
     waves = [0.1 * rate * (2 + np.cos(step / 7)) for step in range(100)]
-    decay = 0.0 if name == "adamw" else 0.3  # its own decay is an option of its config
-    varied = dict(rates=given(waves), decay=given(decay), config=lambda s, rng: dict(config or {}))
-    return [
-        rule(name, theirs, "defaults", **arguments, **fixed),
-        rule(name, theirs, "rates vary" + ", L2" * bool(decay), **arguments, **varied),
-    ]
+    varied = case("rates vary, L2" if decay else "rates vary", rates=waves, decay=decay, config=config)
+    return [case("defaults", rates=[None] * 100, decay=0.0, config={}), varied]
 
 
 # Epsilons as large as this tell whether they stand inside or outside of the root.
-VELOCITY, BETAS = {"velocity": "momentum_buffer"}, {"beta1": 0.8, "beta2": 0.95, "epsilon": 0.1}
 UPDATE_RULES = [
-    *rules("sgd", optim.SGD, lambda config: {}, {}),
-    *rules("sgd_momentum", optim.SGD, momentum, VELOCITY, config={"momentum": 0.7}),
-    *rules("nesterov", optim.SGD, nesterov, VELOCITY, config={"momentum": 0.7}),
-    *rules("adagrad", optim.Adagrad, adagrad, {"cache": "sum"}, config={"epsilon": 0.1}),
-    *rules("rmsprop", optim.RMSprop, rmsprop, {"cache": "square_avg"}, config={"decay_rate": 0.8, "epsilon": 0.1}),
-    *rules("adam", optim.Adam, adam, {"m": "exp_avg", "v": "exp_avg_sq"}, 1e-3, BETAS),
-    *rules("adamw", optim.AdamW, adamw, {"m": "exp_avg", "v": "exp_avg_sq"}, 1e-3, BETAS | {"weight_decay": 0.3}),
-]
-
-AS_TORCH = dict(rng=lambda s, rng: TorchsNormals(3), dtype=size("dtype"))
-MATRIX, FILTERS = dict(shape=size("(D, M)")), dict(shape=size("(F, C, HH, WW)"))
-normal, orthogonal = initialiser(lambda w, std: nn.init.normal_(w, 0, std)), initialiser(nn.init.orthogonal_)
-xavier, he = initialiser(nn.init.xavier_normal_), initialiser(lambda w: nn.init.kaiming_normal_(w, nonlinearity="relu"))
-INITIALISERS = [
-    plain("gaussian", normal, **MATRIX, scale=given(0.05), **AS_TORCH),
-    plain("xavier", xavier, **MATRIX, **AS_TORCH),
-    plain("xavier", xavier, note="filters", **FILTERS, **AS_TORCH),
-    plain("he", he, **MATRIX, **AS_TORCH),
-    plain("he", he, note="filters", **FILTERS, **AS_TORCH),
-    plain("orthogonal", orthogonal, note="wide", **MATRIX, gain=given(1.7), **AS_TORCH),
-    plain("orthogonal", orthogonal, note="tall", shape=size("(M, D)"), gain=given(1.7), **AS_TORCH),
-    plain("orthogonal", orthogonal, note="filters", **FILTERS, gain=given(1.7), **AS_TORCH),
+    *rule_cases(optim.sgd),
+    *rule_cases(optim.sgd_momentum, momentum=0.7),
+    *rule_cases(optim.nesterov, momentum=0.7),
+    *rule_cases(optim.adagrad, epsilon=0.1),
+    *rule_cases(optim.rmsprop, decay_rate=0.8, epsilon=0.1),
+    *rule_cases(optim.adam, 1e-3, beta1=0.8, beta2=0.95, epsilon=0.1),
+    *rule_cases(optim.adamw, 1e-3, decay=0, beta1=0.8, beta2=0.95, epsilon=0.1, weight_decay=0.3),
 ]
 
 
-def dropping(mode: str = "train", keep: float = 0.7) -> Callable:
-    """Dropout's options; NumPy's layer gets torch's mask by way of its generator."""
-    return lambda s, rng: {"p": keep, "mode": mode, "rng": TorchsMask(7, keep, s.dtype)}
+def weights(draw: Draw, *shape: int, **option: float) -> dict:
+    return dict(shape=shape) | option | dict(rng=TorchsNormals(3), dtype=draw.dtype)
 
 
-def sandwich(note: str, normalization: str | None, dropout_param: Callable, **options: object) -> Case:
-    """affine - norm - ReLU - dropout."""
-    scale = dict(gamma="M", beta="M") if normalization else dict(gamma=given(None), beta=given(None))
-    norms = {"batchnorm": averages("M", "train"), "layernorm": given({"eps": 1e-3}), "groupnorm": grouped}
-    norm_param = norms.get(normalization, given(None))
-    rest = dict(normalization=given(normalization), norm_param=norm_param, dropout_param=dropout_param)
-    theirs = adapters.affine_norm_relu_dropout
-    return layer("affine_norm_relu_dropout_{}", theirs, note=note, **AFFINE, **scale, **rest, **options)
+def filters(draw, F, C, HH, WW):
+    return weights(draw, F, C, HH, WW)
+
+
+def wide(draw, D, M):
+    draw.needs(D < M)  # of a square matrix torch decomposes the transposed
+    return weights(draw, D, M, gain=1.7)
+
+
+def tall(draw, D, M):
+    draw.needs(D < M)
+    return weights(draw, M, D, gain=1.7)
+
+
+INITIALIZERS = [
+    Case("gaussian", initialization.gaussian, None, reference.gaussian,
+         lambda draw, D, M: weights(draw, D, M, scale=0.05)),
+    Case("xavier", initialization.xavier, None, reference.xavier, lambda draw, D, M: weights(draw, D, M)),
+    Case("xavier, filters", initialization.xavier, None, reference.xavier, filters),
+    Case("he", initialization.he, None, reference.he, lambda draw, D, M: weights(draw, D, M)),
+    Case("he, filters", initialization.he, None, reference.he, filters),
+    Case("orthogonal, wide", initialization.orthogonal, None, reference.orthogonal, wide),
+    Case("orthogonal, tall", initialization.orthogonal, None, reference.orthogonal, tall),
+    Case("orthogonal, filters", initialization.orthogonal, None, reference.orthogonal,
+         lambda draw, F, C, HH, WW: weights(draw, F, C, HH, WW, gain=1.7)),
+]  # fmt: skip
+
+
+def averages(draw: Draw, features: int, mode: str = "train") -> dict:
+    """Batch norm's options, all of them other than the defaults, with running averages of a past."""
+    past = dict(running_mean=draw(features), running_var=draw.rng.uniform(0.5, 2, features).astype(draw.dtype))
+    return {"mode": mode, "eps": 1e-3, "momentum": 0.8} | past
+
+
+def norm(draw, N, D):
+    return dict(x=draw(N, D), gamma=draw(D), beta=draw(D))
+
+
+def batchnorm(draw, N, D):
+    draw.needs(N > 1)  # torch takes no batch of one
+    return norm(draw, N, D) | dict(bn_param=averages(draw, D))
+
+
+def groupnorm(draw, N, G, K):
+    draw.needs(N * K > 1)  # nor a group of one number
+    return norm(draw, N, G * K) | dict(gn_param={"G": G, "eps": 1e-3})
+
+
+def centering(draw, N, D):
+    return dict(x=draw(N, D), axis=1, eps=1e-3)
 
 
 def through_standardise(backward: Callable, dx_hat: np.ndarray, x: np.ndarray, axis: int, eps: float) -> np.ndarray:
-    return backward(dx_hat, *standardise(x, axis, eps)[:2], axis)
+    return backward(dx_hat, *normalization.standardise(x, axis, eps)[:2], axis)
 
 
-def several_batches(forward: Callable, batches: np.ndarray, gamma: np.ndarray, beta: np.ndarray, bn_param: dict):
-    for x in batches:
-        out, _ = forward(x, gamma, beta, bn_param)
-    return out, bn_param["running_mean"], bn_param["running_var"]
+def last_of_batches(forward: Callable, batches: np.ndarray, *scale_and_options: object) -> np.ndarray:
+    return [forward(x, *scale_and_options)[0] for x in batches][-1]
 
 
-def grouped(s: object, rng: object) -> dict:
-    return {"G": s.G, "eps": 1e-3}
+def without_cache(forward: Callable, *inputs: object) -> np.ndarray:
+    return forward(*inputs)[0]
 
 
-def defaults(s: object, rng: object) -> dict:
-    return {"mode": "train"}
-
-
-GROUPS = dict(ranges=dict(G=(1, 3), K=(1, 3)), requires=lambda s: s.N * s.K > 1)  # torch takes no group of one number
-IN_GROUPS = dict(sizes={"M": 6}, ranges={"M": (6, 6), "G": (1, 3)}, requires=lambda s: s.M % s.G == 0)
-TRAIN, TEST = dict(bn_param=averages("D", "train")), dict(bn_param=averages("D", "test"))
-RUNNING, BATCHES = ("out", "running_mean", "running_var"), dict(x="7 N D", gamma="D", beta="D", bn_param=defaults)
-BATCH_NORMALIZATION = [
-    plain("standardise", adapters.standardise, outputs=("x_hat", "std", "mean", "var"), **ROWS),
-    plain("standardise_backward", adapters.standardise_backward, dx_hat="N D", **ROWS, call=through_standardise),
-    layer("batchnorm_{}", adapters.batchnorm, **NORM, **TRAIN, **BATCH),
-    layer("batchnorm_{}", adapters.batchnorm, note="defaults", **NORM, bn_param=defaults, **BATCH),
-    layer("batchnorm_{}", adapters.batchnorm, "backward_alt", note="backward_alt", **NORM, **TRAIN, **BATCH),
-    layer("batchnorm_{}", adapters.batchnorm, None, note="test mode", **NORM, **TEST),
-    plain("batchnorm_forward", adapters.running_averages, note="7 batches", outputs=RUNNING, **BATCHES, **BATCH,
-          call=several_batches),
-    layer("layernorm_{}", adapters.layernorm, **NORM, ln_param=given({"eps": 1e-3})),
-    layer("layernorm_{}", adapters.layernorm, note="defaults", **NORM, ln_param=given({})),
-    layer("groupnorm_{}", adapters.rows_groupnorm, x="N G*K", gamma="G*K", beta="G*K", gn_param=grouped, **GROUPS),
-    sandwich("no norm", None, given(None)),
-    sandwich("batch norm", "batchnorm", given(None), vanishing=("db",), **BATCH),  # batch norm takes b away again
-    sandwich("layer norm, dropout", "layernorm", dropping()),
-    sandwich("group norm, dropout", "groupnorm", dropping(), **IN_GROUPS),
+BATCH = dict(sizes={"N": 11})  # two examples leave hardly a gradient
+BATCH_NORM = layers.batchnorm_forward, layers.batchnorm_backward, reference.batchnorm
+LAYER_NORM = layers.layernorm_forward, layers.layernorm_backward, reference.layernorm
+NORMALIZATION = [
+    Case("standardise", normalization.standardise, None, reference.standardise, centering,
+         outputs=("x_hat", "std", "mean", "var")),
+    Case("standardise_backward", normalization.standardise_backward, None, reference.standardise_backward,
+         lambda draw, N, D: dict(dx_hat=draw(N, D)) | centering(draw, N, D), call=through_standardise),
+    Case("batchnorm", *BATCH_NORM, batchnorm, **BATCH),
+    Case("batchnorm, defaults", *BATCH_NORM,
+         lambda draw, N, D: batchnorm(draw, N, D) | dict(bn_param={"mode": "train"}), **BATCH),
+    Case("batchnorm, backward_alt", layers.batchnorm_forward, layers.batchnorm_backward_alt, reference.batchnorm,
+         batchnorm, **BATCH),
+    Case("batchnorm, test mode", layers.batchnorm_forward, None, reference.batchnorm,
+         lambda draw, N, D: norm(draw, N, D) | dict(bn_param=averages(draw, D, "test")), call=without_cache),
+    Case("batchnorm_forward, 7 batches", layers.batchnorm_forward, None, reference.batchnorm_of_batches,
+         lambda draw, N, D: batchnorm(draw, N, D) | dict(x=draw(7, N, D), bn_param={"mode": "train"}),
+         call=last_of_batches, **BATCH),
+    Case("layernorm", *LAYER_NORM, lambda draw, N, D: norm(draw, N, D) | dict(ln_param={"eps": 1e-3})),
+    Case("layernorm, defaults", *LAYER_NORM, lambda draw, N, D: norm(draw, N, D) | dict(ln_param={})),
+    Case("groupnorm", layer_utils.groupnorm_forward, layer_utils.groupnorm_backward, reference.groupnorm,
+         groupnorm),
 ]  # fmt: skip
 
+
+def dropping(draw: Draw, mode: str = "train", keep: float = 0.7) -> dict:
+    """Dropout's options; NumPy's layer gets torch's mask by way of its generator."""
+    return {"p": keep, "mode": mode, "rng": TorchsMask(7, keep, draw.dtype)}
+
+
+DROP = layers.dropout_forward, layers.dropout_backward, reference.dropout
 DROPOUT = [
-    layer("dropout_{}", adapters.dropout, x="N C H W", dropout_param=dropping()),
-    layer("dropout_{}", adapters.dropout, note="keeping 0.3", x="N C H W", dropout_param=dropping(keep=0.3)),
-    layer("dropout_{}", adapters.dropout, note="test mode", x="N C H W", dropout_param=dropping("test")),
-]
+    Case("dropout", *DROP, lambda draw, N, C, H, W: dict(x=draw(N, C, H, W), dropout_param=dropping(draw))),
+    Case("dropout, keeping 0.3", *DROP,
+         lambda draw, N, C, H, W: dict(x=draw(N, C, H, W), dropout_param=dropping(draw, keep=0.3))),
+    Case("dropout, test mode", *DROP,
+         lambda draw, N, C, H, W: dict(x=draw(N, C, H, W), dropout_param=dropping(draw, mode="test"))),
+]  # fmt: skip
+
+
+def block(draw, N, D, M, normalization=None, norm_param=None, dropout_param=None):
+    """affine - norm - ReLU - dropout."""
+    params = dict(x=draw(N, D), w=draw(D, M), b=draw(M))
+    params |= dict(gamma=draw(M), beta=draw(M)) if normalization else dict(gamma=None, beta=None)
+    return params | dict(normalization=normalization, norm_param=norm_param, dropout_param=dropout_param)
+
+
+def block_with_batchnorm(draw, N, D, M):
+    draw.needs(N > 1)
+    return block(draw, N, D, M, "batchnorm", averages(draw, M))
+
+
+def block_with_groupnorm(draw, N, D, M, G):
+    draw.needs(M % G == 0 and M > G)
+    return block(draw, N, D, M, "groupnorm", {"G": G, "eps": 1e-3}, dropping(draw))
+
+
+BLOCK = (
+    layer_utils.affine_norm_relu_dropout_forward,
+    layer_utils.affine_norm_relu_dropout_backward,
+    reference.affine_norm_relu_dropout,
+)
+BLOCKS = [
+    Case("affine_norm_relu_dropout, no norm", *BLOCK, lambda draw, N, D, M: block(draw, N, D, M)),
+    Case("affine_norm_relu_dropout, batch norm", *BLOCK, block_with_batchnorm, vanishing=("db",),  # it takes b away
+         **BATCH),
+    Case("affine_norm_relu_dropout, layer norm, dropout", *BLOCK,
+         lambda draw, N, D, M: block(draw, N, D, M, "layernorm", {"eps": 1e-3}, dropping(draw))),
+    Case("affine_norm_relu_dropout, group norm, dropout", *BLOCK, block_with_groupnorm, sizes={"M": 6}),
+]  # fmt: skip

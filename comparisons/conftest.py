@@ -18,7 +18,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
     """Collect what the tests recorded (in other processes too, under xdist) and show it."""
-    recorded = {"differences": [], "drift": [], "planted": [], "mutations": []}
+    recorded = {"differences": [], "nets": [], "planted": [], "mutations": []}
     for report in terminalreporter.stats.get("passed", []) + terminalreporter.stats.get("failed", []):
         for name, value in getattr(report, "user_properties", []) if report.when == "call" else []:
             if name in recorded:
@@ -29,14 +29,12 @@ def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
         differences.sort(key=lambda d: order[d["case"]])
         everything = config.getoption("--table") == "all"
         shown = differences if everything else table.worst(differences, 12)
-        terminalreporter.section(
-            "parity with torch" if everything else "parity with torch: the rows nearest to the limit"
-        )
-        terminalreporter.write_line(table.as_text(table.rows(shown)))
+        terminalreporter.section("parity with torch" + ": the rows nearest to the limit" * (not everything))
+        terminalreporter.write_line(table.layout(table.HEADER, table.rows(shown)))
         terminalreporter.write_line(f"\n{table.conclusion(differences)}")
-    if recorded["drift"]:
-        terminalreporter.section("whole nets beside their torch twins")
-        terminalreporter.write_line(table.as_text(table.drifts(recorded["drift"]), table.NETS, 2))
+    if recorded["nets"]:
+        terminalreporter.section("whole nets beside their references in torch")
+        terminalreporter.write_line(table.layout(table.NETS, table.net_rows(recorded["nets"]), (0, 1)))
     if recorded["mutations"]:
         planted, made = len(recorded["planted"]), sum(recorded["mutations"])
         terminalreporter.write_line(f"planted mistakes caught: {planted}; mutations of outputs caught: {made}")

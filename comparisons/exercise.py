@@ -20,10 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
-from comparisons.case import Layer
 from comparisons.cases import CASES, NOTEBOOKS
-from comparisons.catalogue import FUNCTIONS, HELPERS
 from comparisons.parity import check
+from comparisons.public import FUNCTIONS, HELPERS
 from data import StudyError
 
 FOLDER = Path("exercises")
@@ -82,8 +81,7 @@ def create(name: str, path: Path) -> Path:
 def scratch(name: str) -> str:
     """The text of the file to fill in."""
     function = FUNCTIONS[name]
-    source = inspect.getsource(function)
-    head = source.splitlines()[: ast.parse(source).body[0].body[0].end_lineno]
+    head, _ = head_and_body(function)
     return (
         f'"""Exercise {name}: fill in the function below, then run `make exercise LAYER={name}` again.\n\n'
         f"It stands in for from_scratch's own. Its parts may be imported; whatever else you need, write here.\n"
@@ -93,14 +91,20 @@ def scratch(name: str) -> str:
     )
 
 
+def head_and_body(function: Callable) -> tuple[list[str], list[str]]:
+    """The lines of its source up to the end of the docstring, and those after."""
+    source = inspect.getsource(function)
+    end, lines = ast.parse(source).body[0].body[0].end_lineno, source.splitlines()
+    return lines[:end], lines[end:]
+
+
 def forward_shown(name: str) -> list[str]:
     """For a backward: the body of its forward in comments, since that is where the cache comes from."""
-    forwards = [next(iter(case.functions)) for case in CASES if isinstance(case, Layer) and name in case.functions]
-    if not forwards or forwards[0] == name:
+    forwards = [case.forward for case in CASES if case.backward and case.backward.__name__ == name]
+    if not forwards:
         return []
-    lines = inspect.getsource(FUNCTIONS[forwards[0]]).splitlines()
-    body = lines[ast.parse("\n".join(lines)).body[0].body[0].end_lineno :]
-    return ["", "", f"# How {forwards[0]} makes the cache:", *(f"# {line}".rstrip() for line in body)]
+    _, body = head_and_body(forwards[0])
+    return ["", "", f"# How {forwards[0].__name__} makes the cache:", *(f"# {line}".rstrip() for line in body)]
 
 
 def imports(function: Callable) -> str:
@@ -136,7 +140,7 @@ def examine(name: str, path: Path) -> tuple[bool, str]:
     """Whether every case of the function is green, and a line for each tensor that is not (or for all)."""
     function, lines, green = load(name, path), [], True
     for case in (case for case in CASES if name in case.functions):
-        forward = isinstance(case, Layer) and name == next(iter(case.functions))
+        forward = case.backward and case.forward.__name__ == name
         try:
             with np.errstate(all="ignore"):
                 found = check(case, functions={name: with_right_cache(function, name) if forward else function})

@@ -1,19 +1,20 @@
-"""The tests are tested: mistakes are planted in from_scratch's functions, and the cases must turn red.
+"""Planted mistakes: the tests are tested with edits of from_scratch's source, of the kind that students make.
 
-A planted mistake is one edit of a function's source, of the kind that a student makes. Beside them every output, every
-gradient and every state of every function is scaled by 1.001, zeroed and turned around, one at a time.
+Every function has at least one that a case of it must catch, every net one that must spoil its loss or a gradient.
 """
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from types import ModuleType
 
 import numpy as np
 
-from comparisons.case import Case, Layer
-from comparisons.catalogue import FUNCTIONS, NETS
+from comparisons.case import Case
+from comparisons.nets import NET_CASES, worst_difference
+from comparisons.parity import TRAINING, check
+from comparisons.public import FUNCTIONS, NETS
 
 
 @dataclass(frozen=True)
@@ -25,20 +26,20 @@ class Mistake:
     wrong: str
     why: str
     where: str = ""
+    home: ModuleType | None = None  # the module in which the function stands, where not from_scratch's
 
     def __str__(self) -> str:
         return f"{self.function}: {self.why}"
 
-    def home(self) -> ModuleType:
-        """The module in which the function stands."""
-        return sys.modules[(FUNCTIONS | NETS)[self.function].__module__]
+    def concerns(self, case: Case) -> bool:
+        return self.function in case.functions
 
     def module(self) -> ModuleType:
         """A copy of the function's module with the mistake in it.
 
         Raises ValueError if the right text does not stand just once in the source, because the function has changed.
         """
-        module = self.home()
+        module = self.home or sys.modules[(FUNCTIONS | NETS)[self.function].__module__]
         where = self.where or self.function
         part = module
         for name in where.split("."):
@@ -47,7 +48,7 @@ class Mistake:
         if (times := source.count(self.right)) != 1:
             raise ValueError(
                 f"the mistake planted in {where} no longer fits: {self.right!r} stands {times} times in its source. "
-                f"Plant it anew in comparisons/planted_*.py."
+                f"Plant it anew in comparisons/mistakes.py."
             )
         wrong = source.replace(self.right, self.wrong)
         copy = ModuleType(module.__name__)
@@ -60,79 +61,216 @@ class Mistake:
         return {name: getattr(module, name) for name in case.functions if hasattr(module, name)}
 
 
-CHANGES = {
-    "scaled by 1.001": lambda value: value * 1.001,
-    "zeroed": lambda value: value * 0,
-    "turned around": lambda value: -value,
-}
-SHIFT = {"shifted by 0.001": lambda value: value + 1e-3}  # for what is zero by the mathematics, and has no scale
+@dataclass
+class Effect:
+    """What a mistake spoils most: the tensor, by how much, and the likely cause that the message names."""
+
+    mistake: Mistake
+    tensor: str = ""  # empty: nothing notices the mistake
+    relative: float = 0.0
+    cause: str = ""
 
 
-def mutations(case: Case, given: dict, upstream: list[np.ndarray]) -> Iterator[tuple[str, dict[str, Callable]]]:
-    """For every function and all that it gives: what is done to it, and the function that does it."""
-    for name, right in case.functions.items():
-        for path, value in outputs(case, name, given, upstream):
-            vanishes = not np.any(value) or tensor_name(case, name, path) in case.vanishing
-            for label, change in (SHIFT if vanishes else CHANGES).items():
-                yield f"{name}: {'.'.join(map(str, path))} {label}", {name: mutant(right, path, change)}
+def effect_in_layers(mistake: Mistake, cases: list[Case]) -> Effect:
+    with np.errstate(all="ignore"):
+        found = [d for case in filter(mistake.concerns, cases) for d in check(case, functions=mistake.replacing(case))]
+    found = [Effect(mistake, d.tensor, d.relative, d.cause) for d in found if d.problem]
+    return max(found, key=lambda effect: effect.relative, default=Effect(mistake))
 
 
-def outputs(case: Case, name: str, given: dict, upstream: list[np.ndarray]) -> list[tuple[tuple, object]]:
-    """Path and value of all that a function returns, its cache aside, and of all that it leaves in its arguments."""
-    calls = []
-
-    def spy(*arguments: object) -> object:
-        calls.append((arguments, case.functions[name](*arguments)))
-        return calls[-1][1]
-
-    case.by_hand(case.functions | {name: spy}, given, upstream)
-    arguments, result = calls[-1]
-    shown = result[:-1] if "_forward" in name else result
-    inputs = {key for value in given.values() if isinstance(value, dict) for key in value if "running_" not in key}
-    kept = {
-        k: {key: value for key, value in a.items() if key not in inputs}
-        for k, a in enumerate(arguments)
-        if type(a) is dict
-    }
-    return [*leaves(shown, ("result",)), *leaves(kept, ("argument",))]
+def effect_in_nets(mistake: Mistake) -> Effect:
+    """The loss or the gradient that is furthest from torch's in the first steps."""
+    wrong = getattr(mistake.module(), mistake.function)
+    cases = [replace(case, net=wrong) for case in NET_CASES.values() if case.net.__name__ == mistake.function]
+    found = [Effect(mistake, *worst_difference(case)) for case in cases]
+    worst = max(found, key=lambda effect: effect.relative)
+    return worst if worst.relative > TRAINING else Effect(mistake)
 
 
-def leaves(value: object, path: tuple) -> Iterator[tuple[tuple, object]]:
-    """The arrays in nested tuples and dicts, and the number that a loss is."""
-    if isinstance(value, dict | tuple):
-        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
-            if not isinstance(part, float) or not isinstance(value, dict):
-                yield from leaves(part, (*path, key))
-    elif isinstance(value, np.ndarray | float | np.floating):
-        yield path, value
-
-
-def tensor_name(case: Case, name: str, path: tuple) -> str:
-    """The name of the gradient at that place of what a backward returns."""
-    if not isinstance(case, Layer) or name != list(case.functions)[-1] or path[0] != "result":
-        return ""
-    return f"d{path[-1]}" if isinstance(path[-1], str) else f"d{case.leaves()[path[-1] if len(path) > 1 else 0]}"
-
-
-def mutant(right: Callable, path: tuple, change: Callable) -> Callable:
-    """The function with one of its outputs changed."""
-
-    def wrong(*arguments: object) -> object:
-        result = right(*arguments)
-        if path[0] == "result":
-            return altered(result, path[1:], change)
-        _, k, key = path
-        arguments[k][key] = change(arguments[k][key])
-        return result
-
-    return wrong
-
-
-def altered(value: object, path: tuple, change: Callable) -> object:
-    """A copy with the part at the end of the path changed."""
-    if not path:
-        return change(value)
-    part = altered(value[path[0]], path[1:], change)
-    if isinstance(value, dict):
-        return value | {path[0]: part}
-    return (*value[: path[0]], part, *value[path[0] + 1 :])
+# Function, right, wrong, why; and where the text stands, if not in the function itself.
+IN_LAYERS = [
+    ("affine_forward", "@ w + b", "@ w", "bias forgotten"),
+    ("affine_backward", "dout.sum(axis=0)", "dout.mean(axis=0)", "mean for sum in db"),
+    ("affine_backward", "dout @ w.T", "dout @ w.ravel().reshape(w.shape[::-1])", "w reshaped, not transposed"),
+    ("affine_backward", ".T @ dout,", ".T @ dout / len(x),", "1/N in dw, though the loss has it already"),
+    ("relu_forward", "np.maximum(x, 0)", "np.abs(x)", "absolute value for positive part"),
+    ("relu_backward", "dout * (cache > 0)", "dout * (dout > 0)", "gradient cut where it is negative itself"),
+    ("relu_backward", "cache > 0", "cache < 0", "gradient passed where nothing passed"),
+    ("relu_backward", "return dout * (cache > 0)", "dout *= cache > 0\n    return dout", "dout written into"),
+    ("leaky_relu_forward", "float(slope) * x), (", "x / 100), (", "slope ignored"),
+    ("leaky_relu_backward", "slope * dout)", "0 * dout)", "the plain ReLU's backward"),
+    ("sigmoid", "np.where(x < 0, e, np.ones((), x.dtype))", "np.ones((), x.dtype)", "no case for negative x"),
+    ("sigmoid_forward", "sigmoid(x), x", "2 * sigmoid(x) - 1, x", "tanh's range"),
+    ("sigmoid_backward", "(1 + e) ** 2", "(1 + e)", "only one factor of out (1 - out)"),
+    ("tanh_forward", "np.tanh(x)", "np.tanh(x / 2)", "the sigmoid's argument"),
+    ("tanh_backward", "-2 * np.abs", "-np.abs", "the sigmoid's e"),
+    ("affine_relu_forward", "relu_forward(a)", "(a, a)", "ReLU forgotten"),
+    ("affine_relu_backward", "relu_backward(dout, relu_cache)", "dout", "ReLU forgotten on the way back"),
+    ("softmax_loss", "dx / N", "dx", "1/N missing in dx"),
+    ("softmax_loss", "[np.arange(N), y].mean()", "[np.arange(N), y].sum()", "sum for mean in the loss"),
+    ("softmax_loss", "dx[np.arange(N), y] -= 1", "dx[:, y] -= 1", "the label's column in all rows"),
+    ("softmax_loss", "axis=1, keepdims=True))", "axis=0, keepdims=True))", "normalised over the batch"),
+    ("svm_loss", "margins[np.arange(N), y] = 0", "pass", "the true class counts a margin of 1"),
+    ("svm_loss", "-dx.sum(axis=1)", "-1", "the true class pays for one violation only"),
+    ("sgd", "w - lr * dw", "w + lr * dw", "uphill"),
+    ("sgd_momentum", "- lr * dw", "+ lr * dw", "uphill"),
+    ("sgd_momentum", 'momentum * config["velocity"] - lr', '(1 - momentum) * config["velocity"] - lr', "1 - mu"),
+    ("nesterov", 'w + momentum * config["velocity"] - lr * dw', 'w + config["velocity"]', "no look ahead"),
+    ("adagrad", 'config["cache"] + dw * dw', "dw * dw", "= for +=: only the last square"),
+    ("adagrad", 'np.sqrt(config["cache"]) + eps', 'np.sqrt(config["cache"] + eps)', "epsilon inside the root"),
+    ("rmsprop", 'np.sqrt(config["cache"]) + eps', 'np.sqrt(config["cache"] + eps)', "epsilon inside the root"),
+    ("rmsprop", "(1 - decay) * dw * dw", "dw * dw", "1 - decay missing"),
+    ("adam", "(1 - beta1**t)", "1", "first moment not freed of its start", "_adam"),
+    ("adam", 'config.get("t", 0) + 1', 'max(1, config.get("t", 0))', "t counted too late", "_adam"),
+    ("adam", "(1 - beta2) * dw * dw", "(1 - beta2) * dw", "dw for its square", "_adam"),
+    ("adamw", "decay * w + step", "step", "weight decay forgotten"),
+    ("adamw", "(decay * w + step)", "step - decay * w", "decay without the rate"),
+    ("gaussian", "float(scale)", "float(scale) ** 2", "variance for deviation"),
+    ("xavier", "2 / sum(fans(shape))", "1 / sum(fans(shape))", "factor 2 missing"),
+    ("he", "fans(shape)[0]", "fans(shape)[1]", "fan out for fan in"),
+    ("he", "shape[1] * field, shape[0] * field", "shape[1], shape[0]", "window not counted", "fans"),
+    ("orthogonal", "np.where(np.diag(r) < 0, -1.0, 1.0)", "1.0", "signs of the QR left as they come"),
+    ("orthogonal", "float(gain) *", "", "gain ignored"),
+    ("standardise", "x_hat * x_hat, axis=axis, keepdims=True)", "x_hat * x_hat)", "one variance for all rows"),
+    ("standardise_backward", "- x_hat * along", "", "the variance's path left out"),
+    ("batchnorm_forward", "momentum * old + (1 - momentum) * new[0]", "(1 - momentum) * old + momentum * new[0]",
+     "momentum as torch means it"),
+    ("batchnorm_forward", "momentum * old + (1 - momentum) * new[0]", "new[0]", "no running average"),
+    ("batchnorm_forward", "np.mean(x_hat * x_hat, axis=axis, keepdims=True)",
+     "np.sum(x_hat * x_hat, axis=axis, keepdims=True) / (x.shape[axis] - 1)", "unbiased variance", "standardise"),
+    ("batchnorm_forward", "np.sqrt(running[1] + eps)", "(running[1] + eps)", "root forgotten in test mode"),
+    ("batchnorm_forward", "float(eps))", "0)", "epsilon forgotten", "standardise"),
+    ("batchnorm_backward", "dcentred + dmean / len(dout)", "dcentred", "the mean's path left out"),
+    ("batchnorm_backward", "dcentred += dvar * 2 *", "dcentred = dvar * 2 *", "= for +="),
+    ("batchnorm_backward", "x_hat * std) / len(dout)", "x_hat * std)", "1/N missing in the variance's path"),
+    ("batchnorm_backward_alt", "dx -= dbeta / len(dout)", "dx -= dbeta", "1/N missing"),
+    ("batchnorm_backward_alt", "dx *= gamma / std", "dx /= std", "gamma forgotten"),
+    ("layernorm_forward", "standardise(x, 1,", "standardise(x, 0,", "normalised over the batch"),
+    ("layernorm_backward", "(dout * x_hat).sum(axis=0)", "dout.sum(axis=0)", "x_hat forgotten in dgamma"),
+    ("layernorm_backward", "dout * gamma, x_hat", "dout, x_hat", "gamma forgotten"),
+    ("groupnorm_forward", '*scale, gn_param["G"]', "*scale, 1", "one group for all channels"),
+    ("groupnorm_backward", "dgamma.ravel(), dbeta.ravel()", "dbeta.ravel(), dgamma.ravel()", "two swapped"),
+    ("affine_norm_relu_dropout_forward", "out, relu_cache = relu_forward(out)", "relu_cache = relu_forward(out)[1]",
+     "ReLU's output thrown away"),
+    ("affine_norm_relu_dropout_forward", "out, dropout_cache = dropout_forward(out, dropout_param)",
+     "dropout_cache = None", "dropout forgotten"),
+    ("affine_norm_relu_dropout_forward", "out, norm_cache = NORM", "_, norm_cache = NORM", "norm thrown away"),
+    ("affine_norm_relu_dropout_backward", "dout = relu_backward(dout, relu_cache)", "pass", "ReLU forgotten"),
+    ("affine_norm_relu_dropout_backward", "dout, dgamma, dbeta = NORM", "_, dgamma, dbeta = NORM",
+     "the norm passes its gradient through unchanged"),
+    ("dropout_forward", ".astype(x.dtype) / p", ".astype(x.dtype)", "not divided by p"),
+    ("dropout_forward", "random(x.shape) < p", "random(x.shape) < 1 - p", "p as torch means it"),
+    ("dropout_forward", "return x, (dropout_param, None)", "return x * p, (dropout_param, None)",
+     "scaled in test mode too"),
+    ("dropout_backward", "return dout * mask", "return dout", "mask ignored"),
+    ("dropout_backward", "        return dout\n", "        return dout / 2\n", "scaled in test mode too"),
+    ("conv_forward_naive", "window * w[f]", "window * w[f, :, ::-1, ::-1]", "filter flipped"),
+    ("conv_forward_naive", "j * sx : j * sx + WW", "j : j + WW", "stride ignored across"),
+    ("conv_backward_naive", "dpadded[window] +=", "dpadded[window] =", "= for +=: windows overwrite each other"),
+    ("conv_backward_naive", "dw[f] += dout[n, f, i, j] * padded", "dw[f] = dout[n, f, i, j] * padded",
+     "= for +=: only the last window counts"),
+    ("conv_backward_naive", "pad[0] : pad[0] + H", ": H", "padding left on at the top, cut at the bottom"),
+    ("conv_backward_naive", "dout.sum(axis=(0, 2, 3))", "dout[0].sum(axis=(1, 2))", "db of one example"),
+    ("conv_forward_im2col", "+ b[:, None]", "", "bias forgotten"),
+    ("conv_forward_im2col", ".reshape(len(w), *size, len(x))\n",
+     ".reshape(len(w), len(x), *size)\n    out = out.transpose(0, 2, 3, 1)\n", "columns read with the example first"),
+    ("conv_backward_im2col", "dout.transpose(1, 2, 3, 0)", "dout.transpose(1, 0, 2, 3)", "columns in another order"),
+    ("conv_forward_strides", ":: stride[0], :: stride[1]]", ":: stride[0], :: stride[1]][..., ::-1]", "filter flipped",
+     "strided_columns"),
+    ("conv_backward_strides", "+= dcols", "= dcols", "= for +=: windows overwrite each other"),
+    ("conv_backward_strides", "py : py + H, px : px + W", ": H, : W", "padding cut at the wrong side"),
+    ("conv_forward_fast", "b[:, None]]", "0 * b[:, None]]", "bias forgotten"),
+    ("conv_backward_fast", "dweights +=", "dweights[...] =", "= for +=: only the last block of images counts"),
+    ("conv_backward_fast", "np.matmul(weights, dout[block]", "np.matmul(weights, dout[:len(dout[block])]",
+     "every block of images gets the gradient of the first"),
+    ("get_im2col_indices", "i + sy * row", "i + row", "stride ignored down"),
+    ("im2col_indices", "windows.transpose(1, 2, 0)", "windows.transpose(1, 0, 2)", "example before position"),
+    ("col2im_indices", "np.add.at(padded, (slice(None), k, i, j), ", "padded.__setitem__((slice(None), k, i, j), ",
+     "= for +=: fancy indices count once"),
+    ("max_pool_forward_naive", ".max()", ".mean()", "average pooling"),
+    ("max_pool_backward_naive", "dx[window][k, m] +=", "dx[window][k, m] =", "= for +=: windows overlap"),
+    ("max_pool_backward_naive", "dx[window][k, m] +=", "dx[window] +=", "gradient to the whole window"),
+    ("max_pool_forward_im2col", "maximum(shifted(x, *read_pool(x, pool_param)))",
+     "np.mean(shifted(x, *read_pool(x, pool_param)), axis=0)", "average pooling"),
+    ("max_pool_backward_im2col", "target += dout * hit", "target[...] = dout * hit", "= for +=: windows overlap"),
+    ("max_pool_forward_reshape", "maximum(shifted(x, window, stride, size))",
+     "shifted(x, window, stride, size)[0].copy()", "the first for the largest"),
+    ("max_pool_backward_reshape", "np.multiply(share, hit, out=target)", "target[...] = share", "to all of the tile"),
+    ("max_pool_forward_fast", "out, (kind, inner)", "out - out.mean(), (kind, inner)", "centred"),
+    ("max_pool_backward_fast", "(dout, inner)", "(dout[::-1], inner)", "examples in the wrong order"),
+    ("spatial_batchnorm_forward", "x.transpose(0, 2, 3, 1).reshape(-1, x.shape[1])", "x.reshape(-1, x.shape[1])",
+     "reshaped without moving the channels last", "to_rows"),
+    ("spatial_batchnorm_backward", "to_rows(dout), cache", "to_rows(dout) / len(dout), cache", "1/N twice"),
+    ("spatial_groupnorm_forward", "x.reshape(N * G, -1)", "x.reshape(N * C, -1)", "instance norm: G ignored"),
+    ("spatial_groupnorm_backward", "(dout * gamma).reshape", "dout.reshape", "gamma forgotten"),
+    ("conv_relu_forward", "relu_forward(a)", "(a, a)", "ReLU forgotten"),
+    ("conv_relu_backward", "relu_backward(dout, relu_cache)", "dout", "ReLU forgotten on the way back"),
+    ("conv_bn_relu_forward", "a, bn_cache = ", "_, bn_cache = ", "norm computed and thrown away"),
+    ("conv_bn_relu_backward", "relu_backward(dout, relu_cache)", "dout", "ReLU forgotten on the way back"),
+    ("conv_relu_pool_forward", "a, relu_cache = ", "_, relu_cache = ", "ReLU computed and thrown away"),
+    ("conv_relu_pool_backward", "relu_backward(max_pool_backward_fast(dout, pool_cache), relu_cache)",
+     "max_pool_backward_fast(dout, pool_cache)", "ReLU forgotten on the way back"),
+    ("rnn_step_forward", "prev_h @ Wh", "prev_h @ Wh.T", "weights transposed"),
+    ("rnn_step_backward", "1 - next_h * next_h", "1 - next_h", "1 - tanh for 1 - tanh²"),
+    ("rnn_step_backward", "da @ Wh.T", "da @ Wh", "weights transposed"),
+    ("rnn_forward", "h[t] @ Wh", "h[0] @ Wh", "every step starts from h0"),
+    ("rnn_backward", "dh[:, t] + dprev_h", "dh[:, t]", "the gradient of later steps left out"),
+    ("rnn_backward", "x, h[:-1], Wx)", "x, h[1:], Wx)", "state after the step for the one before"),
+    ("word_embedding_forward", "return W[x]", "return W[x[:, ::-1]]", "words in reverse"),
+    ("word_embedding_backward", "np.add.reduceat(dout.reshape(-1, D)[order], starts, axis=0)",
+     "dout.reshape(-1, D)[order][starts]", "= for +=: a repeated word counts once"),
+    ("temporal_affine_forward", "@ w + b)", "@ w)", "bias forgotten"),
+    ("temporal_affine_backward", "rows.sum(axis=0)", "dout.sum(axis=1)[0]", "db of one sample"),
+    ("temporal_softmax_loss", "weights = mask.ravel().astype(x.dtype)", "weights = np.ones(N * T, x.dtype)",
+     "mask ignored"),
+    ("temporal_softmax_loss", "(weights / (total * N))", "(weights / (total * N * T))", "divided by T too"),
+    ("lstm_step_forward", "c += i * g", "c += i * o", "gates swapped", "_cell"),
+    ("lstm_step_forward", "c += i * g", "c[...] = i * g", "= for +=: the old cell forgotten", "_cell"),
+    ("lstm_step_backward", "dc = dc + dh", "dc = dh", "dnext_c forgotten", "_cell_backward"),
+    ("lstm_step_backward", "*= dc * prev_c", "*= dc * g", "the input gate's factor", "_cell_backward"),
+    ("lstm_forward", "a[:, H : 2 * H], a[:, 2 * H : 3 * H], a[:, 3 * H :]",
+     "a[:, H : 2 * H], a[:, 3 * H :], a[:, 2 * H : 3 * H]", "gates as torch orders them", "_cell"),
+    ("lstm_backward", "dprev_c = _cell_backward", "_ = _cell_backward", "nothing flows along the cell"),
+    ("lstm_backward", "*= dh * tanh_c", "*= dc * tanh_c", "dc for dh in the output gate", "_cell_backward"),
+    ("positional_encoding", "[np.sin(angles), np.cos(angles)]", "[np.cos(angles), np.sin(angles)]",
+     "sine and cosine swapped"),
+    ("split_heads", "reshape(N, T, heads, E // heads).transpose(0, 2, 1, 3)", "reshape(N, heads, T, E // heads)",
+     "reshaped without moving the heads"),
+    ("join_heads", "x.transpose(0, 2, 1, 3)", "x", "reshaped without moving the heads back"),
+    ("attention_forward", "q.dtype.type(q.shape[-1] ** -0.5)", "q.dtype.type(q.shape[-1] ** -1.0)", "d for √d"),
+    ("attention_forward", "np.asarray(mask) != 0", "np.ones_like(np.asarray(mask) != 0)", "mask ignored"),
+    ("attention_backward", "- (dweights * weights).sum(axis=-1, keepdims=True)", "", "softmax's sum left out"),
+    ("attention_backward", "dscores *= q.dtype.type(q.shape[-1] ** -0.5)", "pass", "√d forgotten"),
+    ("multi_head_attention_forward", "split_heads(x, num_heads) for x in (q, k, v)",
+     "split_heads(x, num_heads) for x in (q, k, k)", "keys for values"),
+    ("multi_head_attention_backward", "dinputs.append(dx)", "dinputs.insert(0, dx)", "three in reverse"),
+    ("feed_forward_forward", "np.maximum(hidden, 0)", "hidden", "ReLU forgotten"),
+    ("feed_forward_backward", "dhidden * active", "dhidden", "ReLU forgotten on the way back"),
+    ("decoder_layer_forward", '_norm(x + new, params, "norm2")', '_norm(new, params, "norm2")',
+     "no way around the attention"),
+    ("decoder_layer_backward", "dx + dquery + dkey + dvalue", "dx + dquery", "x is key and value as well"),
+    ("decoder_layer_backward", "dmemory = dkey + dvalue", "dmemory = dvalue", "memory is key as well"),
+    ("decoder_layer_step", "np.concatenate([past[name], new], axis=2)", "new", "earlier positions forgotten"),
+    ("decoder_layer_init", "rng.standard_normal((dim, dim)) * std", "rng.standard_normal((dim, dim))", "std ignored"),
+]  # fmt: skip
+IN_NETS = [
+    ("TwoLayerNet", "self.add_weight_decay(loss, grads), grads", "loss, grads", "weight decay forgotten",
+     "TwoLayerNet.loss"),
+    ("FullyConnectedNet", "range(last - 1, 0, -1)", "range(last - 1, 1, -1)", "the first layer never learns",
+     "FullyConnectedNet._backward"),
+    ("FullyConnectedNet", "affine_backward(dout, last_cache)", "affine_backward(dout / 2, last_cache)",
+     "a factor on the way back", "FullyConnectedNet._backward"),
+    ("ThreeLayerConvNet", "relu_backward(max_pool_backward_fast(dpooled, pool_cache), relu_cache)",
+     "max_pool_backward_fast(dpooled, pool_cache)", "ReLU forgotten on the way back", "ThreeLayerConvNet.loss"),
+    ("DeepConvNet", "dout = relu_backward(dout, relu_cache)", "pass", "ReLU forgotten on the way back",
+     "DeepConvNet.conv_backward"),
+    ("CaptioningRNN", "targets != self._null", "targets == targets", "<NULL> counts", "CaptioningRNN.loss"),
+    ("CaptioningRNN", "captions[:, :-1], captions[:, 1:]", "captions[:, :-1], captions[:, :-1]",
+     "each word predicts itself", "CaptioningRNN.loss"),
+    ("CaptioningTransformer", "self.positions[:T]", "self.positions[0]", "every word in the first place",
+     "CaptioningTransformer.forward"),
+    ("CaptioningTransformer", "dmemory = dmemory + dmore", "dmemory = dmore", "= for +=: the memory of one layer only",
+     "CaptioningTransformer.backward"),
+    ("CaptioningTransformer", "np.tri(T)", "np.ones((T, T))", "the future is visible", "CaptioningTransformer.forward"),
+]  # fmt: skip
+MISTAKES, NET_MISTAKES = ([Mistake(*row) for row in rows] for rows in (IN_LAYERS, IN_NETS))

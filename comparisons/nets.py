@@ -1,16 +1,18 @@
-"""from_scratch's nets beside their torch twins: the same weights, batches and update rule, step by step."""
+"""from_scratch's nets beside their references in torch: the same weights, batches and update rule, step by step."""
 
+import copy
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from comparisons import twins
-from comparisons.adapters_training import OPTIMIZERS
-from comparisons.feeds import VOCABULARY, batches
-from comparisons.twins import Twin
+from comparisons import reference_nets
+from comparisons.batches import VOCABULARY, batches
+from comparisons.reference import OPTIMIZERS, TorchsMask
 from from_scratch import optim
 from from_scratch.classifiers.cnn import DeepConvNet, ThreeLayerConvNet
 from from_scratch.classifiers.fc_net import FullyConnectedNet, TwoLayerNet
@@ -18,17 +20,38 @@ from from_scratch.classifiers.rnn import CaptioningRNN
 from from_scratch.classifiers.transformer import CaptioningTransformer
 
 
+class Reference:
+    """torch's side of a net: leaf tensors with the net's weights, running averages and dropout masks of its own."""
+
+    def __init__(self, function: Callable[..., Tensor], net: object):
+        self.function, self.net = function, copy.copy(net)
+        self.net.bn_params = [{key: norm[key] for key in ("mode", "G") if key in norm} for norm in options_of(net)]
+        self.net.dropout_param = copy.deepcopy(getattr(net, "dropout_param", {}))
+        self.params = {name: torch.tensor(w, requires_grad=True) for name, w in net.params.items()}
+
+    def loss(self, X: np.ndarray, y: np.ndarray | None = None) -> Tensor:
+        """The loss, or without labels the scores in test mode, as the net's own `loss`."""
+        for options in filter(None, [*self.net.bn_params, self.net.dropout_param]):
+            options["mode"] = "test" if y is None else "train"
+        return self.function(self.net, self.params, torch.from_numpy(X), y if y is None else torch.from_numpy(y))
+
+
+def options_of(net: object) -> list[dict]:
+    """The options of each norm, which have the running averages of batch norm."""
+    return getattr(net, "bn_params", [])
+
+
 @dataclass(frozen=True)
-class Race:
-    """A net, its twin, and how both are trained."""
+class NetCase:
+    """A net, its reference, and how both are trained."""
 
     net: type
+    reference: Callable[..., Tensor]
     options: dict
-    twin: type[Twin]
     rule: str = "adam"
-    config: dict | None = None
+    config: dict = field(default_factory=dict)
 
-    def start(self, dtype: type = np.float64, seed: int = 0) -> tuple[object, Twin]:
+    def start(self, dtype: type = np.float64, seed: int = 0) -> tuple[object, Reference]:
         """Both, with the same weights: no bias zero, no gain one."""
         rng = np.random.default_rng(seed)
         np.random.seed(seed)  # most nets draw from NumPy's global generator, as in the course
@@ -36,46 +59,46 @@ class Race:
         net = self.net(**self.options | own)
         values = {name: w if w.ndim > 1 else w + 0.1 * rng.standard_normal(w.shape) for name, w in net.params.items()}
         net.dtype, net.params = dtype, {name: value.astype(dtype) for name, value in values.items()}
-        if not getattr(net, "use_dropout", False):
-            return net, self.twin(net).take(net.params)
-        net.dropout_param["rng"] = np.random.default_rng(seed)
-        return net, self.twin(net, np.random.default_rng(seed)).take(net.params)
+        if getattr(net, "use_dropout", False):
+            net.dropout_param["rng"] = TorchsMask(seed, net.dropout_param["p"], dtype)
+        return net, Reference(self.reference, net)
 
     @property
     def captions(self) -> bool:
-        return not issubclass(self.twin, twins.Classifier)
+        """Whether it is trained on captions, not on labels."""
+        return "word_to_idx" in self.options
 
-
-def race(net: type, twin: type[Twin], options: dict, rule: str = "adam", **config: float) -> Race:
-    return Race(net, options | {"dtype": np.float64} if net is not TwoLayerNet else options, twin, rule, config)
-
-
-def full(normalization: str | None = None, keep: float = 1, **options: object) -> dict:
-    common = {"hidden_dims": [25, 20], "reg": 1e-2, "weight_scale": 2e-2}
-    return common | {"normalization": normalization, "dropout_keep_ratio": keep} | options
-
-
-def captioner(**options: object) -> dict:
-    return {"word_to_idx": VOCABULARY, "input_dim": 192, "wordvec_dim": 24} | options
+    def batches(self, count: int, **options: object) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """What it is trained on."""
+        return batches(self.captions, count, **options)
 
 
 TWO = {"hidden_dim": 25, "reg": 1e-2}
-CONV = {"num_filters": 4, "filter_size": 5, "hidden_dim": 20, "weight_scale": 3e-2, "reg": 1e-2}
-DEEP = {"blocks": ((4,), (6, 6)), "reg": 1e-2}
-FC, MOMENTUM = FullyConnectedNet, dict(rule="sgd_momentum", learning_rate=3e-3)
-RACES = {
-    "TwoLayerNet": race(TwoLayerNet, twins.FullyConnected, TWO, "rmsprop", learning_rate=1e-4),
-    "FullyConnectedNet": race(FC, twins.FullyConnected, full()),
-    "FullyConnectedNet, batch norm": race(FC, twins.FullyConnected, full("batchnorm"), **MOMENTUM),
-    "FullyConnectedNet, layer norm, dropout": race(FC, twins.FullyConnected, full("layernorm", 0.8)),
-    "FullyConnectedNet, group norm": race(FC, twins.FullyConnected, full("groupnorm", num_groups=5), **MOMENTUM),
-    "FullyConnectedNet, batch norm, dropout": race(FC, twins.FullyConnected, full("batchnorm", 0.8)),
-    "ThreeLayerConvNet": race(ThreeLayerConvNet, twins.ThreeLayerConv, CONV),
-    "DeepConvNet": race(DeepConvNet, twins.DeepConv, DEEP, **MOMENTUM),
-    "CaptioningRNN, rnn": race(CaptioningRNN, twins.Captioning, captioner(hidden_dim=32)),
-    "CaptioningRNN, lstm": race(CaptioningRNN, twins.Captioning, captioner(hidden_dim=32, cell_type="lstm")),
-    "CaptioningTransformer": race(
-        CaptioningTransformer, twins.CaptioningByAttention, captioner(num_heads=4, dim_feedforward=48)
+FULL = {"hidden_dims": [25, 20], "reg": 1e-2, "weight_scale": 2e-2, "dtype": np.float64}
+CONV = {"num_filters": 4, "filter_size": 5, "hidden_dim": 20, "weight_scale": 3e-2, "reg": 1e-2, "dtype": np.float64}
+DEEP = {"blocks": ((4,), (6, 6)), "reg": 1e-2, "dtype": np.float64}
+WORDS = {"word_to_idx": VOCABULARY, "input_dim": 192, "wordvec_dim": 24, "dtype": np.float64}
+RNN, LSTM = WORDS | {"hidden_dim": 32}, WORDS | {"hidden_dim": 32, "cell_type": "lstm"}
+MOMENTUM = "sgd_momentum", {"learning_rate": 3e-3}
+fully_connected = partial(NetCase, FullyConnectedNet, reference_nets.fully_connected_net)
+captioning_rnn = partial(NetCase, CaptioningRNN, reference_nets.captioning_rnn)
+NET_CASES = {
+    "TwoLayerNet": NetCase(TwoLayerNet, reference_nets.two_layer_net, TWO, "rmsprop", {"learning_rate": 1e-4}),
+    "FullyConnectedNet": fully_connected(FULL),
+    "FullyConnectedNet, batch norm": fully_connected(FULL | {"normalization": "batchnorm"}, *MOMENTUM),
+    "FullyConnectedNet, layer norm, dropout": fully_connected(
+        FULL | {"normalization": "layernorm", "dropout_keep_ratio": 0.8}
+    ),
+    "FullyConnectedNet, group norm": fully_connected(FULL | {"normalization": "groupnorm", "num_groups": 5}, *MOMENTUM),
+    "FullyConnectedNet, batch norm, dropout": fully_connected(
+        FULL | {"normalization": "batchnorm", "dropout_keep_ratio": 0.8}
+    ),
+    "ThreeLayerConvNet": NetCase(ThreeLayerConvNet, reference_nets.three_layer_conv_net, CONV),
+    "DeepConvNet": NetCase(DeepConvNet, reference_nets.deep_conv_net, DEEP, *MOMENTUM),
+    "CaptioningRNN, rnn": captioning_rnn(RNN),
+    "CaptioningRNN, lstm": captioning_rnn(LSTM),
+    "CaptioningTransformer": NetCase(
+        CaptioningTransformer, reference_nets.captioning_transformer, WORDS | {"num_heads": 4, "dim_feedforward": 48}
     ),
 }
 
@@ -90,15 +113,14 @@ class Step:
 
 
 def side_by_side(
-    race: Race, net: object, twin: Twin, batches: Iterator[tuple[np.ndarray, np.ndarray]]
+    case: NetCase, net: object, reference: Reference, batches: Iterable[tuple[np.ndarray, np.ndarray]]
 ) -> Iterator[Step]:
     """Train both on the same batches; the gradients of each step are compared too.
 
     Raises LookupError if the net leaves out the gradient of a parameter.
     """
-    rule, config = getattr(optim, race.rule), race.config or {}
-    configs = {name: dict(config) for name in net.params}
-    optimizer = OPTIMIZERS[race.rule]([p for p in twin.parameters() if p.requires_grad], config)
+    rule, configs = getattr(optim, case.rule), {name: dict(case.config) for name in net.params}
+    optimizer = OPTIMIZERS[case.rule](list(reference.params.values()), **case.config)
     for X, y in batches:
         X = X.astype(net.dtype)
         start = time.perf_counter()
@@ -109,11 +131,11 @@ def side_by_side(
             net.params[name], configs[name] = rule(w, grads[name], configs[name])
         middle = time.perf_counter()
         optimizer.zero_grad()
-        their_loss = twin(torch.from_numpy(X), torch.from_numpy(y))
+        their_loss = reference.loss(X, y)
         their_loss.backward()
-        their_grads = {name: value.copy() for name, value in twin.gradients().items()}
         optimizer.step()
         seconds = middle - start, time.perf_counter() - middle
+        their_grads = {name: p.grad.numpy() for name, p in reference.params.items()}
         yield Step((float(loss), their_loss.item()), furthest(grads, their_grads), seconds)
 
 
@@ -138,10 +160,10 @@ def summary(name: str, dtype: type, steps: list[Step]) -> dict:
     }
 
 
-def worst_difference(race: Race, steps: int = 3) -> tuple[str, float]:
+def worst_difference(case: NetCase, steps: int = 3) -> tuple[str, float]:
     """What is furthest from torch in the first steps, the loss or a gradient, and by how much."""
     try:
-        found = list(side_by_side(race, *race.start(), batches(race.captions, steps)))
+        found = list(side_by_side(case, *case.start(), case.batches(steps)))
     except LookupError:  # a gradient is missing
         return "a gradient", np.inf
     differences = [item for step in found for item in [("loss", relative(step)), *step.gradients.items()]]

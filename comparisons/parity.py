@@ -33,11 +33,13 @@ class Difference:
     relative: float
     tolerance: float
     problem: str = ""
+    cause: str = ""  # the likely one
     seconds: tuple[float, float] = (0.0, 0.0)  # by hand, by torch; forward and backward
 
     def __str__(self) -> str:
         where = f"{self.case}, {self.dtype}: {self.tensor} of {self.function}"
-        return f"{where} {self.problem}" if self.problem else f"{where} agrees to {self.relative:.1e}"
+        cause = f" Likely cause: {self.cause}." if self.cause else ""
+        return f"{where} {self.problem}{cause}" if self.problem else f"{where} agrees to {self.relative:.1e}"
 
 
 def check(
@@ -54,15 +56,15 @@ def check(
     `functions` stand in for the case's own: that is how planted mistakes and exercises are run. Sizes that are not
     `generic`, a batch of one or a single feature, may leave nothing of a gradient but rounding noise.
     """
-    sizes, functions = case.all_sizes(**sizes or {}), case.functions | (functions or {})
-    given = case.draw(sizes, dtype, np.random.default_rng(seed))
+    functions = case.functions | (functions or {})
+    given = case.draw(sizes or {}, dtype, seed)
 
     def by_torch(arguments: dict) -> tuple:
         return case.by_torch(arguments, np.random.default_rng(seed + 1))
 
     (theirs, upstream), _, their_time = fastest(by_torch, (given,), repeats)
     ours, used, our_time = fastest(partial(case.by_hand, functions), (given, upstream), repeats)
-    named = {size: length for size, length in sizes.items() if size in case.ranges}
+    named = case.all_sizes(**sizes or {})
     tensors = [*theirs, *(name for name in ours if name not in theirs)]
     found = [compare(case, name, ours.get(name), theirs.get(name), dtype, named, generic) for name in tensors]
     found += changed(case, given | {"upstream": upstream}, used[0] | {"upstream": used[1]}, dtype)
@@ -87,52 +89,41 @@ def compare(
     noise = theirs is not None and theirs.size and np.abs(theirs).max() <= ZEROS[dtype]
     vanishing = name in case.vanishing or (noise and not generic)
     tolerance = (ZEROS if vanishing else TOLERANCES)[dtype]
-    difference = Difference(
-        case.name, case.maker(name), name, np.dtype(dtype).name, np.inf, np.inf, tolerance, problem="is missing"
-    )
+    differs = partial(Difference, case.name, case.maker(name), name, np.dtype(dtype).name)
+    wrong = partial(differs, np.inf, np.inf, tolerance)
     if ours is None or theirs is None:
-        return difference if ours is None else replace(difference, problem="is not among torch's results")
+        return wrong("is missing" if ours is None else "is not among torch's results")
     if ours.shape != theirs.shape:
         cause = "transposed" if ours.shape[::-1] == theirs.shape else "a sum over the wrong axis, or none"
-        return replace(
-            difference, problem=f"has the shape {ours.shape}, torch's {theirs.shape}. Likely cause: {cause}."
-        )
+        return wrong(f"has the shape {ours.shape}, torch's {theirs.shape}.", cause)
     if ours.ndim and ours.dtype != theirs.dtype:
-        return replace(difference, problem=f"is of {ours.dtype} where torch's is of {theirs.dtype}")
+        return wrong(f"is of {ours.dtype} where torch's is of {theirs.dtype}")
     if not ours.size:
-        return replace(difference, absolute=0.0, relative=0.0, problem="")
-    return measured(difference, ours, theirs, vanishing, sizes)
+        return differs(0.0, 0.0, tolerance)
 
-
-def measured(difference: Difference, ours: np.ndarray, theirs: np.ndarray, vanishing: bool, sizes: dict) -> Difference:
-    """The differences of two arrays of one shape, and the problem if they are too large."""
     ours, theirs = ours.astype(np.float64), theirs.astype(np.float64)
     absolute = np.abs(ours - theirs)
     measure = np.ones(()) if vanishing else np.maximum(np.abs(theirs), SMALL * np.abs(theirs).max())
     with np.errstate(invalid="ignore", divide="ignore"):
         relative = np.nan_to_num(np.where(absolute == 0, 0, absolute / measure), nan=np.inf)
     worst = np.unravel_index(relative.argmax(), relative.shape)
-    difference = replace(difference, absolute=float(absolute[worst]), relative=float(relative[worst]), problem="")
-    if difference.relative <= difference.tolerance:
-        return difference
+    measured = float(absolute[worst]), float(relative[worst]), tolerance
+    if relative[worst] <= tolerance:
+        return differs(*measured)
     where = f"at [{', '.join(map(str, worst))}] " if worst else ""
     problem = (
-        f"differs {where}by {difference.relative:.1e} (allowed {difference.tolerance:.0e}): "
+        f"differs {where}by {relative[worst]:.1e} (allowed {tolerance:.0e}): "
         f"{ours[worst]:.12g} by hand, {theirs[worst]:.12g} by torch."
     )
-    cause = likely_cause(ours, theirs, sizes)
-    return replace(difference, problem=f"{problem} Likely cause: {cause}." if cause else problem)
+    return differs(*measured, problem, likely_cause(ours, theirs, sizes))
 
 
 def changed(case: Case, before: dict, after: dict, dtype: type) -> list[Difference]:
     """Arguments that the functions wrote into; what they keep in options (running averages) is theirs to change."""
-    found = []
-    for name in before:
-        if not same(before[name], after[name]):
-            function = ", ".join(case.functions)
-            problem = "was written into: a layer must leave its arguments as they are"
-            found.append(Difference(case.name, function, name, np.dtype(dtype).name, np.inf, np.inf, 0.0, problem))
-    return found
+    problem = "was written into: a layer must leave its arguments as they are"
+    functions, dtype = ", ".join(case.functions), np.dtype(dtype).name
+    names = [name for name in before if not same(before[name], after[name])]
+    return [Difference(case.name, functions, name, dtype, np.inf, np.inf, 0.0, problem) for name in names]
 
 
 def same(before: object, after: object) -> bool:

@@ -7,6 +7,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from comparisons.mistakes import Effect
 from comparisons.nets import Step, relative
 from tutorials.common.plots import NEUTRAL, TRAIN, VAL, new_figure, tidy
 
@@ -19,13 +20,13 @@ def agreement(groups: dict[str, list[dict]], tolerances: dict[str, float]) -> Fi
     """The relative difference of every tensor, one row of dots for each notebook, beside what is allowed."""
     figure = new_figure(9, 0.55 * len(groups) + 1.3)
     axes, rng = figure.subplots(), np.random.default_rng(0)
-    for (dtype, limit), colour, shift in zip(tolerances.items(), (HAND, TORCH), (0.16, -0.16), strict=True):
+    for (dtype, limit), color, shift in zip(tolerances.items(), (HAND, TORCH), (0.16, -0.16), strict=True):
         for row, differences in enumerate(reversed(groups.values())):
             x = [max(d["relative"], EQUAL) for d in differences if d["dtype"] == dtype]
             y = row + shift + rng.uniform(-0.1, 0.1, len(x))
-            axes.scatter(x, y, s=9, color=colour, alpha=0.6, linewidths=0)
-        axes.axvline(limit, color=colour, linestyle="--", linewidth=1)
-        axes.text(limit, len(groups) - 0.42, f"{dtype} allowed ", color=colour, ha="right", fontsize=8)
+            axes.scatter(x, y, s=9, color=color, alpha=0.6, linewidths=0)
+        axes.axvline(limit, color=color, linestyle="--", linewidth=1)
+        axes.text(limit, len(groups) - 0.42, f"{dtype} allowed ", color=color, ha="right", fontsize=8)
     axes.set(xscale="log", xlim=(EQUAL / 3, 1e-3), ylim=(-0.6, len(groups) - 0.2))
     axes.set_yticks(range(len(groups)), list(reversed(groups)))
     axes.set_xticks([EQUAL, 1e-16, 1e-13, 1e-10, 1e-7, 1e-4], ["0", "1e-16", "1e-13", "1e-10", "1e-7", "1e-4"])
@@ -33,12 +34,12 @@ def agreement(groups: dict[str, list[dict]], tolerances: dict[str, float]) -> Fi
     return figure
 
 
-def mistakes(found: Sequence[dict], tolerance: float) -> Figure:
+def mistakes(found: Sequence[Effect], tolerance: float) -> Figure:
     """By how much each planted mistake misses, sorted."""
     figure = new_figure(9, 3)
     axes = figure.subplots()
     # A missing or misshapen tensor has no size: it stands at the top.
-    sizes = sorted(min(mistake["relative"], 1e3) for mistake in found)
+    sizes = sorted(min(effect.relative, 1e3) for effect in found)
     axes.plot(range(1, len(sizes) + 1), sizes, "o", ms=3, color=HAND)
     axes.axhline(tolerance, color=TORCH, linestyle="--", linewidth=1)
     axes.text(len(sizes), tolerance * 1.5, "allowed", color=TORCH, ha="right", fontsize=8)
@@ -62,31 +63,24 @@ def times(seconds: dict[str, tuple[float, float]]) -> Figure:
 
 def curves(trainings: dict[str, list[Step]]) -> Figure:
     """Loss by hand under loss by torch, one panel for each net."""
-    figure, panels = grid(trainings)
+    figure, panels = grid(trainings, "step", "loss (nats)")
     for axes, steps in zip(panels, trainings.values(), strict=True):
-        ours, theirs = np.array([step.losses for step in steps]).T
-        axes.plot(ours, color=HAND, linewidth=3.5, alpha=0.35, label=SIDES[0])
-        axes.plot(theirs, color=TORCH, linewidth=0.8, label=SIDES[1])
-        tidy(axes, "", "")
+        losses(axes, steps)
     panels[-1].legend(frameon=False, fontsize=8, loc="upper right")
-    label(figure, "step", "loss (nats)")
     return figure
 
 
 def drift(wide: dict[str, list[Step]], narrow: dict[str, list[Step]]) -> Figure:
     """Relative difference of the two losses at every step, in both number formats."""
-    figure, panels = grid(wide)
+    figure, panels = grid(wide, "step", "|loss by hand − loss by torch| / loss")
     for axes, name in zip(panels, wide, strict=True):
-        for dtype, steps, colour in (("float32", narrow[name], TORCH), ("float64", wide[name], HAND)):
-            axes.plot([max(relative(step), EQUAL) for step in steps], ".", ms=2, color=colour, label=dtype)
-        from_zero(axes)
-        tidy(axes, "", "")
+        differences(axes, narrow[name], TORCH, "float32")
+        differences(axes, wide[name], HAND, "float64")
     panels[0].legend(frameon=False, fontsize=8, loc="upper left")
-    label(figure, "step", "|loss by hand − loss by torch| / loss")
     return figure
 
 
-def grid(named: dict) -> tuple[Figure, list[Axes]]:
+def grid(named: dict, xlabel: str, ylabel: str) -> tuple[Figure, list[Axes]]:
     """Panels with titles, three in a row."""
     rows = -(-len(named) // 3)
     figure = new_figure(9.5, 2 * rows + 0.3)
@@ -96,12 +90,26 @@ def grid(named: dict) -> tuple[Figure, list[Axes]]:
         panels[panels.index(axes) - 3].tick_params(labelbottom=True)
     for axes, name in zip(panels, named, strict=False):
         axes.set_title(name, fontsize=8)
+        tidy(axes, "", "")
+    figure.supxlabel(xlabel, fontsize=10)
+    figure.supylabel(ylabel, fontsize=10)
     return figure, panels[: len(named)]
 
 
-def label(figure: Figure, xlabel: str, ylabel: str) -> None:
-    figure.supxlabel(xlabel, fontsize=10)
-    figure.supylabel(ylabel, fontsize=10)
+def losses(axes: Axes, steps: list[Step]) -> None:
+    """The loss by hand, wide, under that by torch."""
+    ours, theirs = np.array([step.losses for step in steps]).T
+    axes.plot(ours, color=HAND, linewidth=4, alpha=0.35, label=SIDES[0])
+    axes.plot(theirs, color=TORCH, linewidth=1, label=SIDES[1])
+
+
+def differences(axes: Axes, steps: list[Step], color: str, label: str = "") -> None:
+    """Relative differences of the losses, on a logarithmic axis that also has a place for zero."""
+    axes.plot([max(relative(step), EQUAL) for step in steps], ".", ms=2, color=color, label=label)
+    powers = [EQUAL, 1e-16, 1e-12, 1e-8, 1e-4, 1]
+    names = ["0", *(f"{power:.0e}" for power in powers[1:-1]), "1"]
+    axes.set(yscale="log", ylim=(EQUAL / 4, 10), yticks=powers, yticklabels=names)
+    axes.minorticks_off()
 
 
 def race(name: str, steps: list[Step], dtype: str) -> Figure:
@@ -109,20 +117,16 @@ def race(name: str, steps: list[Step], dtype: str) -> Figure:
     figure = new_figure(9.5, 5.8)
     (loss, apart), (gradient, time) = figure.subplots(2, 2)
     figure.suptitle(f"{name} in {dtype}: the same weights, the same batches", fontsize=11)
-    ours, theirs = np.array([step.losses for step in steps]).T
-    loss.plot(ours, color=HAND, linewidth=4, alpha=0.35, label=SIDES[0])
-    loss.plot(theirs, color=TORCH, linewidth=1, label=SIDES[1])
+    losses(loss, steps)
     loss.legend(frameon=False)
     tidy(loss, "step", "loss (nats)")
-    apart.plot([max(relative(step), EQUAL) for step in steps], ".", ms=3, color=NEUTRAL)
-    from_zero(apart)
+    differences(apart, steps, NEUTRAL)
     tidy(apart, "step", "|Δloss| / loss")
     gradients(gradient, steps)
-    seconds = zip(*(step.seconds for step in steps), strict=True)
-    for who, colour, values in zip(SIDES, (HAND, TORCH), seconds, strict=True):
-        median = 1e3 * np.median(values)
-        time.plot(1e3 * np.array(values), ".", ms=3, color=colour, label=f"{who}: median {median:.1f} ms")
-    time.set_ylim(0, 3e3 * np.median([step.seconds for step in steps]))
+    milliseconds = 1e3 * np.array([step.seconds for step in steps]).T
+    for who, color, values in zip(SIDES, (HAND, TORCH), milliseconds, strict=True):
+        time.plot(values, ".", ms=3, color=color, label=f"{who}: median {np.median(values):.1f} ms")
+    time.set_ylim(0, 3 * np.median(milliseconds))
     time.legend(frameon=False)
     tidy(time, "step", "milliseconds per step")
     return figure
@@ -130,20 +134,10 @@ def race(name: str, steps: list[Step], dtype: str) -> Figure:
 
 def gradients(axes: Axes, steps: list[Step]) -> None:
     """One line for each parameter, from the first layer (dark) to the last (bright)."""
-    layers = list(steps[0].gradients)
-    for layer, colour in zip(layers, colormaps["plasma"](np.linspace(0.1, 0.9, len(layers))), strict=True):
-        values = [max(step.gradients[layer], EQUAL) for step in steps]
-        axes.plot(values, color=colour, linewidth=0.9, label=layer)
+    names = list(steps[0].gradients)
+    for name, color in zip(names, colormaps["plasma"](np.linspace(0.1, 0.9, len(names))), strict=True):
+        axes.plot([max(step.gradients[name], EQUAL) for step in steps], color=color, linewidth=0.9, label=name)
     axes.set_yscale("log")
     tidy(axes, "step", "max |Δgrad| / max |grad|")
-    if len(layers) <= 16:
+    if len(names) <= 16:
         axes.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
-
-
-def from_zero(axes: Axes) -> None:
-    """A logarithmic axis that also has a place for zero."""
-    powers = [EQUAL, 1e-16, 1e-12, 1e-8, 1e-4, 1]
-    axes.set(
-        yscale="log", ylim=(EQUAL / 4, 10), yticks=powers, yticklabels=["0", *(f"{p:.0e}" for p in powers[1:-1]), "1"]
-    )
-    axes.minorticks_off()

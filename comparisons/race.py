@@ -1,4 +1,4 @@
-"""A NumPy net and its torch twin side by side: the same weights, the same batches, one dashboard.
+"""A NumPy net and its reference in torch side by side: the same weights, the same batches, one dashboard.
 
     python -m comparisons.race --net ThreeLayerConvNet --data official --steps 300
 
@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from comparisons import plots
-from comparisons.feeds import batches
-from comparisons.nets import RACES, Step, relative, side_by_side
+from comparisons.nets import NET_CASES, Step, relative, side_by_side, summary
 from data import StudyError, default_root
 from tutorials.common.logger import CHARTS, Logger
 from tutorials.common.session import move_aside
@@ -32,24 +31,25 @@ DTYPES = {"float64": np.float64, "float32": np.float32}
 
 def main(argv: list[str] | None = None) -> int:
     options = read(argv)
-    race, folder = RACES[options.net], options.run_dir or Path("runs") / f"race-{options.net.replace(', ', '-')}"
+    case, folder = NET_CASES[options.net], options.run_dir or Path("runs") / f"race-{options.net.replace(', ', '-')}"
     try:
-        feed = batches(race.captions, options.steps, options.batch, options.data, options.data_root, options.seed)
-        steps = run(side_by_side(race, *race.start(DTYPES[options.dtype], options.seed), feed), folder, options)
+        batches = case.batches(options.steps, size=options.batch, source=options.data, root=options.data_root,
+                               seed=options.seed)  # fmt: skip
+        steps = run(side_by_side(case, *case.start(DTYPES[options.dtype], options.seed), batches), folder, options)
     except StudyError as error:
         print(error, file=sys.stderr)
         return 1
-    milliseconds = 1e3 * np.median([step.seconds for step in steps], axis=0)
-    print(f"loss {steps[0].losses[0]:.3f} → {steps[-1].losses[0]:.3f} by hand, {steps[-1].losses[1]:.3f} by torch")
-    print(f"max |Δloss| / loss {max(map(relative, steps)):.1e}, max |Δgrad| {max(map(worst, steps)):.1e}")
-    print("{:.1f} ms a step by hand, {:.1f} ms by torch".format(*milliseconds))
+    found = summary(options.net, DTYPES[options.dtype], steps)
+    print("loss {:.3f} → {:.3f} by hand, {:.3f} by torch".format(*found["losses"], steps[-1].losses[1]))
+    print(f"max |Δloss| / loss {found['loss']:.1e}, max |Δgrad| {found['gradient']:.1e}")
+    print("{:.1f} ms a step by hand, {:.1f} ms by torch".format(*found["milliseconds"]))
     print(f"figure: {folder / 'figures' / 'race.png'}; dashboard: make tensorboard")
     return 0
 
 
 def read(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--net", choices=RACES, default="ThreeLayerConvNet")
+    parser.add_argument("--net", choices=NET_CASES, default="ThreeLayerConvNet")
     parser.add_argument("--data", choices=("tiny", "official"), default="tiny", help="the generated twin or CIFAR-10")
     parser.add_argument("--data-root", type=Path, default=default_root(), help="where CIFAR-10 lies")
     parser.add_argument("--steps", type=positive, default=200)
@@ -89,10 +89,6 @@ def run(steps: Iterator[Step], folder: Path, options: argparse.Namespace) -> lis
             logger.figure("race", plots.race(options.net, done, options.dtype), len(done))
         logger.close()
     return done
-
-
-def worst(step: Step) -> float:
-    return max(step.gradients.values())
 
 
 if __name__ == "__main__":

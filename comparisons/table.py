@@ -1,9 +1,10 @@
 """The results as a table: one row for each tensor of each case, both number formats side by side."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
+from tabulate import tabulate
 
 HEADER = ("case", "function", "tensor", "max abs", "max rel", "allowed", "float32 rel", "allowed", "by hand", "torch")
 NETS = ("net", "dtype", "steps", "loss", "first Δgrad", "max Δgrad", "max Δloss", "by hand", "torch")
@@ -18,26 +19,22 @@ def rows(differences: Iterable[dict]) -> list[tuple[str, ...]]:
 
 
 def cells(both: dict[str, dict]) -> list[str]:
-    wide, narrow = both.get("float64"), both.get("float32")
-    numbers = [wide["absolute"], wide["relative"], wide["tolerance"]] if wide else [None] * 3
-    numbers += [narrow["relative"], narrow["tolerance"]] if narrow else [None] * 2
-    seconds = (wide or narrow)["seconds"]
+    numbers = [both.get("float64", {}).get(key) for key in ("absolute", "relative", "tolerance")]
+    numbers += [both.get("float32", {}).get(key) for key in ("relative", "tolerance")]
+    seconds = (both.get("float64") or both["float32"])["seconds"]
     return ["" if n is None else f"{n:.1e}" if n else "0" for n in numbers] + [f"{1e6 * s:.0f} µs" for s in seconds]
 
 
-def worst(differences: Iterable[dict], count: int) -> list[dict]:
-    """The differences of float64 that come nearest to what is allowed, with their float32 twins."""
-    differences = list(differences)
-    wide = [d for d in differences if d["dtype"] == "float64"]
+def worst(differences: list[dict], count: int) -> list[dict]:
+    """The differences of float64 that come nearest to what is allowed, each with the same tensor's in float32."""
+    wide, narrow = ([d for d in differences if d["dtype"] == dtype] for dtype in ("float64", "float32"))
     wide.sort(key=lambda d: d["relative"] / (d["tolerance"] or 1), reverse=True)
-    chosen = [(d["case"], d["tensor"]) for d in wide[:count]]
-    ranked = sorted(differences, key=lambda d: d["dtype"], reverse=True)
-    return [d for key in chosen for d in ranked if (d["case"], d["tensor"]) == key]
+    others = {(d["case"], d["tensor"]): [d] for d in narrow}
+    return [both for d in wide[:count] for both in (d, *others.get((d["case"], d["tensor"]), []))]
 
 
-def conclusion(differences: Iterable[dict]) -> str:
+def conclusion(differences: list[dict]) -> str:
     """One sentence."""
-    differences = list(differences)
     wrong = len({(d["function"], d["tensor"]) for d in differences if d["problem"]})
     functions, tensors = len({d["function"] for d in differences}), len(rows(differences))
     verdict = f"{wrong} tensors differ from" if wrong else "all agree with"
@@ -45,31 +42,20 @@ def conclusion(differences: Iterable[dict]) -> str:
     return f"{functions} functions, {tensors} tensors in float64 and in float32: {verdict} torch ({versions})"
 
 
-def drifts(found: list[dict]) -> list[tuple[str, ...]]:
+def net_rows(summaries: Iterable[dict]) -> list[tuple[str, ...]]:
     """Rows of NETS; times are medians of one step."""
-    return [drift(d) for d in sorted(found, key=lambda d: (d["net"], d["dtype"]))]
+    found = []
+    for net in sorted(summaries, key=lambda net: (net["net"], net["dtype"])):
+        apart = [f"{net[key]:.1e}" for key in ("first gradient", "gradient", "loss")]
+        times = [f"{ms:.1f} ms" for ms in net["milliseconds"]]
+        losses = "{:.2f} → {:.2f}".format(*net["losses"])
+        found.append((net["net"], net["dtype"], str(net["steps"]), losses, *apart, *times))
+    return found
 
 
-def drift(d: dict) -> tuple[str, ...]:
-    apart = [f"{d[key]:.1e}" for key in ("first gradient", "gradient", "loss")]
-    times = [f"{ms:.1f} ms" for ms in d["milliseconds"]]
-    return d["net"], d["dtype"], str(d["steps"]), "{:.2f} → {:.2f}".format(*d["losses"]), *apart, *times
-
-
-def as_text(rows: list[tuple[str, ...]], header: tuple[str, ...] = HEADER, text_columns: int = 3) -> str:
-    """Columns of equal width, numbers to the right."""
-    lines = [header, *rows]
-    widths = [max(len(line[k]) for line in lines) for k in range(len(header))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(w) if k < text_columns else cell.rjust(w)
-            for k, (cell, w) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
-    )
-
-
-def as_markdown(rows: list[tuple[str, ...]], header: tuple[str, ...] = HEADER, text_columns: int = 3) -> str:
-    """A Markdown table; the columns after the first few hold numbers."""
-    ruler = ["---"] * text_columns + ["---:"] * (len(header) - text_columns)
-    return "\n".join(f"| {' | '.join(cell.replace('|', '∣') for cell in line)} |" for line in (header, ruler, *rows))
+def layout(
+    header: Sequence[str], rows: Iterable[Sequence[str]], words: Sequence[int] = (0, 1, 2), kind: str = "plain"
+) -> str:
+    """The columns of `words` to the left, numbers to the right; in one of tabulate's formats, such as "pipe"."""
+    sides = ["left" if column in words else "right" for column in range(len(header))]
+    return tabulate(rows, header, kind, colalign=sides, disable_numparse=True)

@@ -8,8 +8,8 @@ import pytest
 
 from comparisons import exercise
 from comparisons.cases import CASES
-from comparisons.catalogue import FUNCTIONS
-from comparisons.planted import MISTAKES
+from comparisons.mistakes import MISTAKES
+from comparisons.public import FUNCTIONS
 
 NAMES = list(dict.fromkeys(name for case in CASES for name in case.functions))
 

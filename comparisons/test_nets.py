@@ -1,73 +1,68 @@
-"""Whole nets against torch modules with the same weights: every gradient, and 200 steps of training."""
+"""Whole nets against torch's with the same weights: every gradient, and 200 steps of training."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
-from comparisons.catalogue import NETS
-from comparisons.feeds import batches
-from comparisons.nets import RACES, relative, side_by_side, summary, worst_difference
+from comparisons.mistakes import NET_MISTAKES, effect_in_nets
+from comparisons.nets import NET_CASES, Reference, options_of, relative, side_by_side, summary
 from comparisons.parity import FIRST_STEP, TRAINING
-from comparisons.planted import WHOLE_NETS
+from comparisons.public import NETS
 
 STEPS = 200
-every_race = pytest.mark.parametrize("name", RACES)
-every_classifier = pytest.mark.parametrize("name", [name for name, race in RACES.items() if not race.captions])
+every_net = pytest.mark.parametrize("case", NET_CASES.values(), ids=NET_CASES)
+CLASSIFIERS = {name: case for name, case in NET_CASES.items() if not case.captions}
 
 
-def test_every_net_has_a_race_and_a_planted_mistake():
-    assert set(NETS.values()) == {race.net for race in RACES.values()}
-    assert NETS.keys() == {mistake.function for mistake in WHOLE_NETS}
+def test_every_net_has_a_case_and_a_planted_mistake():
+    assert set(NETS.values()) == {case.net for case in NET_CASES.values()}
+    assert NETS.keys() == {mistake.function for mistake in NET_MISTAKES}
 
 
 @pytest.mark.parametrize("dtype", FIRST_STEP, ids=lambda dtype: np.dtype(dtype).name)
-@every_race
+@pytest.mark.parametrize("name", NET_CASES)
 def test_200_steps_beside_torch(name, dtype, record_property):
-    race = RACES[name]
-    net, twin = race.start(dtype)
-    steps = list(side_by_side(race, net, twin, batches(race.captions, STEPS)))
-    drift = summary(name, dtype, steps)
-    record_property("drift", drift)
+    case = NET_CASES[name]
+    net, reference = case.start(dtype)
+    steps = list(side_by_side(case, net, reference, case.batches(STEPS)))
+    found = summary(name, dtype, steps)
+    record_property("nets", found)
     worst = max(steps[0].gradients, key=steps[0].gradients.get)
-    assert steps[0].gradients[worst] <= FIRST_STEP[dtype], f"the gradient of {worst} differs from the start: {drift}"
+    assert steps[0].gradients[worst] <= FIRST_STEP[dtype], f"the gradient of {worst} differs from the start: {found}"
     assert relative(steps[0]) <= FIRST_STEP[dtype]
     assert np.isfinite([step.losses for step in steps]).all() and len(steps) == STEPS
     if dtype is np.float64:  # in float32 a ReLU that falls the other way sets the two on paths of their own
-        assert drift["loss"] <= TRAINING and drift["gradient"] <= TRAINING, drift
-        same_averages_and_scores(race, net, twin)
+        assert found["loss"] <= TRAINING and found["gradient"] <= TRAINING, found
+        same_averages_and_scores(case, net, reference)
 
 
-def same_averages_and_scores(race, net, twin) -> None:
+def same_averages_and_scores(case, net, reference) -> None:
     """What testing needs, after the training: running averages, then scores by them."""
-    ours = [(p["running_mean"], p["running_var"]) for p in getattr(net, "bn_params", []) if "running_mean" in p]
-    for mine, theirs in zip(ours, twin.averages(), strict=True):
-        np.testing.assert_allclose(mine, theirs, rtol=TRAINING, atol=TRAINING)
-    if not race.captions:
-        X, _ = next(batches(False, 1, seed=1))
-        scores = twin.eval().scores(torch.from_numpy(X)).detach().numpy()
+    for ours, theirs in zip(options_of(net), reference.net.bn_params, strict=True):
+        for key in filter(lambda key: key.startswith("running_"), ours.keys() | theirs.keys()):
+            np.testing.assert_allclose(ours[key], theirs[key], rtol=TRAINING, atol=TRAINING)
+    if not case.captions:
+        X, _ = next(case.batches(1, seed=1))
+        scores = reference.loss(X).detach().numpy()
         np.testing.assert_allclose(net.loss(X), scores, rtol=TRAINING, atol=TRAINING)
 
 
-@pytest.mark.parametrize("mistake", WHOLE_NETS, ids=str)
+@pytest.mark.parametrize("mistake", NET_MISTAKES, ids=str)
 def test_a_mistake_in_a_net_is_caught(mistake, record_property):
-    wrong = getattr(mistake.module(), mistake.function)
-    races = [replace(race, net=wrong) for race in RACES.values() if race.net.__name__ == mistake.function]
-    assert any(worst_difference(race)[1] > TRAINING for race in races), f"no race notices: {mistake}"
+    assert effect_in_nets(mistake).tensor, f"no case notices: {mistake}"
     record_property("planted", 1)
 
 
-@every_race
-def test_every_gradient_of_a_net_is_compared(name, record_property):
-    race = RACES[name]
-    parameters = list(race.start()[0].params)
+@every_net
+def test_every_gradient_of_a_net_is_compared(case, record_property):
+    parameters = list(case.start()[0].params)
     for parameter in parameters:
-        net, twin = race.start()
+        net, reference = case.start()
         right = net.loss
         net.loss = lambda X, y, right=right, parameter=parameter: scaled(*right(X, y), parameter)
-        (step,) = side_by_side(race, net, twin, batches(race.captions, 1))
-        assert step.gradients[parameter] > TRAINING or vanishing(race, parameter), f"{parameter} may be wrong unnoticed"
+        (step,) = side_by_side(case, net, reference, case.batches(1))
+        assert step.gradients[parameter] > TRAINING or vanishing(case, parameter), f"{parameter} may be wrong unnoticed"
     record_property("mutations", len(parameters))
 
 
@@ -75,30 +70,26 @@ def scaled(loss, grads, name):
     return loss, grads | {name: grads[name] * 1.001}
 
 
-def vanishing(race, parameter: str) -> bool:
+def vanishing(case, parameter: str) -> bool:
     """Whether a gradient is zero by the mathematics: its numbers are noise beside the net's other gradients."""
-    net, _ = race.start()
-    _, grads = net.loss(*next(batches(race.captions, 1)))
+    net, _ = case.start()
+    _, grads = net.loss(*next(case.batches(1)))
     return np.abs(grads[parameter]).max() < 1e-12 * max(np.abs(value).max() for value in grads.values())
 
 
-@every_classifier
-def test_a_net_that_knows_nothing_loses_log_c(name):
-    race = RACES[name]
-    net, twin = race.start()
-    net.reg = twin.reg = 0.0
+@pytest.mark.parametrize("case", CLASSIFIERS.values(), ids=CLASSIFIERS)
+def test_a_net_that_knows_nothing_loses_log_c(case):
+    net, _ = replace(case, options=case.options | {"reg": 0.0}).start()
     net.params = {key: 1e-4 * w if key[0] in "Wb" else w for key, w in net.params.items()}
-    X, y = next(batches(False, 1))
-    losses = net.loss(X, y)[0], twin.take(net.params)(torch.from_numpy(X), torch.from_numpy(y)).item()
-    np.testing.assert_allclose(losses, np.log(10), rtol=1e-2)
+    reference = Reference(case.reference, net)
+    X, y = next(case.batches(1))
+    np.testing.assert_allclose([net.loss(X, y)[0], reference.loss(X, y).item()], np.log(10), rtol=1e-2)
 
 
-@every_race
-def test_both_learn_five_examples_by_heart(name):
-    race = RACES[name]
-    net, twin = replace(race, rule="adam", config={"learning_rate": 1e-2}).start()
-    net.reg = twin.reg = 0.0
-    five = next(batches(race.captions, 1, size=5))
-    quick = replace(race, rule="adam", config={"learning_rate": 1e-2})
-    steps = list(side_by_side(quick, net, twin, [five] * 100))
+@every_net
+def test_both_learn_five_examples_by_heart(case):
+    options = case.options | ({} if case.captions else {"reg": 0.0})
+    case = replace(case, options=options, rule="adam", config={"learning_rate": 1e-2})
+    five = next(case.batches(1, size=5))
+    steps = list(side_by_side(case, *case.start(), [five] * 100))
     assert max(steps[-1].losses) < 0.1 * min(steps[0].losses), steps[-1].losses

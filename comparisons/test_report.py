@@ -11,9 +11,9 @@ import pytest
 from comparisons import conftest, parity, race, report, table
 from comparisons.cases import CASES
 from comparisons.causes import likely_cause
-from comparisons.nets import RACES
+from comparisons.nets import NET_CASES
 from comparisons.parity import check
-from comparisons.planted import MISTAKES
+from from_scratch.layers import affine_backward
 
 rng = np.random.default_rng(0)
 X = rng.standard_normal((3, 5, 8))
@@ -51,49 +51,41 @@ def test_likely_causes(ours, theirs, cause):
     assert re.search(cause, likely_cause(ours, theirs, SIZES)), likely_cause(ours, theirs, SIZES)
 
 
-def message(function: str, why: str) -> str:
-    mistake = next(m for m in MISTAKES if (m.function, m.why) == (function, why))
-    case = next(case for case in CASES if function in case.functions)
-    return "\n".join(str(d) for d in check(case, functions=mistake.replacing(case)) if d.problem)
+def problems(name: str, **functions) -> str:
+    """What is said of a case in which these functions stand in for its own."""
+    case = next(case for case in CASES if case.name == name)
+    return "\n".join(str(d) for d in check(case, functions=functions) if d.problem)
 
 
 def test_a_message_names_tensor_place_values_and_cause():
-    text = message("affine_backward", "1/N in dw, though the loss has it already")
-    assert re.search(
+    def without_mean(dout, cache):
+        dx, dw, db = affine_backward(dout, cache)
+        return dx, dw / len(dx), db
+
+    assert re.fullmatch(
         r"affine, float64: dw of affine_backward differs at \[\d+, \d+\] by 5\.0e-01 \(allowed 1e-09\): "
         r"-?[\d.]+ by hand, -?[\d.]+ by torch\. Likely cause: a factor 0\.5, 1/N with N = 2\.",
-        text,
-    ), text
+        problems("affine", affine_backward=without_mean),
+    )
 
 
 def test_a_wrong_shape_and_a_wrong_type_are_named():
-    case = next(case for case in CASES if case.name == "affine")
-    right = case.functions["affine_backward"]
-    for change, words in (
-        (
-            lambda dx, dw, db: (dx, dw.T, db),
-            "dw of affine_backward has the shape (17, 105), torch's (105, 17). Likely cause: ",
-        ),
-        (
-            lambda dx, dw, db: (dx, dw, db.astype(np.float32)),
-            "db of affine_backward is of float32 where torch's is of float64",
-        ),
-    ):
-        found = check(
-            case, functions={"affine_backward": lambda dout, cache, change=change: change(*right(dout, cache))}
-        )
-        assert any(words in str(difference) for difference in found)
+    def wrong(dout, cache):
+        dx, dw, db = affine_backward(dout, cache)
+        return dx, dw.T, db.astype(np.float32)
+
+    text = problems("affine", affine_backward=wrong)
+    assert "dw of affine_backward has the shape (17, 105), torch's (105, 17). Likely cause: transposed." in text
+    assert "db of affine_backward is of float32 where torch's is of float64" in text
 
 
 def test_an_argument_written_into_is_named():
-    case = next(case for case in CASES if case.name == "relu")
-
     def relu_backward(dout, cache):
         dout[cache <= 0] = 0
         return dout
 
-    (difference,) = (d for d in check(case, functions={"relu_backward": relu_backward}) if d.problem)
-    assert "upstream" in str(difference) and "was written into" in str(difference)
+    text = problems("relu", relu_backward=relu_backward)
+    assert "upstream" in text and "was written into" in text and "\n" not in text
 
 
 def test_noise_does_not_pass_for_a_gradient():
@@ -105,18 +97,12 @@ def test_noise_does_not_pass_for_a_gradient():
 
 def test_the_report_holds_everything_by_itself(tmp_path):
     cases = [case for case in CASES if case.name in ("affine", "relu", "lstm")]
-    nets = {name: RACES[name] for name in ("TwoLayerNet", "CaptioningRNN, rnn")}
+    nets = {name: NET_CASES[name] for name in ("TwoLayerNet", "CaptioningRNN, rnn")}
     results = report.collect(3, 2, cases, nets)
     assert not results.problems() and results.mutations[0] == results.mutations[1] > 20
     markdown, page = (path.read_text() for path in report.write(results, tmp_path))
     for text in (markdown, page):
-        for words in (
-            "lstm_backward",
-            "dWx",
-            "bias forgotten",
-            "TwoLayerNet",
-            "caught",
-        ):
+        for words in ("lstm_backward", "dWx", "bias forgotten", "TwoLayerNet", "caught"):
             assert words in text, words
     assert page.count("data:image/png;base64,") == 5 and "http" not in page
     assert all((tmp_path / name).exists() for name in re.findall(r"\]\((figures/\w+\.png)\)", markdown))
@@ -124,9 +110,9 @@ def test_the_report_holds_everything_by_itself(tmp_path):
 
 def test_the_report_names_what_is_wrong(tmp_path):
     cases = [case for case in CASES if case.name == "relu"]
-    results = report.collect(2, 2, cases, {"TwoLayerNet": RACES["TwoLayerNet"]})
+    results = report.collect(2, 2, cases, {"TwoLayerNet": NET_CASES["TwoLayerNet"]})
     results.mutations = (results.mutations[0], results.mutations[1] - 1)
-    results.planted[0]["tensor"] = ""
+    results.planted[0].tensor = ""
     assert len(results.problems()) == 2 and "relu" in results.problems()[0]
 
 

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable
 from importlib.abc import MetaPathFinder
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import data
-from comparisons.planted_text import INDEX, ROWS, TOKENIZER
+from comparisons.mistakes import Mistake
 from data.ag_news import Layout, Table, rows
 from tutorials.text import tokenizer
 
@@ -63,6 +64,42 @@ PIECES = [*"'\".,()!?;: \t\n\0aAß", "<br />", "<br", "<b", "r />", " />", "/>",
           "ſ", "\u0301", "Σ"]  # fmt: skip
 dense = st.lists(st.sampled_from(PIECES), max_size=30).map("".join)
 drawn = settings(max_examples=500, deadline=None, derandomize=True, database=None)
+
+
+# Planted mistakes: what stands in the source, what takes its place, and why it is wrong.
+ROWS = re.findall(r"^        (\(.+?\),)", inspect.getsource(tokenizer.basic_english), re.M)
+FIRST, QUOTES, STOP, BREAK = ROWS[:4]
+IN_TOKENIZER = [
+    *((row, "", f"the rule {row[:-1]} left out") for row in ROWS),
+    ("line.lower()", "line", "capitals kept"),
+    ("line.lower()", "line.casefold()", "casefold for lower: ß becomes ss"),
+    (f"{QUOTES}\n        {STOP}\n        {BREAK}", f"{STOP} {BREAK} {QUOTES}",
+     "<br /> before the quotes that stand in it"),
+    (FIRST, f'(":", " "), {FIRST}', "the colon before <br />"),
+    (FIRST, f'(";", " "), {FIRST}', "the semicolon before <br />"),
+    (QUOTES, """('"', " "),""", "a blank for a double quote"),
+    (QUOTES, """('"', ' " '),""", "double quotes set off, not removed"),
+    ('("<br />", " ")', '("<br />", "")', "<br /> joins its neighbours"),
+    ('("<br />", " ")', '("<br/>", " ")', "<br/> for <br />"),
+    (FIRST, """("'", " '"),""", "an apostrophe stays with what follows"),
+    ('(",", " , ")', '(",", " ")', "commas dropped"),
+    ("replace(pattern, replacement)", "replace(pattern, replacement, 1)", "only the first"),
+    ("line.split()", 'line.split(" ")', "empty words between two blanks"),
+    ("line.split()", "[word.decode() for word in line.encode().split()]", "ASCII's white space only"),
+]  # fmt: skip
+IN_INDEX = [
+    (".get(token, 0)", ".get(token, 1)", "the default index off by one"),
+    (".get(token, 0)", ".get(token, len(self))", "a number of its own for unknown words"),
+    ("enumerate(dict.fromkeys(words))", "enumerate(words)", "a word counted twice"),
+    ("enumerate(dict.fromkeys(words))", "enumerate(dict.fromkeys(words), 1)", "from 1"),
+    ("enumerate(dict.fromkeys(words))", "enumerate(sorted(set(words)))", "by the alphabet"),
+    ("for token in tokens]", "for token in dict.fromkeys(tokens)]", "tokens but once"),
+    ("for token in tokens]", "for token in tokens if token in self.numbers]", "unknown words left out"),
+    ("self.numbers.get(token, 0)", "self.numbers[token]", "unknown words refused"),
+    ("return len(self.numbers)", "return len(self.numbers) + 1", "a word for the unknown"),
+]
+TOKENIZER = [Mistake("basic_english", *row, home=tokenizer) for row in IN_TOKENIZER]
+INDEX = [Mistake("WordIndex", *row, home=tokenizer) for row in IN_INDEX]
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from comparisons.cases import CASES
-from comparisons.catalogue import FUNCTIONS, HELPERS, NETS
-from comparisons.nets import RACES
+from comparisons.nets import NET_CASES
+from comparisons.public import FUNCTIONS, HELPERS, NETS
 from docs.markdown import table
 from docs.script import Script, Section, imported
 
@@ -71,10 +71,10 @@ def home(name: str) -> Idea:
 
 
 def cases(idea: Idea) -> list[str]:
-    """The parity cases and the races that hold the idea's functions and nets against torch."""
+    """The parity cases of functions and of nets that hold the idea's functions and nets against torch."""
     things = set(idea.things())
     found = [case.name for case in CASES if things & set(case.functions)]
-    return found + [name for name, race in RACES.items() if race.net.__name__ in things]
+    return found + [name for name, net in NET_CASES.items() if net.net.__name__ in things]
 
 
 def uses(idea: Idea, script: Script) -> list[tuple[Section, str]]:

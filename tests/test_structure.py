@@ -35,7 +35,7 @@ LIBRARIES = {
     "data": {"numpy", "PIL", "pooch", "requests", "tqdm"},  # requests and tqdm come with pooch's extras
     "from_scratch": {"numpy", "h5py"},  # h5py reads the course's COCO files, where it is installed
     "from_scratch.studies": {"numpy", "matplotlib", "PIL", "sacrebleu", "threadpoolctl", "tqdm"},
-    "comparisons": {"numpy", "torch", "matplotlib", "threadpoolctl", "pytest", "hypothesis"},
+    "comparisons": {"numpy", "torch", "matplotlib", "threadpoolctl", "tabulate", "markdown", "pytest", "hypothesis"},
 }
 # Modules of text and vision that one module alone imports, and why they stand apart from it.
 IMPORTED_ONCE = {

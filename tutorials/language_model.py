@@ -7,17 +7,18 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from math import exp, inf, sqrt
+from math import exp, inf, log, sqrt
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Literal
 
 import torch
 from torch import Tensor, nn, optim
 
 from tutorials.common import checkpoint
-from tutorials.common.autocast import HalfPrecision
+from tutorials.common.autocast import Autocast
 from tutorials.common.device import unwrap
-from tutorials.common.muon import Muon, layer_matrices
+from tutorials.common.muon import ChainedOptimizer, Muon, layer_matrices
 from tutorials.common.options import Options, parse
 from tutorials.common.run import Run
 from tutorials.reports.language_model import Clock, look_inside
@@ -26,9 +27,9 @@ from tutorials.text.adaptive_softmax import AdaptiveWords, Words
 from tutorials.text.continuous_cache import fit_memory
 from tutorials.text.generation import write_on
 from tutorials.text.perplexity import bits_per_character, blind_guess, measure, read
-from tutorials.text.transformer import SinusoidalPositions, causal_mask, encoder_step
+from tutorials.text.transformer import encoder_step
 
-# N windows, T tokens of each, E width, V words
+# N windows, T tokens of each, E features (d_model), V words
 
 
 @dataclass
@@ -36,71 +37,71 @@ class LanguageModelOptions(Options):
     """A language model on WikiText-2."""
 
     batch_size: int = 20
-    """Windows in a step, over all processes together."""
+    """Batch size, over all processes together."""
     length: int = 35
-    """Tokens of a window: as far back as the net can see."""
+    """Sequence length (bptt): the tokens of a window, and the longest context of the net."""
     shuffle: bool = False
-    """Cut windows anew in every epoch and shuffle them, instead of going down columns of text."""
-    width: int = 200
-    """Numbers that stand for a word at each layer."""
-    hidden: int = 200
-    """Hidden units of the feed-forward nets."""
+    """Shuffle windows that begin elsewhere in every epoch, instead of reading columns of text from top to bottom."""
+    d_model: int = 200
+    """Number of features of the embeddings and of every layer (d_model)."""
+    dim_feedforward: int = 200
+    """Hidden size of the feed-forward networks."""
     layers: int = 2
-    """Layers of the encoder."""
+    """Number of encoder layers."""
     heads: int = 2
-    """Heads of attention in each layer."""
+    """Number of attention heads."""
     dropout: float = 0.2
-    """Share of values that training sets to zero."""
+    """Dropout probability."""
     norm_first: bool = False
-    """Normalise before attention and feed-forward net instead of behind them."""
+    """Pre-norm instead of post-norm: layer normalization before attention and feed-forward networks."""
     frequent: int = 0
-    """Give only so many words a full row, and the rest a short one; 0: all words, untied, as in the original."""
+    """Adaptive softmax: words of the most frequent cluster, which keep the full embedding; 0: full softmax, untied."""
     tied: bool = True
-    """With --frequent, the same rows for the input and for the output."""
+    """With --frequent, tie the weights of input embedding and output layer."""
     optimizer: Literal["sgd", "adamw", "muon"] = "sgd"
-    """Muon updates the layers' matrices, and AdamW, with a quarter of the rate, all else."""
+    """With muon: Muon for the layers' matrices and AdamW, at a quarter of the learning rate, for everything else."""
     lr: float = 5.0
-    """Learning rate, at its highest."""
-    decay: Literal["epochs", "linear"] = "epochs"
-    """Multiply the rate by 0.95 after each epoch; or warm up, stay, and fall to nothing along a line."""
+    """Peak learning rate."""
+    schedule: Literal["exponential", "linear"] = "exponential"
+    """Learning-rate schedule: a factor of 0.95 each epoch; or warmup, constant, and linear decay to zero."""
     weight_decay: float = 0.0
-    """How fast weights shrink."""
-    clip: float = 0.5
-    """The longest gradient."""
-    half: bool = False
-    """Multiply matrices in bfloat16 where the processor is fast in it (avx512_bf16) or there is a GPU."""
+    """Weight decay."""
+    grad_clip: float = 0.5
+    """Gradient-clipping norm."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Precision of autocast; bfloat16 only where it is fast: on a GPU, or a processor with avx512_bf16."""
     causal: bool = True
-    """Hide what comes later. Without it the net reads the word that it should guess, as the original did in 2023."""
+    """Use a causal mask. Without one the net reads the word that it should predict, as the original did in 2023."""
     text: str | None = None
-    """Do not train: go on writing after this text, with the saved net of --run-dir or else the newest one."""
+    """Do not train: generate text after this prompt, with the saved net of --run-dir or else the newest one."""
     tokens: int = 60
-    """How many words to write."""
+    """Number of tokens to generate."""
     temperature: float = 0.8
-    """Below 1 likelier words become likelier still; 0 takes the likeliest."""
+    """Sampling temperature; 0 is greedy decoding."""
     top_k: int = 0
-    """Choose among so many of the likeliest words; 0: all."""
+    """Top-k sampling: sample from the k most probable words; 0: from all."""
     top_p: float = 0.9
-    """Choose among the likeliest words that together have this probability."""
+    """Nucleus (top-p) sampling: sample from the most probable words whose probabilities add up to p."""
 
     keeping = Options.keeping | {"text", "tokens", "temperature", "top_k", "top_p"}
-    limits = Options.limits | dict.fromkeys(("hidden", "layers", "heads", "batch_size"), (1, inf))
-    limits |= dict.fromkeys(("frequent", "lr", "clip", "weight_decay", "top_k"), (0, inf))
-    limits |= {"length": (2, 2048), "width": (2, inf), "tokens": (1, 4000)}
+    limits = Options.limits | dict.fromkeys(("dim_feedforward", "layers", "heads", "batch_size"), (1, inf))
+    limits |= dict.fromkeys(("frequent", "lr", "grad_clip", "weight_decay", "top_k"), (0, inf))
+    limits |= {"length": (2, 2048), "d_model": (2, inf), "tokens": (1, 4000)}
     limits |= {"dropout": (0, 0.99), "temperature": (0, 100), "top_p": (0, 1)}
 
     def check(self) -> None:
         super().check()
-        if self.width % self.heads:
-            raise ValueError(f"--heads must divide --width {self.width}, not be {self.heads}")
+        if self.d_model % self.heads:
+            raise ValueError(f"--heads must divide --d-model {self.d_model}, not be {self.heads}")
 
 
 RECIPES = {
     "original": dict(epochs=3, log_every=200),
-    "study": dict(epochs=12, batch_size=32, length=128, shuffle=True, width=192, hidden=768, layers=4, heads=4,
-                  norm_first=True, frequent=4000, optimizer="muon", lr=0.02, decay="linear", weight_decay=0.1,
-                  clip=1.0, half=True),
-    "study-tiny": dict(batch_size=16, length=32, width=48, hidden=96, layers=2, heads=2, dropout=0.0, frequent=40,
-                       lr=0.05, epochs=5, log_every=20, half=False),
+    "study": dict(epochs=12, batch_size=32, length=128, shuffle=True, d_model=192, dim_feedforward=768, layers=4,
+                  heads=4, norm_first=True, frequent=4000, optimizer="muon", lr=0.02, schedule="linear",
+                  weight_decay=0.1, grad_clip=1.0, precision="bfloat16"),
+    "study-tiny": dict(batch_size=16, length=32, d_model=48, dim_feedforward=96, layers=2, heads=2, dropout=0.0,
+                       frequent=40, lr=0.05, epochs=5, log_every=20, precision="float32"),
 }  # fmt: skip
 PUBLISHED = {"val/perplexity_by_chunks": 261.07, "test/perplexity_by_chunks": 240.24}
 
@@ -170,18 +171,36 @@ class Windows(torch.utils.data.Dataset):
 # 2. The net
 
 
+class PositionalEncoding(nn.Module):
+    """Add sin and cos of t / 10000^(2i/E) at position t, then dropout: (N, T, E) -> (N, T, E)."""
+
+    def __init__(self, d_model: int, dropout: float, max_len: int = 5000) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        position = torch.arange(max_len)[:, None]
+        angle = position * torch.exp(torch.arange(0, d_model, 2) * (-log(10_000) / d_model))  # (max_len, E / 2)
+        table = torch.stack([angle.sin(), angle.cos()], dim=2).flatten(1)[:, :d_model]
+        self.register_buffer("table", table, persistent=False)
+
+    def forward(self, x: Tensor, start: int = 0) -> Tensor:
+        """`start` is the position of x's first token. Raises IndexError beyond the table's end."""
+        if start + x.shape[1] > len(self.table):
+            raise IndexError(f"position {start + x.shape[1]:,} is beyond the {len(self.table):,} that there are")
+        return self.dropout(x + self.table[start : start + x.shape[1]])
+
+
 class LanguageModel(nn.Module):
     """Tokens (N, T) and the tokens that follow them -> what one of these costs on average, in nats."""
 
     def __init__(self, size: int, options: LanguageModelOptions) -> None:
         super().__init__()
-        width, modern, frequent = options.width, options.norm_first, options.frequent
+        width, modern, frequent = options.d_model, options.norm_first, options.frequent
         self.scale, self.length, self.causal = sqrt(width), options.length, options.causal
         few = 0 < frequent < size
         self.words = AdaptiveWords(size, width, frequent, options.tied) if few else Words(size, width)
-        self.positions = SinusoidalPositions(width, options.dropout)
+        self.positions = PositionalEncoding(width, options.dropout)
         layer = nn.TransformerEncoderLayer(
-            width, options.heads, options.hidden, options.dropout, "gelu" if modern else "relu",
+            width, options.heads, options.dim_feedforward, options.dropout, "gelu" if modern else "relu",
             batch_first=True, norm_first=modern,
         )  # fmt: skip
         norm = nn.LayerNorm(width) if modern else None
@@ -196,7 +215,9 @@ class LanguageModel(nn.Module):
 
     def encode(self, tokens: Tensor) -> Tensor:
         """(N, T) -> (N, T, E)."""
-        mask = causal_mask(tokens.shape[1], tokens.device) if self.causal else None
+        T, mask = tokens.shape[1], None
+        if self.causal:  # True: hidden
+            mask = torch.ones(T, T, dtype=torch.bool, device=tokens.device).triu(1)
         return self.dropout(self.encoder(self.embed(tokens), mask=mask, is_causal=self.causal))
 
     def forward(self, tokens: Tensor, targets: Tensor) -> Tensor:
@@ -211,21 +232,21 @@ class LanguageModel(nn.Module):
 # 3. Train
 
 
-def optimizers(net: nn.Module, options: LanguageModelOptions) -> list[optim.Optimizer]:
-    """One optimizer, or Muon for the layers' matrices and AdamW for words, norms and biases."""
+def make_optimizer(net: nn.Module, options: LanguageModelOptions) -> optim.Optimizer:
+    """SGD or AdamW, or Muon for the layers' matrices and AdamW for embeddings, norms and biases."""
     if options.optimizer == "sgd":
-        return [optim.SGD(net.parameters(), options.lr, weight_decay=options.weight_decay)]
+        return optim.SGD(net.parameters(), options.lr, weight_decay=options.weight_decay)
     adamw = dict(betas=(0.9, 0.95), weight_decay=options.weight_decay)
     if options.optimizer == "adamw":
-        return [optim.AdamW(net.parameters(), options.lr, **adamw)]
+        return optim.AdamW(net.parameters(), options.lr, **adamw)
     matrices, others = layer_matrices(net)
     muon = Muon(matrices, options.lr, momentum=0.95, weight_decay=options.weight_decay)
-    return [muon, optim.AdamW(others, options.lr / 4, **adamw)]
+    return ChainedOptimizer(muon, optim.AdamW(others, options.lr / 4, **adamw))
 
 
-def rate(step: int, options: LanguageModelOptions, steps: int) -> float:
-    """The share of the learning rate at a step, of `steps` in an epoch."""
-    if options.decay == "epochs":
+def lr_factor(step: int, options: LanguageModelOptions, steps: int) -> float:
+    """The factor of the learning rate at a step, of `steps` in an epoch."""
+    if options.schedule == "exponential":
         return 0.95 ** (step // steps)
     done = (step + 1) / (options.epochs * steps + 1)
     return min(1.0, done / 0.02, (1 - done) / 0.7)
@@ -236,24 +257,22 @@ def train(run: Run, net: nn.Module, words: Sequence[str], parts: dict[str, Tenso
     options = run.options
     windows = Windows(parts["train"], options.length, 0 if options.shuffle else options.batch_size, options.seed)
     trainloader = run.loader(windows, options.batch_size, shuffle=options.shuffle, collate_fn=tuple)
-    updates, clock = optimizers(net, options), Clock()
-    highest = [optimizer.param_groups[0]["lr"] for optimizer in updates]
-    half = HalfPrecision(run.device, options.half, run.say)
-    run.track(net=net, clock=clock, half=half, **dict(zip(("optimizer", "optimizer_of_words"), updates, strict=False)))
+    optimizer, steps = make_optimizer(net, options), len(trainloader)
+    scheduler = optim.lr_scheduler.LambdaLR(optimizer, lambda step: lr_factor(step, options, steps))
+    autocast, clock = Autocast(run.device, options.precision == "bfloat16", run.say), Clock()
+    run.track(net=net, clock=clock, autocast=autocast, optimizer=optimizer, scheduler=scheduler)
     for _epoch in run.epochs():
         net.train()
         clock.start()
         for inputs, targets in run.batches(trainloader):
-            for optimizer, lr in zip(updates, highest, strict=True):
-                optimizer.param_groups[0]["lr"] = lr * rate(run.step - 1, options, len(trainloader))
-                optimizer.zero_grad()
-            with half():
+            optimizer.zero_grad()
+            with autocast():
                 loss = net(inputs, targets)
             loss.backward()
-            nn.utils.clip_grad_norm_(net.parameters(), options.clip)
-            with half():  # Muon multiplies matrices, too
-                for optimizer in updates:
-                    optimizer.step()
+            nn.utils.clip_grad_norm_(net.parameters(), options.grad_clip)
+            with autocast():  # Muon multiplies matrices, too
+                optimizer.step()
+            scheduler.step()
             run.log("train", loss=loss)
         clock.stop()
         run.histograms()
@@ -272,7 +291,7 @@ def measure_by_chunks(net: nn.Module, tokens: Tensor, length: int = 35, columns:
 def load_net(path: Path) -> tuple[LanguageModel, list[str]]:
     """The net that a run saved, on the CPU, and its words."""
     weights, about = checkpoint.load_best(path, "language-model")
-    net = LanguageModel(len(about["words"]), LanguageModelOptions(**about["options"]))
+    net = LanguageModel(len(about["words"]), SimpleNamespace(**about["options"]))
     net.load_state_dict(weights)
     return net.eval(), about["words"]
 

@@ -37,51 +37,51 @@ class Seq2SeqOptions(Options):
     """Translation with a sequence to sequence network and attention."""
 
     batch_size: int = 32
-    """Pairs in a step, over all processes together."""
+    """Batch size, over all processes together."""
     lr: float = 1e-3
-    """Learning rate; with --one-cycle, its peak."""
-    one_cycle: bool = False
-    """Let the learning rate rise and fall over the run."""
+    """Learning rate; with a schedule, its peak."""
+    schedule: Literal["constant", "one_cycle"] = "constant"
+    """Learning-rate schedule: constant, or OneCycleLR."""
     weight_decay: float = 0.0
-    """How fast weights shrink (AdamW)."""
-    hidden: int = 128
-    """Width of embeddings, GRUs and attention."""
+    """Weight decay (AdamW)."""
+    hidden_size: int = 128
+    """Hidden size of the GRUs, and size of the embeddings and the attention."""
     bidirectional: bool = False
-    """Read the source in both directions, with half of the width each."""
+    """Use a bidirectional encoder, with half of the hidden size in each direction."""
     attention: Literal["bahdanau", "luong", "none"] = "bahdanau"
-    """How the decoder looks back at the source."""
+    """Attention of the decoder: additive (Bahdanau), multiplicative (Luong), or none."""
     dropout: float = 0.1
-    """Share of the embeddings' values that is dropped in training."""
+    """Dropout probability of the embeddings."""
     output_dropout: float = 0.0
-    """The same for what the decoder's words are chosen by."""
+    """Dropout probability of the decoder's output layer."""
     word_dropout: float = 0.0
-    """Share of the words, of source and target, that training hides."""
+    """Word dropout: probability that training replaces a word, of source or target, by the unknown one."""
     label_smoothing: float = 0.0
-    """Share of each target that is spread over all words."""
+    """Label smoothing."""
     tied: bool = False
-    """Use one matrix for the decoder's embeddings and its output."""
+    """Tie the weights of the decoder's embedding and output layer."""
     teacher_forcing: float = 1.0
-    """Share of the batches in which the decoder is given the right words, at the start; in others it reads its own."""
+    """Teacher-forcing ratio in the first epoch: the probability that a batch is decoded from the reference words."""
     teacher_forcing_end: float = 1.0
-    """The same at the end; between, it goes in a straight line."""
+    """Teacher-forcing ratio in the last epoch; it changes linearly in between."""
     count_padding: bool = False
-    """Train as the original does: encoder, attention and loss run over the padding, too."""
+    """Include padding in encoder, attention and loss, as the original does."""
     held_out: int = 0
-    """Pairs of the validation and of the test part, each; they share no sentence with the training part."""
+    """Pairs in the validation split and in the test split; they share no sentence with the training split."""
     extra: int = 0
-    """Further pairs to train on: short ones of other beginnings, which share no sentence with the held-out parts."""
+    """Extra training pairs: short ones of other beginnings, which share no sentence with the held-out splits."""
     beam: int = 1
-    """Width of the beam in the test; 1 is greedy."""
+    """Beam size for the test; 1 is greedy decoding."""
     length_penalty: float = 1.0
-    """Beams are compared by log p / length to this power."""
+    """Length penalty: beams are ranked by log-probability / length to this power."""
     whole: bool = False
-    """Take the whole corpus, as it was written, in sub-words: not only short sentences like "i am …" in plain words."""
+    """Use the whole corpus as written, in sub-words, instead of only short normalized sentences like "i am …"."""
     pairs: Path | None = None
-    """Take your own pairs, in sub-words: a file of lines "source, tab, target"."""
+    """Use your own pairs, in sub-words: a tab-separated file of source and target sentences."""
     subwords: int = 4000
-    """Sub-words of each language, with --whole and --pairs."""
+    """Size of each language's sub-word vocabulary, with --whole and --pairs."""
     longest: int = 40
-    """Tokens, of source or target, that a training pair may have."""
+    """Maximum number of tokens in either sentence of a training pair."""
     text: str | None = None
     """Do not train: translate this text, with the saved net of --run-dir or else the newest one."""
     figure: bool = False
@@ -89,7 +89,7 @@ class Seq2SeqOptions(Options):
 
     keeping = Options.keeping | {"text", "figure"}
     limits = Options.limits | {
-        "batch_size": (1, inf), "lr": (0, inf), "weight_decay": (0, inf), "hidden": (2, 8192), "dropout": (0, 1),
+        "batch_size": (1, inf), "lr": (0, inf), "weight_decay": (0, inf), "hidden_size": (2, 8192), "dropout": (0, 1),
         "output_dropout": (0, 1), "word_dropout": (0, 1), "label_smoothing": (0, 1), "teacher_forcing": (0, 1),
         "teacher_forcing_end": (0, 1), "held_out": (0, inf), "extra": (0, inf), "beam": (1, 100),
         "length_penalty": (0, 10), "subwords": (100, 100_000), "longest": (2, inf),
@@ -97,15 +97,15 @@ class Seq2SeqOptions(Options):
 
     def check(self) -> None:
         super().check()
-        if self.bidirectional and self.hidden % 2:
-            raise ValueError(f"--hidden must be even with --bidirectional, not {self.hidden}")
+        if self.bidirectional and self.hidden_size % 2:
+            raise ValueError(f"--hidden-size must be even with --bidirectional, not {self.hidden_size}")
 
 
 RECIPES = {
     "original": dict(epochs=80, count_padding=True),
-    "study": dict(epochs=18, batch_size=64, lr=2e-3, one_cycle=True, weight_decay=0.01, hidden=256, bidirectional=True,
-                  dropout=0.4, output_dropout=0.4, word_dropout=0.1, label_smoothing=0.1, tied=True, held_out=1000,
-                  beam=5),
+    "study": dict(epochs=18, batch_size=64, lr=2e-3, schedule="one_cycle", weight_decay=0.01, hidden_size=256,
+                  bidirectional=True, dropout=0.4, output_dropout=0.4, word_dropout=0.1, label_smoothing=0.1,
+                  tied=True, held_out=1000, beam=5),
 }  # fmt: skip
 PUBLISHED = {"train/nll_padded": 0.0291}
 # Whose attention the original shows; the tiny twin shows test sentences of its own.
@@ -169,7 +169,7 @@ class Encoder(nn.Module):
 
     def __init__(self, words: int, options: Seq2SeqOptions) -> None:
         super().__init__()
-        H, directions = options.hidden, 1 + options.bidirectional
+        H, directions = options.hidden_size, 1 + options.bidirectional
         self.embedding = nn.Embedding(words, H, padding_idx=None if options.count_padding else PAD)
         self.dropout = nn.Dropout(options.dropout)
         self.gru = nn.GRU(H, H // directions, batch_first=True, bidirectional=options.bidirectional)
@@ -187,7 +187,7 @@ class Decoder(nn.Module):
 
     def __init__(self, words: int, options: Seq2SeqOptions) -> None:
         super().__init__()
-        H = options.hidden
+        H = options.hidden_size
         self.embedding = nn.Embedding(words, H, padding_idx=None if options.count_padding else PAD)
         self.dropout = nn.Dropout(options.dropout)
         self.build(H)
@@ -229,36 +229,26 @@ class LuongDecoder(Decoder):
 
 
 class BahdanauDecoder(Decoder):
-    """Looks back before each step of its GRU: what it sees goes into the state."""
+    """Attends before each step of its GRU: the context, a weighted mean of the source, goes into the state."""
 
     def build(self, H: int) -> None:
         self.query, self.key, self.energy = nn.Linear(H, H), nn.Linear(H, H), nn.Linear(H, 1)
         self.cell = nn.GRUCell(2 * H, H)  # its inputs: the embedded word, and the context
 
     def remember(self, outputs: Tensor, mask: Tensor) -> Memory:
-        # The gates are linear in the context, which is a weighted mean of the source: what each source word gives
-        # to the gates is computed once, and the loop needs no context.
-        _, for_context = self.cell.weight_ih.chunk(2, 1)
-        return {"pull": F.linear(outputs, for_context), "keys": self.key(outputs), "mask": mask}
+        return {"values": outputs, "keys": self.key(outputs), "mask": mask}
 
     def forward(self, inputs: Tensor, hidden: Tensor, memory: Memory) -> Steps:
-        cell, H = self.cell, hidden.shape[1]
-        keys, pull, mask = memory["keys"], memory["pull"], memory["mask"]
-        embedded = self.dropout(self.embedding(inputs))
-        given = F.linear(embedded, cell.weight_ih[:, :H], cell.bias_ih)  # (N, T, 3H), all steps at once
-        weight, bias = torch.cat([self.query.weight, cell.weight_hh]), torch.cat([self.query.bias, cell.bias_hh])
-        energy = self.energy.weight[0]
-        states, looks = [], []
-        for from_word in given.unbind(1):
-            query, own = F.linear(hidden, weight, bias).split([H, 3 * H], 1)
-            look = ((query[:, None] + keys).tanh() @ energy + self.energy.bias + mask).softmax(-1)  # (N, S)
-            gates = torch.baddbmm(from_word[:, None], look[:, None], pull)[:, 0]  # (N, 3H)
-            reset, update = (gates[:, : 2 * H] + own[:, : 2 * H]).sigmoid().chunk(2, 1)
-            new = (gates[:, 2 * H :] + reset * own[:, 2 * H :]).tanh()
-            hidden = torch.lerp(new, hidden, update)  # (N, H)
+        embedded = self.dropout(self.embedding(inputs))  # (N, T, H)
+        states, attention = [], []
+        for word in embedded.unbind(1):  # (N, H)
+            energies = self.energy(torch.tanh(self.query(hidden)[:, None] + memory["keys"])).squeeze(-1)  # (N, S)
+            weights = F.softmax(energies + memory["mask"], dim=-1)
+            context = (weights[:, None] @ memory["values"]).squeeze(1)  # (N, H)
+            hidden = self.cell(torch.cat([word, context], dim=-1), hidden)
             states.append(hidden)
-            looks.append(look)
-        return torch.stack(states, 1), hidden, torch.stack(looks, 1)
+            attention.append(weights)
+        return torch.stack(states, 1), hidden, torch.stack(attention, 1)
 
 
 class Seq2Seq(nn.Module):
@@ -319,7 +309,7 @@ def train(run: Run, net: nn.Module, parts: Parallel, languages: Sequence[Vocabul
     trainloader = training_loader(run, trainset, by_length)
     optimizer = optim.AdamW(net.parameters(), options.lr, weight_decay=options.weight_decay)  # without decay: Adam
     steps = options.epochs * len(trainloader)
-    if options.one_cycle:
+    if options.schedule == "one_cycle":
         scheduler = optim.lr_scheduler.OneCycleLR(optimizer, options.lr, steps)
     else:
         scheduler = optim.lr_scheduler.ConstantLR(optimizer, 1)
@@ -327,16 +317,17 @@ def train(run: Run, net: nn.Module, parts: Parallel, languages: Sequence[Vocabul
     about = {"languages": [words.to_json() for words in languages], "limit": trainset.target.shape[1]}
     for epoch in run.epochs():
         net.train()
-        ratio = forcing_ratio(options, epoch)
+        ratio = teacher_forcing_ratio(options, epoch)
         for source, lengths, inputs, target in run.batches(trainloader):
             real = torch.ones_like(target, dtype=torch.bool) if options.count_padding else target != PAD
             forced = random.random() < ratio
             optimizer.zero_grad()
-            answers = net(source, lengths, inputs, real, forced)
-            F.cross_entropy(answers, target[real], label_smoothing=options.label_smoothing).backward()
+            logits = net(source, lengths, inputs, real, forced)
+            loss = F.cross_entropy(logits, target[real], label_smoothing=options.label_smoothing)
+            loss.backward()
             optimizer.step()
             scheduler.step()
-            losses = F.cross_entropy(answers.detach(), target[real], reduction="none")  # not smoothed, as in validation
+            losses = F.cross_entropy(logits.detach(), target[real], reduction="none")  # without label smoothing
             run.log("train", loss=losses.mean(), word_loss=losses[target[real] != PAD].mean(), forced=forced)
         run.histograms()
         score = epoch
@@ -345,8 +336,8 @@ def train(run: Run, net: nn.Module, parts: Parallel, languages: Sequence[Vocabul
         run.keep_best(score, **about)
 
 
-def forcing_ratio(options: Seq2SeqOptions, epoch: int) -> float:
-    """The share of an epoch's batches in which the decoder reads the right words: from start to end in a line."""
+def teacher_forcing_ratio(options: Seq2SeqOptions, epoch: int) -> float:
+    """The probability that a batch of an epoch is decoded from the reference words; it changes linearly."""
     done = epoch / max(1, options.epochs - 1)
     return (1 - done) * options.teacher_forcing + done * options.teacher_forcing_end
 
@@ -372,9 +363,9 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
     if options.count_padding:
         metrics |= report.scores_as_trained(translator, parts.train, split, pairs) | report.printed_losses(run)
     if run.logger:
-        ratios = [forcing_ratio(options, epoch) for epoch in range(options.epochs)]
+        ratios = [teacher_forcing_ratio(options, epoch) for epoch in range(options.epochs)]
         line = (range(1, options.epochs + 1), ratios)
-        forcing = plots.Panel("share of teacher forcing", {"": line}, axes={"ylim": (-0.05, 1.05)})
+        forcing = plots.Panel("teacher-forcing ratio", {"": line}, axes={"ylim": (-0.05, 1.05)})
         run.figure("teacher_forcing", plots.panels(forcing))
         theirs = losses_by_step("seq2seq", run.step, options.epochs) if published and options.count_padding else {}
         run.figure("curves", plots.curves(run.folder / "metrics.jsonl", "bleu", theirs))

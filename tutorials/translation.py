@@ -19,62 +19,64 @@ from torch import Tensor, nn, optim
 from data import parallel
 from data.parallel import Pairs, Parallel
 from tutorials.common import checkpoint, plots
-from tutorials.common.autocast import HalfPrecision
+from tutorials.common.autocast import Autocast
 from tutorials.common.device import predicting, unwrap
-from tutorials.common.muon import Muon, layer_matrices
+from tutorials.common.muon import ChainedOptimizer, Muon, layer_matrices
 from tutorials.common.options import Options, parse
 from tutorials.common.published import losses_by_step
 from tutorials.common.run import Run
 from tutorials.reports import translation as report
 from tutorials.text import translation_metrics as scores
 from tutorials.text.pairs import PairSet, training_loader
-from tutorials.text.transformer import SinusoidalPositions, causal_mask, decoder_memory, decoder_step
+from tutorials.text.transformer import decoder_memory, decoder_step
 from tutorials.text.translator import Translator, load_translator
 from tutorials.text.vocabulary import PAD, Subwords, Vocabulary, Words
 
-# N sentences, S source tokens, T target tokens, E width, V target words, M tokens that are no padding
+# N sentences, S source tokens, T target tokens, E features (d_model), V target words, M tokens that are no padding
 
 
 @dataclass
 class TranslationOptions(Options):
     """German to English with nn.Transformer."""
 
-    width: int = 512
-    """Width of the embeddings and of all layers."""
+    d_model: int = 512
+    """Number of features of the embeddings and of every layer (d_model)."""
     heads: int = 8
-    """Heads of each attention."""
+    """Number of attention heads."""
     layers: int = 3
-    """Layers of the encoder, and of the decoder."""
-    feed_forward: int = 512
-    """Width between the two linear layers behind each attention."""
+    """Number of layers in the encoder and in the decoder."""
+    dim_feedforward: int = 512
+    """Hidden size of the feed-forward networks."""
     dropout: float = 0.1
-    """Share of values that training drops, in every layer and behind the embeddings."""
+    """Dropout probability, in every layer and after the positional encoding."""
     norm_first: bool = False
-    """Normalise what a layer reads, as most do today, and not what it gives."""
+    """Pre-norm instead of post-norm: layer normalization before attention and feed-forward networks."""
     subwords: int = 0
-    """Sub-words, which both languages share with their embeddings; 0: whole words of each language, as originally."""
+    """Size of a sub-word vocabulary that both languages share, with its embeddings; 0: words of each language."""
     batch_size: int = 128
-    """Pairs in a step, over all processes together."""
+    """Batch size, over all processes together."""
     by_length: bool = False
-    """Fill the batches with pairs of about one length, so that little of them is padding."""
+    """Bucket the pairs by length, so that batches hold little padding."""
     optimizer: Literal["adam", "muon"] = "adam"
-    """Muon updates the layers' matrices, and Adam, with a quarter of the rate, all else."""
+    """Adam; or Muon for the layers' matrices and Adam, at a quarter of the learning rate, for everything else."""
     lr: float = 1e-4
-    """Learning rate, or its highest."""
-    warm_up: int = 0
-    """Steps in which the learning rate rises; it then falls in a line to nothing at the end. 0: it stays."""
+    """Learning rate; with a schedule, its peak."""
+    schedule: Literal["constant", "linear"] = "constant"
+    """Learning-rate schedule: constant, or linear warmup followed by linear decay to zero."""
+    warmup_steps: int = 200
+    """Warmup steps of the linear schedule."""
     weight_decay: float = 0.0
-    """How fast weights shrink (Muon)."""
+    """Weight decay (Muon)."""
     label_smoothing: float = 0.0
-    """Share of each target that is spread over all words."""
-    clip: float = inf
-    """The longest gradient to follow; longer ones are shortened."""
-    half: bool = False
-    """Multiply matrices in bfloat16 where the processor is fast in it (avx512_bf16) or there is a GPU."""
+    """Label smoothing."""
+    grad_clip: float = inf
+    """Gradient-clipping norm."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Precision of autocast; bfloat16 only where it is fast: on a GPU, or a processor with avx512_bf16."""
     beam: int = 1
-    """Width of the beam in the test; 1 is greedy."""
+    """Beam size for the test; 1 is greedy decoding."""
     length_penalty: float = 1.0
-    """Beams are compared by log p / length to this power."""
+    """Length penalty: beams are ranked by log-probability / length to this power."""
     source: Path | None = None
     """Take your own pairs: a file of sentences, one in each line …"""
     target: Path | None = None
@@ -90,16 +92,16 @@ class TranslationOptions(Options):
 
     keeping = Options.keeping | {"text", "figure"}
     limits = Options.limits | {
-        "width": (2, 8192), "heads": (1, 128), "layers": (1, 64), "feed_forward": (1, 65536), "dropout": (0, 0.95),
-        "subwords": (0, 100_000), "batch_size": (1, inf), "lr": (0, inf), "warm_up": (0, inf),
-        "weight_decay": (0, inf), "label_smoothing": (0, 1), "clip": (1e-9, inf), "beam": (1, 100),
+        "d_model": (2, 8192), "heads": (1, 128), "layers": (1, 64), "dim_feedforward": (1, 65536), "dropout": (0, 0.95),
+        "subwords": (0, 100_000), "batch_size": (1, inf), "lr": (0, inf), "warmup_steps": (1, inf),
+        "weight_decay": (0, inf), "label_smoothing": (0, 1), "grad_clip": (1e-9, inf), "beam": (1, 100),
         "length_penalty": (0, 10), "held_out": (1, inf), "longest": (2, 5000),
     }  # fmt: skip
 
     def check(self) -> None:
         super().check()
-        if self.width % (2 * self.heads):
-            raise ValueError(f"--width must be a multiple of twice --heads ({self.heads}), not {self.width}")
+        if self.d_model % (2 * self.heads):
+            raise ValueError(f"--d-model must be a multiple of twice --heads ({self.heads}), not {self.d_model}")
         if (self.source is None) != (self.target is None):
             raise ValueError("--source and --target go together")
 
@@ -107,13 +109,13 @@ class TranslationOptions(Options):
 RECIPES = {
     # The page of 2021, whose losses are known; later ones train two epochs more. In bfloat16 the losses are float32's
     # to the third digit, in 0.6 of the time.
-    "original": dict(epochs=16, half=True),
-    "study": dict(epochs=20, width=192, heads=4, layers=3, feed_forward=512, dropout=0.3, norm_first=True,
-                  subwords=4000, by_length=True, optimizer="muon", lr=0.02, warm_up=200, weight_decay=0.1,
-                  label_smoothing=0.1, clip=1.0, half=True, beam=5),
-    "study-tiny": dict(epochs=8, width=48, heads=4, layers=2, feed_forward=96, dropout=0.0, norm_first=True,
-                       subwords=300, batch_size=32, by_length=True, optimizer="muon", lr=0.02, warm_up=30, clip=1.0,
-                       beam=5, log_every=20),
+    "original": dict(epochs=16, precision="bfloat16"),
+    "study": dict(epochs=20, d_model=192, heads=4, layers=3, dim_feedforward=512, dropout=0.3, norm_first=True,
+                  subwords=4000, by_length=True, optimizer="muon", lr=0.02, schedule="linear", warmup_steps=200,
+                  weight_decay=0.1, label_smoothing=0.1, grad_clip=1.0, precision="bfloat16", beam=5),
+    "study-tiny": dict(epochs=8, d_model=48, heads=4, layers=2, dim_feedforward=96, dropout=0.0, norm_first=True,
+                       subwords=300, batch_size=32, by_length=True, optimizer="muon", lr=0.02, schedule="linear",
+                       warmup_steps=30, grad_clip=1.0, beam=5, log_every=20),
 }  # fmt: skip
 PUBLISHED = {"val/loss_epoch_16": 1.873}  # the page's last edition printed nothing
 SHOWN = ("Eine Gruppe von Menschen steht vor einem Iglu.",)  # the original's own sentence
@@ -164,13 +166,31 @@ def learn_words(run: Run, pairs: Pairs) -> tuple[Vocabulary, Vocabulary]:
 # 2. The net
 
 
+class PositionalEncoding(nn.Module):
+    """Add sin and cos of t / 10000^(2i/E) at position t, then dropout: (N, T, E) -> (N, T, E)."""
+
+    def __init__(self, d_model: int, dropout: float, max_len: int = 5000) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        position = torch.arange(max_len)[:, None]
+        angle = position * torch.exp(torch.arange(0, d_model, 2) * (-math.log(10_000) / d_model))  # (max_len, E / 2)
+        table = torch.stack([angle.sin(), angle.cos()], dim=2).flatten(1)[:, :d_model]
+        self.register_buffer("table", table, persistent=False)
+
+    def forward(self, x: Tensor, start: int = 0) -> Tensor:
+        """`start` is the position of x's first token. Raises IndexError beyond the table's end."""
+        if start + x.shape[1] > len(self.table):
+            raise IndexError(f"position {start + x.shape[1]:,} is beyond the {len(self.table):,} that there are")
+        return self.dropout(x + self.table[start : start + x.shape[1]])
+
+
 class Translation(nn.Module):
     """nn.Transformer between embeddings with positions and a linear layer that scores the target's words."""
 
     def __init__(self, source_words: int, target_words: int, options: TranslationOptions) -> None:
         super().__init__()
-        E = options.width
-        sizes = E, options.heads, options.feed_forward, options.dropout
+        E = options.d_model
+        sizes = E, options.heads, options.dim_feedforward, options.dropout
         layer = nn.TransformerEncoderLayer(*sizes, batch_first=True, norm_first=options.norm_first)
         encoder = nn.TransformerEncoder(layer, options.layers, nn.LayerNorm(E), enable_nested_tensor=False)
         self.transformer = nn.Transformer(
@@ -178,7 +198,7 @@ class Translation(nn.Module):
             custom_encoder=encoder, batch_first=True, norm_first=options.norm_first,
         )  # fmt: skip
         self.source, self.target = nn.Embedding(source_words, E), nn.Embedding(target_words, E)
-        self.positions = SinusoidalPositions(E, options.dropout)
+        self.positions = PositionalEncoding(E, options.dropout)
         self.out = nn.Linear(E, target_words)
         for weight in self.parameters():
             if weight.ndim > 1:
@@ -198,9 +218,12 @@ class Translation(nn.Module):
     def forward(self, source: Tensor, lengths: Tensor, inputs: Tensor, real: Tensor) -> Tensor:
         """Scores (M, V) at the `real` places (N, T) of the target. Padding comes last: no real place sees it."""
         memory, padding = self.read(source, lengths)
-        mask = causal_mask(inputs.shape[1], inputs.device)
+        T = inputs.shape[1]
+        causal = torch.ones(T, T, dtype=torch.bool, device=inputs.device).triu(
+            1
+        )  # True: may not attend to what is later
         states = self.transformer.decoder(
-            self.embed(self.target, inputs), memory, mask, memory_key_padding_mask=padding, tgt_is_causal=True
+            self.embed(self.target, inputs), memory, causal, memory_key_padding_mask=padding, tgt_is_causal=True
         )
         return self.out(states[real])
 
@@ -238,29 +261,27 @@ def train(run: Run, net: nn.Module, parts: Parallel, languages: tuple[Vocabulary
         run.say(f"{len(parts.train) - len(pairs):,} training pairs have more than {options.longest} tokens: left out")
     trainloader = training_loader(run, pairs, options.by_length)
     criterion = nn.CrossEntropyLoss(label_smoothing=options.label_smoothing)
-    movers = optimizers(net, options)
+    optimizer = make_optimizer(net, options)
     steps = options.epochs * len(trainloader)
-    schedules = [
-        optim.lr_scheduler.LambdaLR(mover, lambda step: rate(step, options.warm_up, steps)) for mover in movers
-    ]
-    half = HalfPrecision(run.device, options.half, run.say)
-    names = ("optimizer", "optimizer_of_words", "schedule", "schedule_of_words")
-    run.track(net=net, half=half, **dict(zip(names[:: 3 - len(movers)], (*movers, *schedules), strict=True)))
+    scheduler = optim.lr_scheduler.LambdaLR(optimizer, lambda step: lr_factor(step, options, steps))
+    autocast = Autocast(run.device, options.precision == "bfloat16", run.say)
+    run.track(net=net, autocast=autocast, optimizer=optimizer, scheduler=scheduler)
     about = {"languages": [words.to_json() for words in languages], "limit": pairs.target.shape[1] + 5}
     for _epoch in run.epochs():
         net.train()
         for source, lengths, inputs, target in run.batches(trainloader):
             real = target != PAD
-            net.zero_grad()
-            with half():
-                answers = net(source, lengths, inputs, real).float()
-            criterion(answers, target[real]).backward()
-            nn.utils.clip_grad_norm_(net.parameters(), options.clip)
-            with half():  # Muon multiplies matrices, too
-                for mover in (*movers, *schedules):
-                    mover.step()
-            # not smoothed, as in validation
-            run.log("train", loss=F.cross_entropy(answers.detach(), target[real]))
+            optimizer.zero_grad()
+            with autocast():
+                logits = net(source, lengths, inputs, real).float()
+            loss = criterion(logits, target[real])
+            loss.backward()
+            nn.utils.clip_grad_norm_(net.parameters(), options.grad_clip)
+            with autocast():  # Muon multiplies matrices, too
+                optimizer.step()
+            scheduler.step()
+            # without label smoothing, as in validation
+            run.log("train", loss=F.cross_entropy(logits.detach(), target[real]))
         run.histograms()
         translator = Translator(unwrap(net), languages, about["limit"])
         loss = translator.loss(parts.val)
@@ -268,18 +289,22 @@ def train(run: Run, net: nn.Module, parts: Parallel, languages: tuple[Vocabulary
         run.keep_best(-loss, **about)
 
 
-def optimizers(net: nn.Module, options: TranslationOptions) -> list[optim.Optimizer]:
-    """Adam, or Muon for the layers' matrices and Adam for words, norms and biases."""
+def make_optimizer(net: nn.Module, options: TranslationOptions) -> optim.Optimizer:
+    """Adam, or Muon for the layers' matrices and Adam for embeddings, norms and biases."""
+    adam = dict(betas=(0.9, 0.98), eps=1e-9)
     if options.optimizer == "adam":
-        return [optim.Adam(net.parameters(), options.lr, betas=(0.9, 0.98), eps=1e-9)]
+        return optim.Adam(net.parameters(), options.lr, **adam)
     matrices, others = layer_matrices(net)
     muon = Muon(matrices, options.lr, momentum=0.95, weight_decay=options.weight_decay)
-    return [muon, optim.Adam(others, options.lr / 4, betas=(0.9, 0.98), eps=1e-9)]
+    return ChainedOptimizer(muon, optim.Adam(others, options.lr / 4, **adam))
 
 
-def rate(step: int, warm_up: int, steps: int) -> float:
-    """The learning rate's factor: up in a line, then down in a line; without a warm-up always 1."""
-    return min((step + 1) / warm_up, (steps - step) / max(1, steps - warm_up), 1) if warm_up else 1.0
+def lr_factor(step: int, options: TranslationOptions, steps: int) -> float:
+    """The factor of the learning rate: linear warmup, then linear decay over the rest of the `steps`; or always 1."""
+    if options.schedule == "constant":
+        return 1.0
+    warmup = options.warmup_steps
+    return min((step + 1) / warmup, (steps - step) / max(1, steps - warmup), 1)
 
 
 def validate(translator: Translator, pairs: Pairs) -> float:

@@ -10,18 +10,13 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
-from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-import data
 from data import StudyError
 from from_scratch.data_utils import get_CIFAR10_data
 from from_scratch.solver import Solver
-from tutorials.common import summary
-from tutorials.common.checkpoint import check_identity, write_atomic
 from tutorials.common.console import print_table
-from tutorials.common.device import launch_command
 from tutorials.common.logger import Logger
 from tutorials.common.options import Options
 from tutorials.common.session import Session
@@ -54,33 +49,18 @@ class Lab(Session):
 
     def __init__(self, name: str, options: LabOptions) -> None:
         super().__init__(name, options)
-        self.seconds = 0.0  # spent in training, accuracy checks included
         self.tables: dict[str, dict[str, Any]] = {}
 
     def __enter__(self) -> Self:
         threadpool_limits(self.options.threads, "blas")
-        super().__enter__()
-        write_atomic(self.folder / "identity.json", json.dumps(self.identity()).encode())
-        return self
+        return super().__enter__()
 
     def find_checkpoint(self) -> None:
-        """Refuse what cannot be continued, and leave alone what is finished; each training finds its own checkpoint."""
-        path = self.folder / "identity.json"
+        """Leave alone what is finished; each training finds its own checkpoint."""
         if (self.folder / "summary.json").exists():
             self.say(f"{self.folder}: finished already (leave out --resume to run it anew)")
             raise SystemExit(0)
-        if path.exists():
-            check_identity(path, json.loads(path.read_text()), self.identity())
-        else:
-            self.say(f"{self.folder}: no checkpoint yet; starting from the beginning")
-
-    def how_to_continue(self) -> str:
-        trained = any(self.folder.rglob("checkpoint.npz"))
-        return f"To continue: {launch_command()} --resume".replace(" --resume --resume", " --resume") if trained else ""
-
-    def load_data(self, name: str) -> Any:
-        """The data set that `--data` chose."""
-        return data.load(name, self.options.data, self.options.data_root)
+        super().find_checkpoint()
 
     def load_pictures(self, num_training: int = 49000, subtract_mean: bool = True) -> dict[str, np.ndarray]:
         """CIFAR-10 as the course's dict, with all test pictures; at most `num_training` pictures to train on."""
@@ -117,10 +97,6 @@ class Lab(Session):
             self.say(f"{name}: {training.told} ({training.seconds:.1f} s)")
         return solver
 
-    def figure(self, name: str, figure: Figure) -> None:
-        """Save a figure and show it on the dashboard."""
-        self.logger.figure(name, figure, 0)
-
     def table(self, name: str, head: Sequence[str], rows: Sequence[Sequence[str | float | int]]) -> None:
         """Print a table, show it on the dashboard, and keep it for the summary."""
         self.tables[name] = {"head": list(head), "rows": [list(row) for row in rows]}
@@ -133,7 +109,7 @@ class Lab(Session):
         """Write `summary.json`, last and at once; the trainings' checkpoints have served."""
         metrics = {name: float(value) for name, value in metrics.items()}
         published = published if self.options.data == "official" else {}
-        summary.write(self, metrics, published, chance, tables=self.tables)
+        super().finish(metrics, published, chance, tables=self.tables)
         for path in self.folder.rglob("checkpoint.npz"):
             path.unlink()
 

@@ -5,13 +5,13 @@ import torch
 from torch import nn
 
 from tutorials.text.decoding import select
-from tutorials.text.transformer import (
-    SinusoidalPositions,
-    causal_mask,
-    decoder_memory,
-    decoder_step,
-    encoder_step,
-)
+from tutorials.text.transformer import decoder_memory, decoder_step, encoder_step
+from tutorials.translation import PositionalEncoding
+
+
+def causal_mask(length: int) -> torch.Tensor:
+    return torch.ones(length, length, dtype=torch.bool).triu(1)
+
 
 OPTIONS = dict(d_model=12, nhead=3, dim_feedforward=20, batch_first=True, dtype=torch.float64)
 
@@ -70,7 +70,7 @@ def test_maps_are_the_weights_of_attention_and_change_nothing():
 
 
 def test_positions():
-    positions = SinusoidalPositions(6, longest=9)
+    positions = PositionalEncoding(6, 0.0, max_len=9)
     table = positions(torch.zeros(1, 9, 6))[0]
     assert table[0].tolist() == [0, 1, 0, 1, 0, 1]
     torch.testing.assert_close(table[4, 2:4], torch.tensor([4 / 10_000 ** (2 / 6)] * 2).sin().new_tensor(

@@ -49,11 +49,11 @@ def plant(runs: Path) -> None:
     names = char_rnn.NamesOptions(cell="gru", hidden_size=8, embed_dim=8)
     sentiment = text_sentiment.TextOptions(embed_dim=4, idf=True, ngrams=2)
     french, english = Vocabulary(["je", "suis", "fatigue"]), Vocabulary(["i", "m", "tired"])
-    pairs = seq2seq.Seq2SeqOptions(hidden=8, beam=3)
+    pairs = seq2seq.Seq2SeqOptions(hidden_size=8, beam=3)
     german, target = Words.build(["Ein Hund."]), Words.build(["A dog."])
-    captions = translation.TranslationOptions(width=16, heads=2, layers=1, feed_forward=16)
+    captions = translation.TranslationOptions(d_model=16, heads=2, layers=1, dim_feedforward=16)
     writer, words = (
-        language_model.LanguageModelOptions(width=16, hidden=16, heads=2),
+        language_model.LanguageModelOptions(d_model=16, dim_feedforward=16, heads=2),
         ["<unk>", "the", "river", "flows"],
     )
     ngrams = Ngrams(["<unk>", "stocks", "fell"], 2, 64)

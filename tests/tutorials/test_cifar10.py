@@ -18,7 +18,7 @@ import data
 from tests.processes import finish, run_ranks, run_to_end, same, start
 from tutorials import cifar10
 from tutorials.common import checkpoint, plots
-from tutorials.common.muon import Muon, orthogonalise
+from tutorials.common.muon import Muon, orthogonalize
 
 
 def main(*argv: str) -> None:
@@ -98,9 +98,9 @@ def test_a_matrix_is_updated_as_by_torchs_muon():
         assert (steps[0] - steps[1]).norm() < 0.02 * steps[1].norm()
 
 
-def test_orthogonalise_draws_all_singular_values_to_one():
+def test_orthogonalize_draws_all_singular_values_to_one():
     for shape in ((6, 75), (120, 400), (84, 120), (40, 10)):
-        out = orthogonalise(torch.randn(shape), steps=8)
+        out = orthogonalize(torch.randn(shape), steps=8)
         values = torch.linalg.svdvals(out)
         assert out.shape == shape and values.min() > 0.6 and values.max() < 1.3
 
@@ -115,7 +115,7 @@ def test_muon_by_hand():
             parameter.grad = torch.randn_like(parameter)
             momentum[number] = 0.9 * momentum[number] + parameter.grad
             update = parameter.grad + 0.9 * momentum[number]
-            update = orthogonalise(update) if number == 0 else update
+            update = orthogonalize(update) if number == 0 else update
             before[number] = before[number] * (1 - 0.1 * 0.5) - 0.1 * update
         optimizer.step()
     assert torch.allclose(weight, before[0], atol=1e-6) and torch.allclose(bias, before[1], atol=1e-6)

@@ -12,7 +12,7 @@ import torch
 from tests.processes import run_to_end
 from tutorials import language_model
 from tutorials.common import autocast
-from tutorials.common.autocast import HalfPrecision
+from tutorials.common.autocast import Autocast
 from tutorials.language_model import RECIPES, LanguageModel, LanguageModelOptions, Windows
 from tutorials.reports.language_model import perplexity_by_time
 from tutorials.text.adaptive_softmax import AdaptiveWords
@@ -21,7 +21,7 @@ from tutorials.text.generation import Style, choose, race, write
 from tutorials.text.perplexity import measure
 from tutorials.tools import ablate_language_model
 
-SMALL = ("--width", "24", "--hidden", "32", "--epochs", "2")
+SMALL = ("--d-model", "24", "--dim-feedforward", "32", "--epochs", "2")
 
 
 def main(*argv: str) -> None:
@@ -35,7 +35,7 @@ def run(folder: Path, *argv: str) -> tuple[int, str]:
 
 def build(size: int = 50, recipe: str = "study", **changed) -> LanguageModel:
     torch.manual_seed(0)
-    small = dict(width=24, hidden=32, layers=2, heads=2, frequent=20, length=16)
+    small = dict(d_model=24, dim_feedforward=32, layers=2, heads=2, frequent=20, length=16)
     return LanguageModel(size, LanguageModelOptions(**{**RECIPES[recipe], **small, **changed})).eval()
 
 
@@ -124,7 +124,7 @@ def test_half_precision_is_used_only_where_it_is_fast(monkeypatch, slow):
     monkeypatch.setattr(autocast, "product_seconds", lambda dtype: float(slow == (dtype == torch.bfloat16)))
     told, square = [], torch.ones(2, 2)
     for wanted in (True, False):
-        half = HalfPrecision(torch.device("cpu"), wanted, told.append)
+        half = Autocast(torch.device("cpu"), wanted, told.append)
         with half():
             assert (square @ square).dtype == (torch.bfloat16 if wanted and not slow else torch.float32)
     assert told == ["this processor is slow in bfloat16: computing in float32"] * slow
@@ -132,9 +132,9 @@ def test_half_precision_is_used_only_where_it_is_fast(monkeypatch, slow):
 
 def test_a_resumed_run_keeps_its_precision(monkeypatch):
     monkeypatch.setattr(autocast, "product_seconds", lambda dtype: float(dtype == torch.float32))
-    before = HalfPrecision(torch.device("cpu"), True, print).state_dict()
+    before = Autocast(torch.device("cpu"), True, print).state_dict()
     monkeypatch.setattr(autocast, "product_seconds", lambda dtype: float(dtype == torch.bfloat16))
-    half = HalfPrecision(torch.device("cpu"), True, print)
+    half = Autocast(torch.device("cpu"), True, print)
     assert not half.used
     half.load_state_dict(before)
     assert half.used

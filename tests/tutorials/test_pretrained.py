@@ -191,12 +191,12 @@ def test_the_dashboard_has_the_table_and_a_row_for_each_model(study):
 def test_what_was_measured_is_not_measured_again(study, tmp_path):
     folder = tmp_path / "again"
     shutil.copytree(study[0], folder)
-    (folder / "measured" / "sizes.safetensors").write_bytes(b"cut short")
-    (folder / "measured" / f"{SMALL}.safetensors").unlink()
+    (folder / "sizes" / "done.safetensors").write_bytes(b"cut short")
+    (folder / SMALL / "done.safetensors").unlink()
     code, printed = run(folder, *FAST, "--resume")
     assert code == 0, printed
-    assert "resnet18: measured before" in printed and f"{SMALL}: measured before" not in printed
-    assert "It is measured again" in printed
+    assert "resnet18: done before" in printed and f"{SMALL}: done before" not in printed
+    assert "It is done again" in printed
     clocked = ("latency", "latency_p95", "throughput", "memory")
     one, other = ({name: value for name, value in read(one)["metrics"].items() if not name.endswith(clocked)}
                   for one in (study[0], folder))  # fmt: skip

@@ -26,7 +26,7 @@ from tutorials.text.translator import Translator
 from tutorials.text.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
 
 KINDS = ("bahdanau", "luong", "none")
-SMALL = ["--hidden", "48", "--epochs", "6", "--batch-size", "32", "--lr", "0.01", "--log-every", "10"]
+SMALL = ["--hidden-size", "48", "--epochs", "6", "--batch-size", "32", "--lr", "0.01", "--log-every", "10"]
 SMALL += ["--dropout", "0.1", "--output-dropout", "0.1", "--word-dropout", "0"]
 STUDY = SMALL  # the options of the run that the fixture `study` gives
 
@@ -42,7 +42,7 @@ def run(folder: Path, *argv: str) -> tuple[int, str]:
 
 def build(kind: str = "bahdanau", **more) -> seq2seq.Seq2Seq:
     torch.manual_seed(0)
-    options = seq2seq.Seq2SeqOptions(hidden=6, dropout=0.0, attention=kind, **more)
+    options = seq2seq.Seq2SeqOptions(hidden_size=6, dropout=0.0, attention=kind, **more)
     return seq2seq.Seq2Seq(11, 13, options).double()
 
 
@@ -151,7 +151,7 @@ def test_without_teacher_forcing_the_decoder_reads_what_it_wrote(kind):
 
 def test_the_share_of_forced_batches_goes_in_a_line():
     options = seq2seq.Seq2SeqOptions(epochs=5, teacher_forcing=1.0, teacher_forcing_end=0.2)
-    assert np.allclose([seq2seq.forcing_ratio(options, epoch) for epoch in range(5)], [1, 0.8, 0.6, 0.4, 0.2])
+    assert np.allclose([seq2seq.teacher_forcing_ratio(options, epoch) for epoch in range(5)], [1, 0.8, 0.6, 0.4, 0.2])
 
 
 # Decoding
@@ -236,7 +236,7 @@ def test_the_study_recipe_learns_the_twin_and_leaves_everything(study):
 
 
 def test_the_originals_protocol_counts_padding_and_tells_both_losses(tmp_path):
-    argv = ["--recipe", "original", "--epochs", "2", "--hidden", "16", "--log-every", "10"]
+    argv = ["--recipe", "original", "--epochs", "2", "--hidden-size", "16", "--log-every", "10"]
     code, printed = run(tmp_path / "original", *argv)
     assert code == 0, printed
     summary = json.loads((tmp_path / "original" / "summary.json").read_text())
@@ -247,7 +247,7 @@ def test_the_originals_protocol_counts_padding_and_tells_both_losses(tmp_path):
         0.1,
         "bahdanau",
     )
-    assert options["count_padding"] and not options["one_cycle"] and options["held_out"] == 0
+    assert options["count_padding"] and options["schedule"] == "constant" and options["held_out"] == 0
     assert metrics["train/nll_padded"] < metrics["train/nll"] and "train/bleu" in metrics and "test/bleu" not in metrics
     assert {"train/padded_bleu", "train/padded_chrf", "train/padded_exact_match"} <= metrics.keys()
     assert seq2seq.RECIPES["original"]["epochs"] == 80 and seq2seq.PUBLISHED == {"train/nll_padded": 0.0291}
@@ -255,7 +255,7 @@ def test_the_originals_protocol_counts_padding_and_tells_both_losses(tmp_path):
 
 
 def test_killed_in_the_middle_it_goes_on_to_the_same_bits(tmp_path):
-    argv = ["--epochs", "2", "--hidden", "16", "--log-every", "5", "--teacher-forcing-end", "0.3"]
+    argv = ["--epochs", "2", "--hidden-size", "16", "--log-every", "5", "--teacher-forcing-end", "0.3"]
     assert run(tmp_path / "whole", *argv)[0] == 0
     folder = tmp_path / "killed"
     output = tmp_path / "out.txt"
@@ -271,7 +271,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_bits(tmp_path):
 
 
 def test_two_processes_begin_as_one(tmp_path):
-    argv = ["--epochs", "1", "--log-every", "1", "--hidden", "16", "--dropout", "0", "--output-dropout", "0"]
+    argv = ["--epochs", "1", "--log-every", "1", "--hidden-size", "16", "--dropout", "0", "--output-dropout", "0"]
     argv += ["--word-dropout", "0"]
     assert run_to_end(main, tmp_path / "one", *argv)[0] == 0
     assert run_ranks(main, tmp_path / "two", *argv) == [0, 0]
@@ -300,7 +300,7 @@ def test_your_own_pairs_in_subwords(tmp_path):
     twin = data.load("multi30k", "tiny").train
     table = tmp_path / "own.tsv"
     table.write_text("\n".join("\t".join(pair) for pair in zip(twin.source[:300], twin.target[:300], strict=True)))
-    argv = ["--epochs", "1", "--hidden", "16", "--attention", "luong", "--subwords", "300"]
+    argv = ["--epochs", "1", "--hidden-size", "16", "--attention", "luong", "--subwords", "300"]
     code, printed = run(tmp_path / "own", "--pairs", str(table), *argv)
     assert code == 0 and "300 pairs: 240 train, 30 val, 30 test" in printed, printed
     summary = json.loads((tmp_path / "own" / "summary.json").read_text())
@@ -317,7 +317,7 @@ def test_your_own_pairs_in_subwords(tmp_path):
     [
         (["--attention", "self"], "self"),
         (["--teacher-forcing", "1.5"], "--teacher-forcing must be in 0..1"),
-        (["--hidden", "33"], "--hidden must be even with"),
+        (["--hidden-size", "33"], "--hidden-size must be even with"),
         (["--beam", "0"], "--beam must be in 1..100"),
     ],
 )
@@ -332,7 +332,7 @@ def test_the_real_pairs_are_learnt(real_data, tmp_path):
         "official",
         "--data-root",
         str(real_data),
-        "--hidden",
+        "--hidden-size",
         "48",
         "--attention",
         "luong",

@@ -24,7 +24,7 @@ from tutorials.text.translator import Translator, load_translator
 from tutorials.text.vocabulary import BOS, EOS, PAD, Vocabulary, Words, from_json
 from tutorials.tools import race_translation
 
-SMALL = ["--width", "16", "--heads", "2", "--layers", "1", "--feed-forward", "16", "--log-every", "10"]
+SMALL = ["--d-model", "16", "--heads", "2", "--layers", "1", "--dim-feedforward", "16", "--log-every", "10"]
 LANGUAGES = (Vocabulary(list("abcdefg")), Vocabulary(list("ABCDEFGHI")))
 PAIRS = Pairs(("a b c d e f", "g", "c c", "f a b a"), ("A B", "C D E F G H I A", "I", "B A B"))
 STUDY = ("--epochs", "3")  # the options of the run that the fixture `study` gives
@@ -41,7 +41,7 @@ def run(folder: Path, *argv: str) -> tuple[int, str]:
 
 def build(**more) -> translation.Translation:
     torch.manual_seed(0)
-    options = translation.TranslationOptions(width=12, heads=3, layers=2, feed_forward=10, dropout=0.0, **more)
+    options = translation.TranslationOptions(d_model=12, heads=3, layers=2, dim_feedforward=10, dropout=0.0, **more)
     return translation.Translation(11, 13, options).double()
 
 
@@ -178,8 +178,8 @@ def test_the_attention_follows_the_verb_to_the_end_of_its_clause(study):
 
 def test_the_original_recipe_is_the_published_protocol():
     recipe = translation.TranslationOptions(**translation.RECIPES["original"])
-    assert (recipe.epochs, recipe.width, recipe.heads, recipe.layers, recipe.feed_forward) == (16, 512, 8, 3, 512)
-    assert (recipe.batch_size, recipe.lr, recipe.warm_up, recipe.label_smoothing) == (128, 1e-4, 0, 0)
+    assert (recipe.epochs, recipe.d_model, recipe.heads, recipe.layers, recipe.dim_feedforward) == (16, 512, 8, 3, 512)
+    assert (recipe.batch_size, recipe.lr, recipe.schedule, recipe.label_smoothing) == (128, 1e-4, "constant", 0)
     assert (recipe.optimizer, recipe.subwords, recipe.beam, recipe.by_length) == ("adam", 0, 1, False)
 
 
@@ -240,7 +240,7 @@ def test_your_own_files_by_the_original_recipe(tmp_path):
     "argv, told",
     [
         (["--optimizer", "lion"], "lion"),
-        (["--heads", "5"], "--width must be a multiple of twice --heads"),
+        (["--heads", "5"], "--d-model must be a multiple of twice --heads"),
         (["--source", "a.de"], "--source and --target go together"),
         (["--dropout", "1"], "--dropout must be in 0..0.95"),
     ],
@@ -257,7 +257,7 @@ def test_the_real_pairs_are_learnt(real_data, tmp_path):
         sentences = (pairs.train.source if side == "de" else pairs.train.target)[:3000]
         (tmp_path / f"part.{side}").write_text("\n".join(sentences))
     files = ["--source", str(tmp_path / "part.de"), "--target", str(tmp_path / "part.en"), "--subwords", "1000"]
-    sizes = ["--width", "64", "--feed-forward", "128", "--layers", "1", "--epochs", "3", "--warm-up", "20"]
+    sizes = ["--d-model", "64", "--dim-feedforward", "128", "--layers", "1", "--epochs", "3", "--warmup-steps", "20"]
     code, printed = run(tmp_path / "real", *files, *sizes)
     assert code == 0, printed
     summary = json.loads((tmp_path / "real" / "summary.json").read_text())

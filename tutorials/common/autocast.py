@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 
 
-class HalfPrecision:
+class Autocast:
     """Makes contexts that multiply matrices in bfloat16 if that is wanted and of use.
 
     A processor is tried out, and if it is slower in bfloat16 than in float32, that is said and all stays in float32.

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 
 class Muon(Optimizer):
-    """Nesterov momentum with u = g + momentum * m; for weights, u is replaced by `orthogonalise(u)`.
+    """Nesterov momentum with u = g + momentum * m; for weights, u is replaced by `orthogonalize(u)`.
 
     Weight decay is decoupled from the gradient: w <- (1 - lr * weight_decay) * w - lr * u.
     """
@@ -37,9 +37,34 @@ class Muon(Optimizer):
                 m = state["momentum"].mul_(group["momentum"]).add_(weight.grad)
                 update = weight.grad.add(m, alpha=group["momentum"])
                 if weight.ndim > 1:
-                    update = orthogonalise(update.flatten(1)).view_as(weight)
+                    update = orthogonalize(update.flatten(1)).view_as(weight)
                 weight.mul_(1 - group["lr"] * group["weight_decay"]).sub_(update, alpha=group["lr"])
         return loss
+
+
+class ChainedOptimizer(Optimizer):
+    """Several optimizers, each with parameters of its own, as one: one `step`, one state, one schedule for all."""
+
+    def __init__(self, *optimizers: Optimizer) -> None:
+        self.optimizers = optimizers
+        super().__init__([{"params": group["params"]} for group in self.chain()], {})
+        self.param_groups = self.chain()
+
+    def chain(self) -> list[dict[str, Any]]:
+        """The parameter groups of all, the very objects: a learning rate that a schedule sets here is set there."""
+        return [group for optimizer in self.optimizers for group in optimizer.param_groups]
+
+    def step(self, closure: None = None) -> None:
+        for optimizer in self.optimizers:
+            optimizer.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"optimizers": [optimizer.state_dict() for optimizer in self.optimizers]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for optimizer, state in zip(self.optimizers, state_dict["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
+        self.param_groups = self.chain()
 
 
 def layer_matrices(net: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
@@ -50,7 +75,7 @@ def layer_matrices(net: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
     return inside, outside
 
 
-def orthogonalise(matrix: Tensor, steps: int = 3) -> Tensor:
+def orthogonalize(matrix: Tensor, steps: int = 3) -> Tensor:
     """A matrix (R, C) of the same singular vectors whose singular values are drawn towards 1.
 
     Newton and Schulz's iteration with the quintic a x + b x^3 + c x^5, which rises steeply from 0 and then stays

@@ -18,27 +18,27 @@ class Options:
     """What every tutorial takes; a tutorial's own dataclass adds to it."""
 
     data: Literal["tiny", "official"] = "tiny"
-    """The generated twin (seconds, no network), or the real data (downloaded when missing)."""
+    """Data set: the generated tiny twin (seconds, no network), or the official data (downloaded when missing)."""
     recipe: Literal["study", "original"] = "study"
     """The better edition, or the published protocol. It sets the defaults of the options below."""
     seed: int = 0
-    """Everything random follows from it."""
+    """Random seed."""
     epochs: int = 1
-    """Passes over the training data."""
+    """Number of training epochs."""
     data_root: Path = field(default_factory=default_root)
-    """Where data sets lie. Default: STUDY_DATA of the environment, else data/cache."""
+    """Root directory of the data sets. Default: the environment variable STUDY_DATA, else data/cache."""
     run_dir: Path | None = None
-    """Where the run is written. Default: runs/NAME-DATA-RECIPE-seedN."""
+    """Output directory of the run. Default: runs/NAME-DATA-RECIPE-seedN."""
     resume: bool = False
-    """Continue the run in that folder from its last checkpoint."""
+    """Resume the run in that directory from its last checkpoint."""
     save_every: float = 30.0
-    """Seconds of training between checkpoints: the most that a power cut can cost."""
+    """Seconds between checkpoints: the most training time that a power cut can cost."""
     log_every: int = 50
-    """Steps over which the training loss is averaged for each point of the curve."""
+    """Log training metrics every so many steps, averaged over them."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    """Where to compute; auto takes a GPU when there is one."""
+    """Device; auto uses a GPU when there is one."""
     threads: int = 0
-    """CPU threads of each process; 0 takes the number that a short measurement at the start finds fastest."""
+    """CPU threads per process; 0: the number that a short measurement at the start finds fastest."""
 
     # Options that say where and how to compute and keep; all others decide what is computed.
     keeping: ClassVar[set[str]] = {"data_root", "run_dir", "resume", "save_every", "device", "threads"}

@@ -9,9 +9,8 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-import data
 from data import StudyError
-from tutorials.common import checkpoint, summary
+from tutorials.common import checkpoint
 from tutorials.common.device import (
     count_samples,
     get_random_states,
@@ -39,7 +38,6 @@ class Run(Session):
     def __init__(self, name: str, options: Options) -> None:
         super().__init__(name, options)
         self.epoch = self.batch = self.step = 0  # epochs done; batches begun in this one; steps begun in all
-        self.seconds = 0.0  # spent in training steps, without validation
         self.samples = 0  # trained on since this process began
         self.measured = (0, 0.0)  # samples and seconds at the curve's last point
         self.best_score: float | None = None
@@ -49,9 +47,9 @@ class Run(Session):
         self.passed_over = 0  # batches that a resumed epoch has already seen
         self.saved_at = time.monotonic()
 
-    def load_data(self, name: str) -> Any:
-        """The data set that `--data` chose; under torchrun the first process downloads while the others wait."""
-        return self.place.main_first(lambda: data.load(name, self.options.data, self.options.data_root))
+    def find_checkpoint(self) -> dict[str, Any] | None:
+        """The training's newest checkpoint, or None to begin at the beginning."""
+        return checkpoint.find(self.folder, self.identity(), self.say)
 
     def loader(self, dataset: Dataset, batch_size: int, shuffle: bool = False, **kwargs: Any) -> DataLoader:
         """A DataLoader of this process's share of every batch of `batch_size` samples (see `Device.loader`)."""
@@ -161,16 +159,16 @@ class Run(Session):
                 {f"weights/{name}": w.detach() for name, w in weights.items()} | gradients, self.step
             )
 
-    def figure(self, name: str, figure: "Figure") -> None:
+    def figure(self, name: str, figure: "Figure", step: int | None = None) -> None:
         """Save a figure and show it on the dashboard."""
-        if self.logger:
-            self.logger.figure(name, figure, self.step)
+        super().figure(name, figure, self.step if step is None else step)
 
-    def finish(self, metrics: Mapping[str, float], published: Mapping[str, float], chance: Mapping[str, float]) -> None:
+    def finish(
+        self, metrics: Mapping[str, float], published: Mapping[str, float], chance: Mapping[str, float], **more: Any
+    ) -> None:
         """Write `summary.json`, last and at once, and say how the run compares."""
-        if self.logger:
-            parameters = sum(p.numel() for p in self.tracked["net"].parameters())
-            summary.write(self, metrics, published, chance, self.step, parameters=parameters)
+        parameters = sum(weight.numel() for weight in self.tracked["net"].parameters())
+        super().finish(metrics, published, chance, step=self.step, parameters=parameters, **more)
 
     def flush(self) -> None:
         """Write the means of the training values since the last point, with rate, learning rate and gradient norm."""

@@ -1,14 +1,16 @@
 """The frame of a run: its folder, device, lock and logger when it begins, one clear line when it ends early."""
 
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
+import data
 from data import StudyError
-from tutorials.common import checkpoint
+from tutorials.common import checkpoint, summary
 from tutorials.common.console import say
 from tutorials.common.device import Device, fastest_threads, launch_command
 from tutorials.common.interrupts import MENDABLE, Stopping
@@ -16,7 +18,13 @@ from tutorials.common.lock import FolderLock
 from tutorials.common.options import Options, deciding
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from tutorials.common.logger import Logger
+
+
+STEP = "done.safetensors"  # what a finished step came to, in the folder of its name
+CHECKPOINTS = (*(f"{name}.safetensors" for name in checkpoint.NAMES), "checkpoint.npz")
 
 
 def move_aside(folder: Path, say: Callable[[str], None]) -> None:
@@ -34,13 +42,18 @@ def move_aside(folder: Path, say: Callable[[str], None]) -> None:
 
 class Session:
     """What `with Run(...)` enters and leaves: a failure that the user can mend ends in one line and exit code 1,
-    an interruption in 128 + the signal."""
+    an interruption in 128 + the signal.
+
+    A run of several steps does each `once`: when it was interrupted, killed or unplugged, `--resume` takes the steps
+    that were finished from their files.
+    """
 
     def __init__(self, name: str, options: Options) -> None:
         self.name, self.options = name, options
         self.folder = options.run_dir or Path("runs") / f"{name}-{options.data}-{options.recipe}-seed{options.seed}"
         self.is_main = True
         self.resumed: dict[str, Any] | None = None  # the checkpoint that --resume found
+        self.seconds = 0.0  # spent in training and measuring
         self.logger: Logger | None = None
         self.stopping = Stopping()
         self.lock = FolderLock(self.folder)
@@ -64,6 +77,7 @@ class Session:
 
                 state = self.resumed or {"step": 0, "journal_size": 0}
                 self.logger = Logger(self.folder, state["step"], state["journal_size"])
+                checkpoint.write_atomic(self.folder / "identity.json", json.dumps(self.identity()).encode())
             self.choose_threads()
         except BaseException as error:
             self.__exit__(type(error), error, None)
@@ -101,8 +115,53 @@ class Session:
         self.say(f"{self.name}: CPU threads: {threads}{less} (--threads sets another number)")
 
     def find_checkpoint(self) -> dict[str, Any] | None:
-        """What `--resume` continues from, or None to begin at the beginning."""
-        return checkpoint.find(self.folder, self.identity(), self.say)
+        """What `--resume` continues from, if there is a checkpoint of the whole run: `once` finds those of its steps.
+
+        Raises StudyError for a run of other options.
+        """
+        path = self.folder / "identity.json"
+        if path.exists():
+            checkpoint.check_identity(path, json.loads(path.read_text()), self.identity())
+        else:
+            self.say(f"{self.folder}: no checkpoint yet; starting from the beginning")
+        return None
+
+    def once(self, name: str, work: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+        """What `work` returns, a tree of numbers, texts and tensors, with the `seconds` it took; kept in the folder
+        of its name, from where `--resume` takes it instead of doing the work again."""
+        path = self.folder / name / STEP
+        done = self.place.collect(self.options.resume and path.exists())[0]
+        try:
+            outcome = checkpoint.load(path) if done else None
+        except checkpoint.BrokenCheckpointError as error:
+            self.say(f"{error}. It is done again.")
+            outcome = None
+        if outcome:
+            self.say(f"{name}: done before")
+        else:
+            since = time.perf_counter()
+            outcome = {"seconds": 0.0, **work()}
+            outcome["seconds"] = outcome["seconds"] or time.perf_counter() - since
+            if self.is_main:
+                checkpoint.save(path, outcome)
+        self.seconds += outcome["seconds"]
+        return outcome
+
+    def load_data(self, name: str) -> Any:
+        """The data set that `--data` chose; under torchrun the first process downloads while the others wait."""
+        return self.place.main_first(lambda: data.load(name, self.options.data, self.options.data_root))
+
+    def figure(self, name: str, figure: "Figure", step: int = 0) -> None:
+        """Save a figure and show it on the dashboard."""
+        if self.logger:
+            self.logger.figure(name, figure, step)
+
+    def finish(
+        self, metrics: Mapping[str, float], published: Mapping[str, float], chance: Mapping[str, float], **more: Any
+    ) -> None:
+        """Write `summary.json`, last and at once, with `more` in it, and say how the run compares."""
+        if self.logger:
+            summary.write(self, metrics, published, chance, **more)
 
     def leave(self, message: str, code: int) -> None:
         """End the program with one message."""
@@ -117,10 +176,11 @@ class Session:
 
     def how_to_continue(self) -> str:
         """The command that goes on from the last checkpoint, when there is one."""
-        if not any((self.folder / f"{name}.safetensors").exists() for name in checkpoint.NAMES):
+        if not any(next(self.folder.rglob(name), None) for name in (*CHECKPOINTS, STEP)):
             return ""
         return f"To continue: {launch_command()} --resume".replace(" --resume --resume", " --resume")
 
     def identity(self) -> dict[str, Any]:
-        """What a checkpoint must share with the run that continues it."""
-        return {"tutorial": self.name, "processes": self.place.world_size, **deciding(self.options)}
+        """What a checkpoint must share with the run that continues it, as JSON gives it back."""
+        about = {"tutorial": self.name, "processes": self.place.world_size, **deciding(self.options)}
+        return json.loads(json.dumps(about))

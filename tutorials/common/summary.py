@@ -5,29 +5,26 @@ import platform
 import time
 from collections.abc import Mapping
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tutorials.common.checkpoint import write_atomic
 from tutorials.common.console import markdown_table, print_table
 from tutorials.common.device import launch_command
 from tutorials.common.options import deciding
 
-if TYPE_CHECKING:
-    from tutorials.common.session import Session
-
 PACKAGES = ("torch", "torchvision", "numpy", "tensorboard")
 
 
 def write(
-    run: "Session",
+    run: Any,
     metrics: Mapping[str, float],
     published: Mapping[str, float],
     chance: Mapping[str, float],
     step: int = 0,
     **more: Any,
 ) -> None:
-    """Write `summary.json`, with `more` in it; print our figures beside the published ones and beside chance, and show
-    them on the dashboard, as a text and as a row of its table of options and results."""
+    """Write the `summary.json` of a Session, with `more` in it; print our figures beside the published ones and beside
+    chance, and show them on the dashboard, as a text and as a row of its table of options and results."""
     options = run.options
     content: dict[str, Any] = {
         "name": run.name,

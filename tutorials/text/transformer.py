@@ -1,4 +1,4 @@
-"""What the transformer tutorials share: positions, the causal mask, and torch's own layers one position at a time.
+"""torch's own transformer layers one position at a time, with a KV cache: what both transformer tutorials decode with.
 
 A step computes only what is new: the keys and values of earlier positions are kept. It uses the layers of
 nn.TransformerEncoder and nn.TransformerDecoder (`batch_first`) as they are, without dropout, and can show their
@@ -16,29 +16,6 @@ from torch import Tensor, nn
 # N sentences, S source and T target positions, E width, h heads of d = E / h
 
 Kept = tuple[Tensor, Tensor]  # keys and values (N, h, T, d) of one layer
-
-
-class SinusoidalPositions(nn.Module):
-    """Add to each position sin and cos of t / 10000^(2i/E), then drop out: (N, T, E) -> (N, T, E)."""
-
-    def __init__(self, width: int, dropout: float = 0.0, longest: int = 5000) -> None:
-        super().__init__()
-        self.dropout = nn.Dropout(dropout)
-        place = torch.arange(longest)[:, None]
-        angle = place * torch.exp(torch.arange(0, width, 2) * (-math.log(10_000) / width))  # (longest, E / 2)
-        table = torch.stack([angle.sin(), angle.cos()], dim=2).flatten(1)[:, :width]
-        self.register_buffer("table", table, persistent=False)
-
-    def forward(self, x: Tensor, start: int = 0) -> Tensor:
-        """`start` is the place of x's first position. Raises IndexError beyond the table's end."""
-        if start + x.shape[1] > len(self.table):
-            raise IndexError(f"position {start + x.shape[1]:,} is beyond the {len(self.table):,} that there are")
-        return self.dropout(x + self.table[start : start + x.shape[1]])
-
-
-def causal_mask(length: int, device: torch.device | None = None) -> Tensor:
-    """(T, T), True where a position must not look: at what comes later."""
-    return torch.ones(length, length, dtype=torch.bool, device=device).triu(1)
 
 
 # One layer

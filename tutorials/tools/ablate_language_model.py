@@ -18,7 +18,7 @@ from torch import nn
 
 import data
 from tutorials import language_model as lm
-from tutorials.common.autocast import HalfPrecision
+from tutorials.common.autocast import Autocast
 from tutorials.common.console import print_table
 from tutorials.text.perplexity import measure
 
@@ -51,10 +51,11 @@ class Training:
         torch.manual_seed(options.seed)
         self.options, self.budget, self.seconds, self.steps = options, 60 * minutes, 0.0, 0
         self.net = lm.LanguageModel(size, options)
-        self.updates = lm.optimizers(self.net, options)
-        self.highest = [optimizer.param_groups[0]["lr"] for optimizer in self.updates]
+        self.optimizer = lm.make_optimizer(self.net, options)
+        self.highest = [group["lr"] for group in self.optimizer.param_groups]
         self.windows = lm.Windows(tokens, options.length, 0 if options.shuffle else options.batch_size)
-        self.batches, self.half = self.draw(), HalfPrecision(torch.device("cpu"), options.half, print)
+        self.batches = self.draw()
+        self.autocast = Autocast(torch.device("cpu"), options.precision == "bfloat16", print)
 
     def draw(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         for epoch in range(10_000):
@@ -72,17 +73,16 @@ class Training:
         while self.seconds < until:
             begun = time.process_time()
             inputs, targets = next(self.batches)
-            share = lm.rate(int(10_000 * self.seconds / self.budget), self.options, 10_000)
-            for optimizer, lr in zip(self.updates, self.highest, strict=True):
-                optimizer.param_groups[0]["lr"] = lr * share
-                optimizer.zero_grad()
-            with self.half():
+            factor = lm.lr_factor(int(10_000 * self.seconds / self.budget), self.options, 10_000)
+            for group, lr in zip(self.optimizer.param_groups, self.highest, strict=True):
+                group["lr"] = lr * factor
+            self.optimizer.zero_grad()
+            with self.autocast():
                 loss = self.net(inputs, targets)
             loss.backward()
-            nn.utils.clip_grad_norm_(self.net.parameters(), self.options.clip)
-            with self.half():
-                for optimizer in self.updates:
-                    optimizer.step()
+            nn.utils.clip_grad_norm_(self.net.parameters(), self.options.grad_clip)
+            with self.autocast():
+                self.optimizer.step()
             self.steps += 1
             self.seconds += time.process_time() - begun
 

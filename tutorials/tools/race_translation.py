@@ -13,7 +13,6 @@ import data
 from data import default_root
 from tutorials.common import checkpoint
 from tutorials.text.decoding import NEVER
-from tutorials.text.transformer import causal_mask
 from tutorials.text.translator import Translator, load_translator
 from tutorials.text.vocabulary import BOS, EOS
 from tutorials.translation import Translation
@@ -28,7 +27,8 @@ def one_by_one(translator: Translator, text: str) -> str:
     written = torch.tensor([[BOS]])
     while written.shape[1] <= translator.limit and written[0, -1] != EOS:
         embedded = net.embed(net.target, written)
-        states = net.transformer.decoder(embedded, memory, causal_mask(written.shape[1]))
+        T = written.shape[1]
+        states = net.transformer.decoder(embedded, memory, torch.ones(T, T, dtype=torch.bool).triu(1))
         scores = net.out(states[:, -1])
         scores[:, NEVER] = -torch.inf
         written = torch.cat([written, scores.argmax(-1)[None]], 1)
