@@ -40,7 +40,7 @@ LIBRARIES = {
 # Modules of text and vision that one module alone imports, and why they stand apart from it.
 IMPORTED_ONCE = {
     "tutorials.text.adaptive_softmax": "an output layer that the page on language models does not have",
-    "tutorials.text.char_ngrams": "a classifier without a state, which the page on names does not have",
+    "tutorials.text.char_ngrams": "a bag of n-grams, which the page on names does not have",
     "tutorials.text.classification_data": "which texts are read from AG_NEWS or a user's csv, and how they are split",
     "tutorials.text.continuous_cache": "a published method on top of any language model, which the page does not have",
     "tutorials.vision.benchmark": "the timing of any net, of which the page shows nothing",

@@ -46,8 +46,8 @@ SECRET = "secret of this machine"
 def plant(runs: Path) -> None:
     """Untrained nets of all tutorials, as their runs save them."""
     torch.manual_seed(0)
-    names = char_rnn.NamesOptions(cell="gru", hidden=8, embedding=8)
-    sentiment = text_sentiment.TextOptions(dim=4, idf=True, ngrams=2)
+    names = char_rnn.NamesOptions(cell="gru", hidden_size=8, embed_dim=8)
+    sentiment = text_sentiment.TextOptions(embed_dim=4, idf=True, ngrams=2)
     french, english = Vocabulary(["je", "suis", "fatigue"]), Vocabulary(["i", "m", "tired"])
     pairs = seq2seq.Seq2SeqOptions(hidden_size=8, beam=3)
     german, target = Words.build(["Ein Hund."]), Words.build(["A dog."])
@@ -61,8 +61,8 @@ def plant(runs: Path) -> None:
     nets = {
         "cifar10": (cifar10.Net(), cifar10.Cifar10Options(), {"classes": list("abcdefghij")}),
         "transfer": (transfer_setup.build(SMALL, 2, None), transfer_learning.TransferOptions(), photos),
-        "names": (char_rnn.Net(names, 3), names, {"classes": ["Greek", "Irish", "Czech"]}),
-        "sentiment": (text_sentiment.Net(ngrams.size, 2, vars(sentiment)), sentiment,
+        "names": (char_rnn.CharRNN(names, 3), names, {"classes": ["Greek", "Irish", "Czech"]}),
+        "sentiment": (text_sentiment.TextClassificationModel(ngrams.size, 2, vars(sentiment)), sentiment,
                       {"classes": ["World", "Sports"], **ngrams.about()}),
         "seq2seq": (seq2seq.Seq2Seq(len(french), len(english), pairs), pairs,
                     {"languages": [french.to_json(), english.to_json()], "limit": 6}),

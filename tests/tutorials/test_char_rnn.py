@@ -19,12 +19,11 @@ import data
 from data.names import MARKS
 from tests.processes import finish, run_ranks, run_to_end, same, start
 from tutorials import char_rnn
-from tutorials.char_rnn import LinearRNN, Lines, NamesOptions, Net, encode
+from tutorials.char_rnn import CharRNN, LinearRNN, NamesDataset, NamesOptions, encode
 from tutorials.common import checkpoint, plots
-from tutorials.text.char_ngrams import Grams
+from tutorials.text.char_ngrams import CharNgrams
 from tutorials.tools import race_names
 
-FAST = ("--hidden", "16", "--embedding", "16", "--epochs", "2")
 NAMES = ("Satoshi", "Li", "O'Neal", "Schmidhuber", "X", "van der Berg")
 
 
@@ -37,17 +36,19 @@ def run(folder: Path, *argv: str) -> tuple[int, str]:
     return run_to_end(main, folder, *argv)
 
 
-def net_of(cell: str, **options) -> Net:
+def net_of(cell: str, **options) -> CharRNN:
     torch.manual_seed(0)
-    return Net(NamesOptions(cell=cell, hidden=13, **options), 5).double().eval()
+    return CharRNN(NamesOptions(cell=cell, hidden_size=13, **options), 5).double().eval()
 
 
-@pytest.mark.parametrize("cell", ["linear", "rnn", "gru", "lstm"])
 @pytest.mark.parametrize(
-    "options",
-    [{}, {"layers": 2}, {"bidirectional": True, "pool": True, "embedding": 7, "readers": 2, "layers": 2, "grams": 4}],
-    ids=["plain", "two layers", "all"],
-)
+    "cell, options",
+    [
+        ("linear", {}), ("linear", {"pool": True, "embed_dim": 7}), ("rnn", {}), ("rnn", {"layers": 2}), ("gru", {}),
+        *((cell, {"layers": 2, "bidirectional": True, "pool": True, "embed_dim": 7, "ngrams": 4})
+          for cell in ("rnn", "gru", "lstm")),
+    ],
+)  # fmt: skip
 def test_a_batch_is_what_its_names_are_one_by_one(cell, options):
     net, labels = net_of(cell, **options), torch.tensor([0, 1, 2, 3, 4, 0])
     criterion = nn.CrossEntropyLoss(reduction="sum")
@@ -55,35 +56,27 @@ def test_a_batch_is_what_its_names_are_one_by_one(cell, options):
     def gradients(loss: torch.Tensor) -> list[torch.Tensor]:
         return torch.autograd.grad(loss, list(net.parameters()))
 
-    batched = criterion(net(*encode(NAMES)).mean(0), labels)
-    single = sum(criterion(net(*encode([name])).mean(0), labels[i : i + 1]) for i, name in enumerate(NAMES))
+    batched = criterion(net(*encode(NAMES)), labels)
+    single = sum(criterion(net(*encode([name])), labels[i : i + 1]) for i, name in enumerate(NAMES))
     assert torch.allclose(batched, single, rtol=1e-12)
     for ours, theirs in zip(gradients(batched), gradients(single), strict=True):
         assert theirs.abs().max() > 0 and torch.allclose(ours, theirs, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("layers, bidirectional", [(1, False), (1, True), (3, True)])
-def test_the_cell_by_hand_is_nn_rnn(layers, bidirectional):
+def test_the_cell_from_linear_layers_is_nn_rnn():
     torch.manual_seed(0)
-    ours = LinearRNN(5, 7, layers, bidirectional=bidirectional).double()
-    theirs = nn.RNN(5, 7, layers, bidirectional=bidirectional, batch_first=True).double()
-    with torch.no_grad():
-        for number, (i2h, h2h) in enumerate(zip(ours.i2h, ours.h2h, strict=True)):
-            layer, way = divmod(number, 2) if bidirectional else (number, 0)
-            place = f"l{layer}{'_reverse' if way else ''}"
-            getattr(theirs, f"weight_ih_{place}").copy_(i2h.weight)
-            getattr(theirs, f"weight_hh_{place}").copy_(h2h.weight)
-            getattr(theirs, f"bias_ih_{place}").copy_(i2h.bias)
-            getattr(theirs, f"bias_hh_{place}").copy_(h2h.bias)
+    ours, theirs = LinearRNN(5, 7).double(), nn.RNN(5, 7, batch_first=True).double()
+    names = {"weight_ih": "i2h.weight", "weight_hh": "h2h.weight", "bias_ih": "i2h.bias", "bias_hh": "h2h.bias"}
+    theirs.load_state_dict({f"{name}_l0": ours.state_dict()[own] for name, own in names.items()})
     x, lengths = torch.randn(4, 6, 5).double().requires_grad_(), torch.tensor([3, 6, 1, 5])
-    packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
-    first = torch.randn(layers * (1 + bidirectional), 4, 7).double()
-    for begin in ((), (first,)):
-        (states, last), (their_states, their_last) = ours(packed, *begin), theirs(packed, *begin)
-        padded, their_padded = (pad_packed_sequence(one, batch_first=True)[0] for one in (states, their_states))
-        assert torch.allclose(padded, their_padded, atol=1e-14) and torch.allclose(last, their_last, atol=1e-14)
-        upstream = torch.randn_like(padded)
-        gradients = [torch.autograd.grad(out, x, upstream, retain_graph=True)[0] for out in (padded, their_padded)]
+    there = (torch.arange(6) < lengths[:, None])[..., None]
+    for first in (None, torch.randn(1, 4, 7).double()):
+        packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        (states, last), (their_states, their_last) = ours(x, lengths, first), theirs(packed, first)
+        their_states, _ = pad_packed_sequence(their_states, batch_first=True)
+        assert torch.allclose(states * there, their_states, atol=1e-14) and torch.allclose(last, their_last, atol=1e-14)
+        upstream = torch.randn_like(last)
+        gradients = [torch.autograd.grad(out, x, upstream)[0] for out in (last, their_last)]
         assert torch.allclose(*gradients, atol=1e-13) and gradients[0].abs().max() > 0
 
 
@@ -92,30 +85,37 @@ def test_the_nets_have_the_originals_parameters():
         return sum(weight.numel() for weight in net.parameters())
 
     original = NamesOptions(**char_rnn.RECIPES["original"])
-    assert count(Net(original, 18)) == 26_386  # 58 letters; the edition of 2024 had 57, and so 128 weights less
-    assert count(Net(NamesOptions(cell="linear"), 18)) == 26_386
+    assert count(CharRNN(original, 18)) == 26_386  # 58 letters; the edition of 2024 had 57, and so 128 weights less
+    assert count(CharRNN(NamesOptions(cell="rnn"), 18)) == 26_386
 
 
 def test_letters_are_encoded_by_their_place_in_the_alphabet():
     letters, lengths = encode(["Bo", "a_Z"])
     assert letters.tolist() == [[27, 14, 0], [0, 57, 51]] and lengths.tolist() == [2, 3]
-    one_hot = net_of("rnn").vectors(letters)
+    one_hot = net_of("rnn").embed(letters)
     assert one_hot.shape == (2, 3, 58) and one_hot[0, 0].nonzero().item() == 27 and one_hot.sum() == 6
 
 
-def test_runs_of_letters_are_counted_whatever_their_case_and_padding():
-    grams = Grams(3, longest=3)
-    runs = grams.runs(*encode(["Anna", "anna", "Li", "X"]))
-    found = [set(row[row > 0].tolist()) for row in runs]
-    # ^anna$ has 6 letters with its marks: 6 + 5 + 4 runs; among them n and a come twice
-    assert [(row > 0).sum().item() for row in runs] == [15, 15, 9, 6] and len(found[0]) == 13
+def test_ngrams_are_the_same_whatever_the_case_and_padding():
+    ngrams = CharNgrams(3, longest=3)
+    rows = ngrams.indices(*encode(["Anna", "anna", "Li", "X"]))
+    found = [set(row[row > 0].tolist()) for row in rows]
+    # ^anna$ has 6 letters with its marks: 6 + 5 + 4 n-grams; among them n and a come twice
+    assert [(row > 0).sum().item() for row in rows] == [15, 15, 9, 6] and len(found[0]) == 13
     assert found[0] == found[1] and len(found[2] & found[3]) == 2  # the two marks alone
-    alone = grams.runs(*encode(["X"]))[0]
+    alone = ngrams.indices(*encode(["X"]))[0]
     assert set(alone[alone > 0].tolist()) == found[3]
 
 
+def test_logits_are_adjusted_by_the_class_priors_in_evaluation_alone():
+    labels = torch.tensor([0, 0, 0, 1])
+    net = CharRNN(NamesOptions(hidden_size=4, logit_adjustment=0.5), 2, labels)
+    adjusted, plain = net.eval()(*encode(NAMES)), net.train()(*encode(NAMES))
+    assert torch.allclose(plain - adjusted, 0.5 * torch.tensor([0.75, 0.25]).log(), atol=1e-6)
+
+
 def test_a_batch_is_cut_to_its_longest_name():
-    lines = Lines(data.load("names", "tiny"))
+    lines = NamesDataset(data.load("names", "tiny"))
     shortest = lines.lengths.argsort()[:4].tolist()
     letters, lengths, labels = lines.__getitems__(shortest)
     assert letters.shape == (4, int(lengths.max())) and labels.tolist() == lines.labels[shortest].tolist()
@@ -159,8 +159,9 @@ def test_the_original_recipe_is_the_published_protocol(tmp_path):
     summary = json.loads((tmp_path / "original" / "summary.json").read_text())
     assert char_rnn.RECIPES["original"]["epochs"] == 27
     options = summary["options"]
-    assert (options["optimizer"], options["lr"], options["clip"], options["batch_size"]) == ("sgd", 0.15, 3, 64)
-    assert (options["cell"], options["hidden"], options["sum_losses"], options["balance"]) == ("linear", 128, True, 0)
+    assert (options["optimizer"], options["lr"], options["grad_clip"], options["batch_size"]) == ("sgd", 0.15, 3, 64)
+    assert (options["cell"], options["hidden_size"], options["sum_losses"]) == ("linear", 128, True)
+    assert (options["schedule"], options["logit_adjustment"]) == ("constant", 0)
     assert "1,530 names to train, 0 to validate, 270 to test" in printed
     assert 0 < summary["metrics"]["test/new_names"] < 1  # the leak of a split at random, told
     assert [json.loads(line)["epoch"] for line in (tmp_path / "original/metrics.jsonl").open()] == [1, 2]
@@ -168,20 +169,20 @@ def test_the_original_recipe_is_the_published_protocol(tmp_path):
 
 def test_sums_of_losses_are_followed_as_the_original_does():
     """A step of the tutorial's loop with `sum_losses` is a step on the sum of the losses of single names."""
-    lines = Lines(data.load("names", "tiny"))
-    nets = [Net(NamesOptions(), 6) for _ in range(2)]
+    lines = NamesDataset(data.load("names", "tiny"))
+    nets = [CharRNN(NamesOptions(), 6) for _ in range(2)]
     nets[1].load_state_dict(nets[0].state_dict())
     letters, lengths, labels = lines.__getitems__(list(range(0, 1800, 30)))
     criterion = nn.CrossEntropyLoss()
-    (len(labels) * criterion(nets[0](letters, lengths)[0], labels)).backward()
+    (len(labels) * criterion(nets[0](letters, lengths), labels)).backward()
     for i, n in enumerate(lengths.tolist()):
-        criterion(nets[1](letters[i : i + 1, :n], lengths[i : i + 1])[0], labels[i : i + 1]).backward()
+        criterion(nets[1](letters[i : i + 1, :n], lengths[i : i + 1]), labels[i : i + 1]).backward()
     for one, other in zip(nets[0].parameters(), nets[1].parameters(), strict=True):
         assert torch.allclose(one.grad, other.grad, rtol=1e-3, atol=1e-4)
 
 
 def test_the_published_loss_is_read_at_the_end_of_epoch_25(tmp_path):
-    argv = ("--recipe", "original", "--epochs", "25", "--batch-size", "510", "--log-every", "3", "--hidden", "4")
+    argv = ("--recipe", "original", "--epochs", "25", "--batch-size", "510", "--log-every", "3", "--hidden-size", "4")
     code, printed = run(tmp_path / "long", *argv)
     assert code == 0, printed
     metrics = json.loads((tmp_path / "long" / "summary.json").read_text())["metrics"]
@@ -190,7 +191,7 @@ def test_the_published_loss_is_read_at_the_end_of_epoch_25(tmp_path):
 
 
 def test_killed_in_the_middle_it_goes_on_to_the_same_bits(tmp_path):
-    argv = ("--hidden", "8", "--epochs", "4", "--save-every", "0.3")
+    argv = ("--hidden-size", "8", "--epochs", "4", "--save-every", "0.3")
     assert run(tmp_path / "whole", *argv)[0] == 0
     folder = tmp_path / "killed"
     process = start(main, "--run-dir", str(folder), *argv, output=tmp_path / "out.txt")
@@ -204,7 +205,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_bits(tmp_path):
 
 
 def test_two_processes_give_the_loss_curve_of_one(tmp_path):
-    argv = ["--recipe", "original", "--epochs", "1", "--log-every", "1", "--hidden", "16"]
+    argv = ["--recipe", "original", "--epochs", "1", "--log-every", "1", "--hidden-size", "16"]
     assert run(tmp_path / "one", *argv)[0] == 0
     assert run_ranks(main, tmp_path / "two", *argv) == [0, 0]
     one, two = (plots.read_curves(tmp_path / name / "metrics.jsonl") for name in ("one", "two"))
@@ -226,13 +227,20 @@ def test_your_own_names(study, tmp_path):
     assert code == 1 and "no saved net" in printed
 
 
+def test_a_model_of_an_earlier_edition_is_refused(tmp_path):
+    about = {"tutorial": "names", "options": {"readers": 1}, "classes": ["Greek", "Irish"]}
+    checkpoint.save(tmp_path / "best.safetensors", {"weight": torch.ones(1), "about": about})
+    code, printed = run(tmp_path, "--name", "Li")
+    assert code == 1 and "earlier edition" in printed and "make names" in printed and "Traceback" not in printed
+
+
 def test_any_folder_of_lines_is_learnt(tmp_path):
     path = tmp_path / "files"
     path.mkdir()
     rng = np.random.default_rng(0)
     for kind, letters in (("Vowels", list("aeiou")), ("Others", list("bcdfg"))):
         (path / f"{kind}.txt").write_text("\n".join("".join(rng.choice(letters, 5)) for _ in range(150)))
-    code, printed = run(tmp_path / "run", "--folder", str(path), *FAST)
+    code, printed = run(tmp_path / "run", "--folder", str(path), "--epochs", "4")
     assert code == 0, printed
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["metrics"]["test/accuracy"] > 0.9
     assert run(tmp_path / "run", "--name", "aeiou")[1].splitlines()[1].endswith("Vowels")
@@ -247,7 +255,7 @@ def test_the_race_trains_both_ways_alike(monkeypatch, capsys):
     printed = capsys.readouterr().out
     losses = re.findall(r"mean loss ([\d.]+)", printed)
     assert len(losses) == 2 and abs(float(losses[0]) - float(losses[1])) < 1e-5
-    assert float(re.search(r"at_once is ([\d.]+) times as fast", printed)[1]) > 4  # about 20 where nothing else runs
+    assert float(re.search(r"batched is ([\d.]+) times as fast", printed)[1]) > 4  # about 20 where nothing else runs
 
 
 @pytest.mark.parametrize(
@@ -255,8 +263,9 @@ def test_the_race_trains_both_ways_alike(monkeypatch, capsys):
     [
         (["--cell", "transformer"], "transformer"),
         (["--layers", "0"], "--layers must be in 1..16"),
-        (["--clip", "0"], "--clip must be at least"),
-        (["--balance", "-1"], "--balance must be in 0..2"),
+        (["--grad-clip", "0"], "--grad-clip must be at least"),
+        (["--logit-adjustment", "-1"], "--logit-adjustment must be in 0..2"),
+        (["--cell", "linear", "--bidirectional"], "--cell linear has one layer and one direction"),
     ],
 )
 def test_a_wrong_option_exits_with_2_and_says_which(tmp_path, argv, told):

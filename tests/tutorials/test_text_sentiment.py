@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.sparse import csr_matrix
 
 import data
 from data.ag_news import Layout, Table
@@ -87,25 +88,35 @@ def test_ngrams_are_those_of_each_text_and_the_same_wherever_it_stands(tmp_path)
 
 def test_batches_are_the_texts_in_order(tmp_path):
     corpus, ngrams = corpus_of(tmp_path), Ngrams(WORDS)
-    bags = tutorial.Bags(corpus, np.array([3, 1, 2, 0]), ngrams, ngrams.table(corpus.lexicon))
-    labels, features, offsets = bags.__getitems__([1, 3, 2])
+    dataset = tutorial.TextDataset(corpus, np.array([3, 1, 2, 0]), ngrams, ngrams.table(corpus.lexicon))
+    labels, features, offsets = tutorial.collate_batch([dataset[i] for i in (1, 3, 2)])
     assert labels.tolist() == [1, 0, 0] and offsets.tolist() == [0, 6, 9]
     assert features.tolist() == [1, 2, 3, 0, 1, 4, 1, 2, 3, 2]
 
 
-def test_the_weights_are_rarity_over_length():
-    options = {"idf": True, "dim": 3, "word_dropout": 0.0}
-    net = tutorial.Net(6, 2, options).eval()
+def test_all_texts_together_are_a_csr_matrix_whose_parts_embedding_bag_takes(tmp_path):
+    corpus, ngrams = corpus_of(tmp_path), Ngrams(WORDS, 2, 64, (2,))
+    dataset = tutorial.TextDataset(corpus, np.arange(4), ngrams, ngrams.table(corpus.lexicon))
+    _, features, offsets = tutorial.collate_batch(list(dataset))
+    assert torch.equal(features, dataset.indices) and offsets.tolist() == dataset.indptr[:-1].tolist()
+    counts = csr_matrix((np.ones(len(features)), dataset.indices.numpy(), dataset.indptr), (4, ngrams.size)).toarray()
+    per_class = np.stack([counts[[0, 2]].sum(0), counts[[1, 3]].sum(0)], 1)
+    assert np.array_equal(dataset.count(2), per_class) and counts[0].sum() == 8
+
+
+def test_tf_idf_weights_have_norm_one():
+    options = {"idf": True, "embed_dim": 3, "word_dropout": 0.0}
+    net = tutorial.TextClassificationModel(6, 2, options).eval()
     net.idf.copy_(torch.tensor([0.0, 1, 2, 3, 0, 5]))
     features, offsets = torch.tensor([1, 2, 2, 5, 0, 3, 4]), torch.tensor([0, 3, 4, 6])
     expected = torch.tensor([1 / 3, 2 / 3, 2 / 3, 1, 0, 1, 0])
-    assert torch.allclose(net.weights(features, offsets), expected)
+    assert torch.allclose(net.tfidf(features, offsets), expected)
     embedded = (expected[:, None] * net.embedding.weight[features]).split([3, 1, 2, 1])
     assert torch.allclose(net(features, offsets), net.fc(torch.stack([part.sum(0) for part in embedded])), atol=1e-6)
 
 
 def test_the_originals_net_is_the_published_one():
-    net = tutorial.Net(95_811, 4, vars(tutorial.TextOptions(**tutorial.RECIPES["original"])))
+    net = tutorial.TextClassificationModel(95_811, 4, vars(tutorial.TextOptions(**tutorial.RECIPES["original"])))
     assert sum(weight.numel() for weight in net.parameters()) == 6_132_164
     features, offsets = torch.tensor([5, 7, 7, 1]), torch.tensor([0, 3])
     means = torch.stack([net.embedding.weight[[5, 7, 7]].mean(0), net.embedding.weight[1]])
@@ -115,9 +126,9 @@ def test_the_originals_net_is_the_published_one():
 
 def test_a_net_begins_as_naive_bayes(tmp_path):
     corpus, ngrams = corpus_of(tmp_path), Ngrams([*WORDS, "on", "unseen"])
-    bags = tutorial.Bags(corpus, np.arange(4), ngrams, ngrams.table(corpus.lexicon))
-    options = tutorial.TextOptions(idf=True, bayes=0.5, dim=8)
-    net = tutorial.make_net(options, ngrams, 2, bags)
+    dataset = tutorial.TextDataset(corpus, np.arange(4), ngrams, ngrams.table(corpus.lexicon))
+    options = tutorial.TextOptions(idf=True, bayes=0.5, embed_dim=8)
+    net = tutorial.make_net(options, ngrams, 2, dataset)
     # "a": the cat sat, cat; "b": the cat sat on the mat, sat the cat
     counts = np.array([[0, 0], [1, 3], [2, 2], [1, 2], [0, 1], [0, 1], [0, 0]])
     logs = np.log((counts + 1) / (counts + 1).sum(0))
@@ -157,7 +168,7 @@ def test_the_dashboard_shows_all_kinds(study):
     assert {"pr/World", "errors/text_summary"} <= set(tags["tensors"]) and tags["graph"]
     [errors] = events.Tensors("errors/text_summary")
     said = errors.tensor_proto.string_val[0].decode()
-    assert re.match(r"1\. \*\*\S+\*\*, taken for \*\*\S+\*\* \(\d+% sure, line \d+\): \w", said)
+    assert re.match(r"1\. \*\*\S+\*\*, classified as \*\*\S+\*\* \(confidence \d+%, line \d+\): \w", said)
     projector = next(study[0].glob("*/words"))
     assert any(line.endswith("(Sports)") for line in (projector / "metadata.tsv").read_text().splitlines())
 
@@ -166,8 +177,8 @@ def test_the_original_recipe_is_the_published_protocol(tmp_path):
     code, printed = run(tmp_path / "original", "--recipe", "original", "--epochs", "2")
     assert code == 0, printed
     options = summary_of(tmp_path / "original")["options"]
-    assert (options["batch_size"], options["lr"], options["clip"], options["val_share"]) == (64, 5.0, 0.1, 0.05)
-    assert (options["dim"], options["ngrams"], options["idf"], options["bayes"]) == (64, 1, False, 0.0)
+    assert (options["batch_size"], options["lr"], options["grad_clip"], options["val_share"]) == (64, 5.0, 0.1, 0.05)
+    assert (options["embed_dim"], options["ngrams"], options["idf"], options["bayes"]) == (64, 1, False, 0.0)
     assert tutorial.RECIPES["original"]["epochs"] == 10
     assert summary_of(tmp_path / "original")["metrics"]["test/accuracy"] > 0.3
 

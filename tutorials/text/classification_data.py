@@ -1,4 +1,4 @@
-"""Which texts a run trains on, which it holds out and which it tests on: AG_NEWS, its twin, or the user's csv files."""
+"""Training, validation and test texts: of AG_NEWS, its twin, or the user's csv files."""
 
 import hashlib
 from collections.abc import Sequence
@@ -20,30 +20,30 @@ TEST_SHARE = 0.1  # of the user's rows, where no test file is named
 
 @dataclass
 class RowsOptions(Options):
-    """Which texts: AG_NEWS or any csv file, how they are dealt out, and what of them is a feature."""
+    """Options of the data set: AG_NEWS or any csv file, its split, and the features of its texts."""
 
     csv: tuple[str, ...] = ()
-    """Train on these csv files instead of AG_NEWS: a column of labels, all others text; a header or none."""
+    """Train on these csv files instead of AG_NEWS: one column of labels, all others text; with or without a header."""
     test_csv: Path | None = None
-    """Test on this csv file; without it, on a tenth of the rows of --csv."""
+    """Test on this csv file. Default: a tenth of the rows of --csv."""
     classes: tuple[str, ...] = ()
-    """Names of the classes in the order of their labels, for each csv file; without it, the labels themselves."""
+    """Class names in the order of the labels, for each csv file. Default: the labels themselves."""
     columns: tuple[str, ...] = ()
-    """The label's column and then the text's, by name or number (1 is the first); without it, they are found."""
+    """Column of the label, then columns of the text, by name or number (1 is the first). Default: detected."""
     distinct: bool = False
-    """Take equal texts but once: a copy of a training text among the validation texts flatters the score."""
+    """Remove duplicate texts: a copy of a training text in the validation set would bias its accuracy."""
     val_share: float = 0.05
-    """Share of the training texts that is held out to choose the best epoch by."""
+    """Fraction of the training texts held out for validation."""
     val_words: bool = False
-    """Take the words of the validation texts into the vocabulary too, as the original does."""
+    """Build the vocabulary from the validation texts too, as the original does."""
     ngrams: int = 1
-    """Longest run of words that is a feature of its own."""
+    """Maximum length of word n-grams."""
     prefixes: tuple[int, ...] = ()
-    """First letters of longer words that are features too: 4 makes the same of bank, banks and banking."""
+    """Prefix lengths: prefixes of longer words are features too; 4 has one for bank, banks and banking."""
     buckets: int = 0
-    """Vectors that all n-grams and prefixes share, by their hash; 0 takes 128 for each text, up to a million."""
+    """Number of hash buckets for n-grams and prefixes; 0: 128 per text, up to a million."""
     text: str | None = None
-    """Do not train: classify this text, with the saved net of --run-dir or else the newest one."""
+    """Do not train: classify this text, with the saved model of --run-dir or else the newest one."""
 
     keeping = Options.keeping | {"text"}
     limits = Options.limits | {"val_share": (0.0001, 0.9), "ngrams": (1, 3), "buckets": (0, 2**30)}
@@ -62,7 +62,7 @@ class RowsOptions(Options):
 
 @dataclass(frozen=True)
 class Rows:
-    """Numbers of a corpus's texts."""
+    """Indices of a corpus's texts."""
 
     train: ndarray
     val: ndarray
@@ -70,7 +70,7 @@ class Rows:
 
 
 class Contents:
-    """What makes a run refuse to go on when its files have changed: its texts and labels, in their order."""
+    """A digest of all texts and labels, so that a run does not resume on files that have changed."""
 
     def __init__(self, corpus: Corpus) -> None:
         both = corpus.digests.tobytes() + corpus.labels.tobytes()
@@ -90,7 +90,7 @@ class Contents:
 def load_texts(run: Run) -> tuple[Corpus, Rows, list[str]]:
     """The tokenised texts with their classes as labels, the rows of each part, and the names of the classes."""
     options = run.options
-    tokenise = tokenizer.tokenizer()
+    tokenize = tokenizer.tokenizer()
     if options.csv:
         paths = [Path(path) for path in (*options.csv, *([options.test_csv] if options.test_csv else []))]
         tables = [(Table(path), find_layout(Table(path), options.columns)) for path in paths]
@@ -98,7 +98,7 @@ def load_texts(run: Run) -> tuple[Corpus, Rows, list[str]]:
     else:
         news: AgNews = run.load_data("ag_news")
         tables, tested = [(news.train, news.layout), (news.test, news.layout)], True
-    corpus = run.place.main_first(lambda: tokenised(tables, tokenise, tokenizer.RULES, options.data_root))
+    corpus = run.place.main_first(lambda: tokenised(tables, tokenize, tokenizer.RULES, options.data_root))
     names = list(options.classes) if options.csv else list(news.classes)
     corpus, classes = name_classes(corpus, tables, names, len(tables) - tested)
     describe(run, corpus, tables)
@@ -109,7 +109,7 @@ def load_texts(run: Run) -> tuple[Corpus, Rows, list[str]]:
 def name_classes(
     corpus: Corpus, tables: Sequence[tuple[Table, Layout]], names: list[str], trained: int
 ) -> tuple[Corpus, list[str]]:
-    """The corpus with labels that are numbers of classes, and the classes: `names` in the order of each file's labels,
+    """The corpus with class indices as labels, and the classes: `names` in the order of each file's labels,
     or without any the labels that the first `trained` files have. Raises StudyError with file and line for another one.
     """
     found = sorted({label for table in corpus.tables[:trained] for label in table["labels"]}, key=label_order)
@@ -139,17 +139,19 @@ def name_classes(
 
 
 def describe(run: Run, corpus: Corpus, tables: Sequence[tuple[Table, Layout]]) -> None:
-    """Say what was read, how, and what was left out."""
+    """Print what was read, how, and what was left out."""
     for number, (table, layout) in enumerate(tables):
-        told = [f"{table.path}: {corpus.bounds[number + 1] - corpus.bounds[number]:,} texts"]
+        parts = [f"{table.path}: {corpus.bounds[number + 1] - corpus.bounds[number]:,} texts"]
         if run.options.csv:
             texts = ", ".join(str(column + 1) for column in layout.texts)
-            told.append(f"label in column {layout.label + 1}, text in {texts}, {'a' if layout.header else 'no'} header")
+            parts.append(
+                f"label in column {layout.label + 1}, text in {texts}, {'a' if layout.header else 'no'} header"
+            )
         if layout.encoding != "utf-8":
-            told.append(f"read as {layout.encoding}, since it is not plain UTF-8")
+            parts.append(f"read as {layout.encoding}, since it is not plain UTF-8")
         if corpus.tables[number]["skipped"]:
-            told.append(f"left out {corpus.tables[number]['skipped']}")
-        run.say("; ".join(told))
+            parts.append(f"left out {corpus.tables[number]['skipped']}")
+        run.say("; ".join(parts))
     run.say(f"{len(corpus.words):,} words, {len(corpus.lexicon):,} different")
 
 

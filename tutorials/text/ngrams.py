@@ -1,4 +1,7 @@
-"""Runs of words and beginnings of words as features, for whole batches at once: hashed, so that no list is kept."""
+"""Words, hashed word n-grams and prefixes as features, computed for many texts at once.
+
+scikit-learn's CountVectorizer counts n-grams too, but takes longer than a training, and predictions would need it.
+"""
 
 import zlib
 from collections.abc import Iterator, Sequence
@@ -16,7 +19,7 @@ from tutorials.text import tokenizer
 GOLDEN, MIX1, MIX2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 PER_TEXT, MOST = 128, 2**20  # buckets, where the user names no number
 
-# T words of all texts together, L words in a lexicon
+# T words of all texts together, S features of all of them, N texts, L words in a lexicon
 
 
 def mix(values: ndarray) -> ndarray:
@@ -28,12 +31,12 @@ def mix(values: ndarray) -> ndarray:
 
 
 def buckets_for(texts: int) -> int:
-    """A power of two: some for each training text, so that few features have to share, up to a million in all."""
+    """A power of two: some for each training text, so that few features collide, up to a million in all."""
     return min(MOST, 1 << (PER_TEXT * texts - 1).bit_length())
 
 
 def gather_rows(corpus: Corpus, rows: ndarray) -> tuple[ndarray, ndarray]:
-    """The lexicon's numbers of all words of some texts (T,), and in which of them each stands (T,)."""
+    """The lexicon's indices of all words of some texts (T,), and which of the texts each is in (T,)."""
     starts = corpus.offsets[rows]
     lengths = corpus.offsets[np.asarray(rows) + 1] - starts
     places = np.repeat(np.arange(len(lengths)), lengths)
@@ -56,7 +59,7 @@ def count_words(corpus: Corpus, rows: ndarray) -> ndarray:
 
 @dataclass(frozen=True)
 class Ngrams:
-    """What turns words into features: numbers below `len(words)` are words (0 the unknown one), the rest buckets."""
+    """Words -> indices of features: those below `len(words)` are words (0 is unknown), the rest hash buckets."""
 
     words: list[str]
     ngrams: int = 1
@@ -68,10 +71,10 @@ class Ngrams:
         return len(self.words) + (self.buckets if self.ngrams > 1 or self.prefixes else 0)
 
     def table(self, lexicon: Sequence[str]) -> ndarray:
-        """Each word of a lexicon as features (L, 1 + prefixes): itself, its beginnings, -1 where it is too short."""
+        """Each word of a lexicon as features (L, 1 + prefixes): itself, its prefixes, -1 where it is too short."""
         known = tokenizer.vocabulary(self.words)(list(lexicon))
-        beginnings = [[self.prefix(word, length) for word in lexicon] for length in self.prefixes]
-        return np.array([known, *beginnings], np.int64).T
+        prefixes = [[self.prefix(word, length) for word in lexicon] for length in self.prefixes]
+        return np.array([known, *prefixes], np.int64).T
 
     def prefix(self, word: str, length: int) -> int:
         if len(word) <= length:
@@ -79,9 +82,9 @@ class Ngrams:
         return len(self.words) + zlib.crc32(f"{length}:{word[:length]}".encode()) % self.buckets
 
     def grid(self, table: ndarray, words: ndarray, places: ndarray) -> ndarray:
-        """The features (T, K) that begin at each word: itself, pairs, triples, prefixes; -1 where there is none.
+        """The features (T, K) that begin at each word: itself, bigram, trigram, prefixes; -1 where there is none.
 
-        A run of words ends with its text, and none has an unknown word in it.
+        An n-gram ends with its text, and has no unknown word in it.
         """
         found = table[words]
         columns, known = [found[:, 0]], found[:, 0].astype(np.uint64)
@@ -97,21 +100,29 @@ class Ngrams:
             columns.append(column)
         return np.column_stack([*columns, found[:, 1:]])
 
-    def features(self, table: ndarray, words: ndarray, places: ndarray, texts: int) -> tuple[ndarray, ndarray]:
-        """All features of a batch, text after text (S,), and where each text's begin (N,)."""
-        grid = self.grid(table, words, places)
-        there = grid >= 0
-        counts = np.bincount(places, there.sum(1), texts).astype(np.int64)
-        return grid[there], np.cumsum(counts) - counts
+    def features(self, table: ndarray) -> ndarray:
+        """The features (S,) of one text, whose words have these rows in a `table`."""
+        grid = self.grid(table, np.arange(len(table)), np.zeros(len(table), np.int64))
+        return grid[grid >= 0].astype(np.int32)
+
+    def csr(self, corpus: Corpus, rows: ndarray, table: ndarray) -> tuple[ndarray, ndarray]:
+        """The features of some texts as `indices` (S,) and `indptr` (N + 1,) of a sparse matrix in CSR format."""
+        indices, lengths = [], [np.zeros(1)]
+        for part in chunks(rows):
+            words, places = gather_rows(corpus, part)
+            grid = self.grid(table, words, places)
+            indices.append(grid[grid >= 0].astype(np.int32))
+            lengths.append(np.bincount(places, (grid >= 0).sum(1), len(part)))
+        return np.concatenate(indices), np.concatenate(lengths).cumsum().astype(np.int64)
 
     def spell(self, column: int, words: Sequence[str]) -> str:
-        """What a feature of a column of the grid is, whose words begin with these."""
+        """The text of a feature: that of a column of the grid, at the first of these words."""
         if column < self.ngrams:
             return " ".join(words[: column + 1])
         return f"{words[0][: self.prefixes[column - self.ngrams]]}…"
 
     def about(self) -> dict[str, Any]:
-        """What a saved net must know; the words as bytes, one a line, since a word has no line's end in it."""
+        """What is saved with a model; the words as bytes, one per line, since no word has a line break in it."""
         words = np.frombuffer("\n".join(self.words).encode(), np.uint8).copy()
         return {"words": torch.from_numpy(words), "ngrams": self.ngrams, "buckets": self.buckets,
                 "prefixes": list(self.prefixes)}  # fmt: skip

@@ -103,7 +103,7 @@ def tell_language(text: str, path: Path) -> Answer:
     net, classes = char_rnn.load_net(path)
     name, outside = char_rnn.read_name(text, net)
     with torch.no_grad():
-        shares = net(*char_rnn.encode([name])).mean(0)[0].softmax(0)
+        shares = net(*char_rnn.encode([name]))[0].softmax(0)
     mattered = saliency.saliency(net, [name], *char_rnn.encode([name]), classes)
     begun = char_rnn.encode([name[: end + 1] for end in range(len(name))])
     judged = saliency.letter_by_letter(net, name, *begun, classes)
@@ -116,13 +116,13 @@ def tell_language(text: str, path: Path) -> Answer:
 
 def tell_topic(text: str, path: Path) -> Answer:
     net, ngrams, about = text_sentiment.load_net(path)
-    tokens, scores = text_sentiment.judge(net, ngrams, text)
-    winner, classes = int(scores.argmax()), about["classes"]
+    tokens, logits = text_sentiment.predict(net, ngrams, text)
+    winner, classes = int(logits.argmax()), about["classes"]
     weights = text_report.weigh_words(net, ngrams, tokens, winner)
     figure = plots.ranked({f"for {classes[winner]}": weights}, "weight of words and their parts") if weights else None
     known = np.count_nonzero(ngrams.table(tokens)[:, 0])
     note = f"The net knows {known} of {len(tokens)} words."
-    return dict(zip(classes, scores.softmax(0).tolist(), strict=True)), figure, note
+    return dict(zip(classes, logits.softmax(0).tolist(), strict=True)), figure, note
 
 
 def from_french(text: str, path: Path) -> Answer:

@@ -1,8 +1,8 @@
-"""The original's training on names, whose batches go through the net name by name, beside ours, in one process.
+"""Time the original's training loop over single names against padded batches, in one process.
 
     python -m tutorials.tools.race_names [--data official] [--data-root DIR]
 
-Nets of the same weights take the same batches by turns, so that what else the machine does hits both alike.
+Two models of the same weights take the same batches by turns, so that other load on the machine affects both alike.
 """
 
 import argparse
@@ -18,56 +18,56 @@ from torch import Tensor, nn, optim
 from torch.nn.utils import clip_grad_norm_
 
 import data
-from tutorials.char_rnn import RECIPES, Lines, NamesOptions, Net
+from tutorials.char_rnn import RECIPES, CharRNN, NamesDataset, NamesOptions
 
 BATCH, STEPS = 64, 10
 
 
-def race(lines: Lines, rounds: int = 7) -> None:
-    """Train two nets of the same weights on the same batches, in turns, and print their times and losses."""
-    ours = Net(NamesOptions(**RECIPES["original"]), len(lines.classes)).readers[0]
+def race(dataset: NamesDataset, rounds: int = 7) -> None:
+    """Train two models of the same weights on the same batches, by turns, and print their times and losses."""
+    ours = CharRNN(NamesOptions(**RECIPES["original"]), len(dataset.classes))
     theirs = copy.deepcopy(ours)
-    symbols, hidden = theirs.cell.i2h[0].in_features, theirs.cell.i2h[0].out_features
-    theirs.cell = nn.RNN(symbols, hidden)
-    theirs.cell.load_state_dict({
-        f"{part}_{which}_l0": getattr(linear[0], part)
-        for which, linear in {"ih": ours.cell.i2h, "hh": ours.cell.h2h}.items() for part in ("weight", "bias")
+    i2h, h2h = ours.rnn.i2h, ours.rnn.h2h
+    theirs.rnn = nn.RNN(i2h.in_features, i2h.out_features)
+    theirs.rnn.load_state_dict({
+        f"{part}_{name}_l0": getattr(linear, part)
+        for name, linear in {"ih": i2h, "hh": h2h}.items() for part in ("weight", "bias")
     })  # fmt: skip
-    with_lengths = zip(lines.letters, lines.lengths.tolist(), strict=True)
-    singles = [F.one_hot(row[:length], symbols).float()[:, None] for row, length in with_lengths]  # prepared, as there
+    with_lengths = zip(dataset.letters, dataset.lengths.tolist(), strict=True)
+    singles = [F.one_hot(row[:length], i2h.in_features).float()[:, None] for row, length in with_lengths]  # as there
 
     def one_by_one(batch: Tensor) -> Tensor:
         loss = torch.zeros(())
         for i in batch.tolist():
-            _, last = theirs.cell(singles[i])
-            loss = loss + F.nll_loss(F.log_softmax(theirs.out(last[0]), dim=1), lines.labels[i : i + 1])
+            _, last = theirs.rnn(singles[i])
+            loss = loss + F.nll_loss(F.log_softmax(theirs.h2o(last[0]), dim=1), dataset.labels[i : i + 1])
         return loss
 
-    def at_once(batch: Tensor) -> Tensor:
-        letters, lengths, labels = lines.__getitems__(batch)
-        return F.cross_entropy(ours(F.one_hot(letters, symbols).float(), lengths), labels, reduction="sum")
+    def batched(batch: Tensor) -> Tensor:
+        letters, lengths, labels = dataset.__getitems__(batch)
+        return F.cross_entropy(ours(letters, lengths), labels, reduction="sum")
 
-    racers = {one_by_one: theirs, at_once: ours}
-    losses, seconds = {way: [] for way in racers}, {way: [] for way in racers}
+    nets = {one_by_one: theirs, batched: ours}
+    losses, seconds = {way: [] for way in nets}, {way: [] for way in nets}
     for _ in range(rounds):
-        batches = torch.randperm(len(lines))[: BATCH * STEPS].split(BATCH)
-        for way, net in racers.items():
-            since = time.process_time()
+        batches = torch.randperm(len(dataset))[: BATCH * STEPS].split(BATCH)
+        for way, net in nets.items():
+            start = time.process_time()
             losses[way].append(train(net, way, batches))
-            seconds[way].append(time.process_time() - since)
-    steps = {way: statistics.median(taken) / STEPS for way, taken in seconds.items()}
+            seconds[way].append(time.process_time() - start)
+    steps = {way: statistics.median(times) / STEPS for way, times in seconds.items()}
     for way, step in steps.items():
-        # Later rounds tell nothing: each step multiplies what the two ways round differently.
+        # The first round alone compares: each step multiplies the difference in rounding.
         loss = losses[way][0] / sum(map(len, batches))
         print(f"{way.__name__:<10}  {1000 * step:7.1f} CPU ms a step of {BATCH} names, first mean loss {loss:.6f}")
-    print(f"at_once is {steps[one_by_one] / steps[at_once]:.1f} times as fast")
+    print(f"batched is {steps[one_by_one] / steps[batched]:.1f} times as fast")
 
 
-def train(net: nn.Module, way: Callable, batches: tuple[Tensor, ...]) -> float:
-    """The original's step on each batch; the sum of all losses."""
+def train(net: nn.Module, loss_of: Callable, batches: tuple[Tensor, ...]) -> float:
+    """The original's training step on each batch; returns the sum of all losses."""
     optimizer, total = optim.SGD(net.parameters(), 0.15), 0.0
     for batch in batches:
-        loss = way(batch)
+        loss = loss_of(batch)
         loss.backward()
         clip_grad_norm_(net.parameters(), 3)
         optimizer.step()
@@ -81,8 +81,8 @@ def main() -> None:
     parser.add_argument("--data", default="tiny", choices=("tiny", "official"))
     parser.add_argument("--data-root", type=Path)
     arguments = parser.parse_args()
-    names = data.load("names", arguments.data, arguments.data_root)
-    race(Lines(names))
+    torch.set_num_threads(1)  # the operations are too short to share among threads
+    race(NamesDataset(data.load("names", arguments.data, arguments.data_root).plain()))
 
 
 if __name__ == "__main__":

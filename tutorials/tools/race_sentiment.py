@@ -1,9 +1,9 @@
-"""The original's way of feeding AG_NEWS beside ours, on a generated csv of its form and size, in one process.
+"""Time the original's epochs on AG_NEWS against ours, on a generated csv of its format and size, in one process.
 
     python -m tutorials.tools.race_sentiment [--texts 120000] [--rounds 2]
 
 The original tokenises every text anew in each epoch inside `collate_fn`, and updates every vector of the table in every
-step. Both nets are trained by turns, whole epochs each, so that what else the machine does hits both alike. Where
+step. Both models train by turns, an epoch each, so that other load on the machine affects both alike. Where
 torchtext does not load, the original has our tokenizer and vocabulary, which take less time than torchtext's.
 """
 
@@ -39,8 +39,8 @@ def write_csv(path: Path, texts: int, rng: np.random.Generator) -> None:
         for label in rng.integers(0, 4, texts):
             # By the inverse of the distribution 1 / (rank + 2.7), Zipf's and Mandelbrot's.
             numbers = (np.exp(rng.random(TITLE + BODY) * np.log(WORDS / 2.7 + 1)) * 2.7 - 2.7).astype(int)
-            told = numbers > 300
-            numbers[told] += (label - numbers[told]) % 4 * (rng.random(told.sum()) < 0.3)
+            rare = numbers > 300
+            numbers[rare] += (label - numbers[rare]) % 4 * (rng.random(rare.sum()) < 0.3)
             title, body = np.split(words[np.minimum(numbers, WORDS - 1)], [TITLE])
             file.write(
                 f'"{label + 1}","{" ".join(title).capitalize()}","{" ".join(body)} (AP), #39;{body[0]}. ""End"""\n'
@@ -48,14 +48,14 @@ def write_csv(path: Path, texts: int, rng: np.random.Generator) -> None:
 
 
 class Original:
-    """The tutorial as it is published: its pipelines, its collate_fn, its model, its optimiser."""
+    """The tutorial as it is published: its pipelines, its collate_fn, its model, its optimizer."""
 
     def __init__(self, path: Path) -> None:
         self.texts = [(int(label) - 1, words) for _, label, words in rows(Table(path), Layout())]
-        self.tokenise = tokenizer.tokenizer()
+        self.tokenize = tokenizer.tokenizer()
         counts: dict[str, int] = {}
         for _, words in self.texts:
-            for word in self.tokenise(words):
+            for word in self.tokenize(words):
                 counts[word] = counts.get(word, 0) + 1
         self.vocabulary = tokenizer.vocabulary(
             [tokenizer.UNKNOWN, *sorted(counts, key=lambda word: (-counts[word], word))]
@@ -69,7 +69,7 @@ class Original:
         labels, texts, offsets = [], [], [0]
         for label, words in batch:
             labels.append(label)
-            numbers = torch.tensor(self.vocabulary(self.tokenise(words)), dtype=torch.int64)
+            numbers = torch.tensor(self.vocabulary(self.tokenize(words)), dtype=torch.int64)
             texts.append(numbers)
             offsets.append(numbers.size(0))
         return torch.tensor(labels), torch.cat(texts), torch.tensor(offsets[:-1]).cumsum(0)
@@ -83,46 +83,46 @@ class Original:
 
 
 class Ours:
-    """A recipe of the tutorial, by its own parts."""
+    """A recipe of the tutorial, with its own functions."""
 
     def __init__(self, path: Path, root: Path, recipe: str) -> None:
         self.options = ours.TextOptions(**ours.RECIPES[recipe])
         begun = time.perf_counter()
-        tokenise = tokenizer.tokenizer()
-        corpus = tokenised([(Table(path), Layout())], tokenise, recipe, root)
+        tokenize = tokenizer.tokenizer()
+        corpus = tokenised([(Table(path), Layout())], tokenize, recipe, root)
         self.built = time.perf_counter() - begun
         everything = np.arange(len(corpus.labels))
         counts = count_words(corpus, everything)
         words = [tokenizer.UNKNOWN, *(corpus.lexicon[word] for word in np.argsort(-counts, kind="stable"))]
         ngrams = Ngrams(words, self.options.ngrams, buckets_for(len(everything)), tuple(self.options.prefixes))
-        self.bags = ours.Bags(corpus, everything, ngrams, ngrams.table(corpus.lexicon))
-        self.net = ours.make_net(self.options, ngrams, 4, self.bags)
+        self.dataset = ours.TextDataset(corpus, everything, ngrams, ngrams.table(corpus.lexicon))
+        self.net = ours.make_net(self.options, ngrams, 4, self.dataset)
         self.prepared = time.perf_counter() - begun
-        steps = 100 * len(self.bags) // self.options.batch_size
+        steps = 100 * len(self.dataset) // self.options.batch_size
         self.optimizer, self.scheduler = ours.make_optimizer(self.net, self.options, steps)
 
     def epoch(self) -> None:
         self.net.train()
-        for indices in torch.randperm(len(self.bags)).split(self.options.batch_size):
-            labels, features, offsets = self.bags.__getitems__(indices)
+        for indices in torch.randperm(len(self.dataset)).split(self.options.batch_size):
+            labels, features, offsets = ours.collate_batch([self.dataset[i] for i in indices.tolist()])
             self.optimizer.zero_grad()
             F.cross_entropy(self.net(features, offsets), labels).backward()
-            if self.options.clip:
-                nn.utils.clip_grad_norm_(self.net.parameters(), self.options.clip)
+            if self.options.grad_clip:
+                nn.utils.clip_grad_norm_(self.net.parameters(), self.options.grad_clip)
             self.optimizer.step()
-            if self.options.linear:
+            if self.options.schedule == "linear":
                 self.scheduler.step()
 
 
 def timed(function) -> float:
-    """Seconds of computing, which do not grow when other programs want the machine too."""
+    """CPU seconds, which other load on the machine hardly changes."""
     begun = time.process_time()
     function()
     return time.process_time() - begun
 
 
 def peak() -> float:
-    """The most memory that this process has held, in MB."""
+    """The peak memory of this process in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -134,7 +134,9 @@ def race(folder: Path, texts: int, rounds: int, recipe: str = "study") -> Simple
     mine = Ours(path, folder, recipe)
     print(f"tokenised in {mine.built:.1f} s, ready after {mine.prepared:.1f} s; at most {peak():.0f} MB of memory")
     theirs = Original(path)
-    print(f"vocabularies: {len(mine.bags.ngrams.words):,} words, {theirs.embedding.num_embeddings:,} in the original")
+    print(
+        f"vocabularies: {len(mine.dataset.ngrams.words):,} words, {theirs.embedding.num_embeddings:,} in the original"
+    )
     result = SimpleNamespace(ours=[], original=[], built=mine.built)
     for number in range(rounds):
         result.ours.append(timed(mine.epoch))
