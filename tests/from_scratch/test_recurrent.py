@@ -81,6 +81,8 @@ SEQUENCE = {k: [(N, T, D), (N, H), (D, k * H), (H, k * H), (k * H,)] for k in (1
 LAYERS = {
     "rnn_step": (rnn_step_forward, rnn_step_backward, STEP[1]),
     "rnn": (rnn_forward, rnn_backward, SEQUENCE[1]),
+    "rnn_naive": (recurrent.rnn_forward_naive, recurrent.rnn_backward_naive, SEQUENCE[1]),
+    "lstm_naive": (recurrent.lstm_forward_naive, recurrent.lstm_backward_naive, SEQUENCE[4]),
     "lstm_step": (lstm_step_forward, lstm_step_backward, STEP[4]),
     "lstm": (lstm_forward, lstm_backward, SEQUENCE[4]),
     "temporal_affine": (temporal_affine_forward, temporal_affine_backward, [(N, T, D), (D, H), (H,)]),
@@ -139,21 +141,21 @@ def test_the_course_s_lstm_values():
     np.testing.assert_allclose(h[1, 2], [0.81733511, 0.83677871, 0.85403753, 0.86935314], atol=1e-8)
 
 
-def test_sequences_are_their_steps(rng):
-    x, h0, Wx, Wh, b = draw(rng, *SEQUENCE[4])
-    h, c = h0, np.zeros_like(h0)
-    for t, wanted in enumerate(lstm_forward(x, h0, Wx, Wh, b)[0].swapaxes(0, 1)):
-        h, c, _ = lstm_step_forward(x[:, t], h, c, Wx, Wh, b)
-        np.testing.assert_allclose(h, wanted, rtol=1e-12)
-    x, h, Wx, Wh, b = draw(rng, *SEQUENCE[1])
-    for t, wanted in enumerate(rnn_forward(x, h, Wx, Wh, b)[0].swapaxes(0, 1)):
-        h, _ = rnn_step_forward(x[:, t], h, Wx, Wh, b)
-        np.testing.assert_allclose(h, wanted, rtol=1e-12)
+@pytest.mark.parametrize("name", ["rnn", "lstm"])
+def test_fast_sequences_equal_the_loops_over_their_steps(name, rng):
+    arrays = draw(rng, *SEQUENCE[4 if name == "lstm" else 1])
+    (dh,) = draw(rng, (N, T, H))
+    results = []
+    for suffix in ("_naive", ""):
+        h, cache = getattr(recurrent, f"{name}_forward{suffix}")(*arrays)
+        results.append((h, *getattr(recurrent, f"{name}_backward{suffix}")(dh, cache)))
+    for plain, fast in zip(*results, strict=True):
+        np.testing.assert_allclose(fast, plain, rtol=1e-11, atol=1e-13)
 
 
 def test_huge_inputs_do_not_overflow():
     wide = np.full((1, 4), 1e4)
-    with np.errstate(all="raise"):
+    with np.errstate(all="raise", under="ignore"):
         for sign in (1, -1):
             h, c, _ = lstm_step_forward(sign * wide[:, :1], wide[:, :1], wide[:, :1], wide, wide, wide[0])
             assert np.isfinite([h, c]).all()
@@ -468,9 +470,10 @@ def test_captioning_solver_keeps_the_best_and_resumes(kind, rng, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["rnn", "lstm"])
+@pytest.mark.parametrize("suffix", ["", "_naive"])
 @pytest.mark.parametrize(("N", "T"), [(1, 4), (3, 1), (1, 1), (3, 0), (0, 3)])
-def test_sequences_of_any_length_and_number_leave_their_cache_alone(name, N, T, rng):
-    forward, backward = (getattr(recurrent, f"{name}_{way}") for way in ("forward", "backward"))
+def test_sequences_of_any_length_and_number_leave_their_cache_alone(name, suffix, N, T, rng):
+    forward, backward = (getattr(recurrent, f"{name}_{way}{suffix}") for way in ("forward", "backward"))
     D, H, gates = 3, 4, 4 if name == "lstm" else 1
     x, h0 = rng.standard_normal((N, T, D)), rng.standard_normal((N, H))
     Wx, Wh, b = (rng.standard_normal(size) for size in ((D, gates * H), (H, gates * H), gates * H))
@@ -479,7 +482,8 @@ def test_sequences_of_any_length_and_number_leave_their_cache_alone(name, N, T, 
     dh = rng.standard_normal(h.shape)
     wanted = backward(dh, cache)
     h *= 0
-    x *= 0
+    if not suffix:  # the plain loop's cache holds x itself, as the naive convolution's does
+        x *= 0
     for one, other in zip(backward(dh, cache), wanted, strict=True):
         np.testing.assert_array_equal(one, other)
     assert [gradient.shape for gradient in wanted] == [v.shape for v in (x, h0, Wx, Wh, b)]
