@@ -80,16 +80,20 @@ def pool_methods(dtype: type, x_shape: tuple, size: int, stride: int) -> dict[st
 
 
 def sequence_methods(dtype: type, kind: str, N: int, T: int, D: int, H: int) -> dict[str, Pass]:
-    """Forward and backward of `rnn_*` or `lstm_*` over whole sequences, and of torch's module; no naive one."""
+    """Forward and backward of `rnn_*` or `lstm_*` over whole sequences, of the loop over steps, and of torch."""
     rng, blocks = np.random.default_rng(231), 4 if kind == "lstm" else 1
     shapes = ((N, T, D), (N, H), (D, blocks * H), (H, blocks * H), (blocks * H,))
     x, h0, Wx, Wh, b = (0.1 * rng.standard_normal(shape).astype(dtype) for shape in shapes)
     net = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM}[kind](D, H, batch_first=True).to(torch.from_numpy(x).dtype)
     inputs, state = (torch.tensor(v, requires_grad=True) for v in (x, h0[None]))
     start = (state, torch.zeros_like(state)) if kind == "lstm" else state
-    forward, backward = (getattr(recurrent, f"{kind}_{way}") for way in ("forward", "backward"))
+    arrays = x, h0, Wx, Wh, b
     return {
-        "fast": (lambda: forward(x, h0, Wx, Wh, b), backward),
+        "loop": (
+            partial(getattr(recurrent, f"{kind}_forward_naive"), *arrays),
+            getattr(recurrent, f"{kind}_backward_naive"),
+        ),
+        "fast": (partial(getattr(recurrent, f"{kind}_forward"), *arrays), getattr(recurrent, f"{kind}_backward")),
         "torch": torch_pass(lambda: net(inputs, start)[0], [inputs, state, *net.parameters()]),
     }
 
@@ -144,7 +148,7 @@ def table(repeats: int) -> str:
                 f"{'':8}{'forward':>9}{'backward':>10}{'both':>9}{'quartiles':>18}",
             ]
             lines[-1] += f"{'x naive':>11}{'x torch':>9}"
-            for method in ("naive", "im2col", "strides", "fast", "torch"):
+            for method in ("naive", "loop", "im2col", "strides", "fast", "torch"):
                 if method in times:
                     low, high = np.percentile(times[method].sum(axis=1), (25, 75))
                     forward, backward = np.median(times[method], axis=0)

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from comparisons import reference
 from comparisons.case import Case
 from comparisons.reference import TorchsNormals
-from from_scratch import activations, attention, rnn_layers, transformer_layers
+from from_scratch import activations, attention, recurrent, rnn_layers, transformer_layers
 
 
 def rnn_weights(draw, D, H, blocks=1):
@@ -23,11 +23,19 @@ def words_kept(draw, N, T):
     return mask
 
 
+def rnn(draw, N, T, D, H):
+    return dict(x=draw(N, T, D), h0=draw(N, H)) | rnn_weights(draw, D, H)
+
+
+def lstm(draw, N, T, D, H):
+    return dict(x=draw(N, T, D), h0=draw(N, H)) | rnn_weights(draw, D, H, 4)
+
+
 RECURRENT = [
     Case("rnn_step", rnn_layers.rnn_step_forward, rnn_layers.rnn_step_backward, reference.rnn_step,
          lambda draw, N, D, H: dict(x=draw(N, D), prev_h=draw(N, H)) | rnn_weights(draw, D, H)),
-    Case("rnn", rnn_layers.rnn_forward, rnn_layers.rnn_backward, reference.rnn,
-         lambda draw, N, T, D, H: dict(x=draw(N, T, D), h0=draw(N, H)) | rnn_weights(draw, D, H)),
+    Case("rnn_naive", recurrent.rnn_forward_naive, recurrent.rnn_backward_naive, reference.rnn, rnn),
+    Case("rnn", rnn_layers.rnn_forward, rnn_layers.rnn_backward, reference.rnn, rnn),
     Case("word_embedding", rnn_layers.word_embedding_forward, rnn_layers.word_embedding_backward, F.embedding,
          lambda draw, N, T, V, D: dict(x=draw.whole(V, N, T), W=draw(V, D)), sizes={"V": 7}),
     Case("temporal_affine", rnn_layers.temporal_affine_forward, rnn_layers.temporal_affine_backward,
@@ -41,8 +49,8 @@ RECURRENT = [
     Case("lstm_step", rnn_layers.lstm_step_forward, rnn_layers.lstm_step_backward, reference.lstm_step,
          lambda draw, N, D, H: dict(x=draw(N, D), prev_h=draw(N, H), prev_c=draw(N, H)) | rnn_weights(draw, D, H, 4),
          outputs=("next_h", "next_c")),
-    Case("lstm", rnn_layers.lstm_forward, rnn_layers.lstm_backward, reference.lstm,
-         lambda draw, N, T, D, H: dict(x=draw(N, T, D), h0=draw(N, H)) | rnn_weights(draw, D, H, 4)),
+    Case("lstm_naive", recurrent.lstm_forward_naive, recurrent.lstm_backward_naive, reference.lstm, lstm),
+    Case("lstm", rnn_layers.lstm_forward, rnn_layers.lstm_backward, reference.lstm, lstm),
 ]  # fmt: skip
 
 

@@ -1,13 +1,16 @@
-"""Vanilla RNN and LSTM: one step, whole sequences, and their backwards.
+"""Vanilla RNN and LSTM: one step, the plain loop over the steps of a sequence (`*_naive`), and the same at speed.
 
-N batch, T time, D input, H hidden. Inside, sequences are time-major, (T, N, ...), so that each step is contiguous;
-what no step has to wait for (the input's share of every step, all weight gradients) is one product over all T*N rows.
-The products that steps do wait for are written (Whᵀ·hᵀ)ᵀ, weights first: OpenBLAS is up to 1.4 times as fast that way.
+The fast sequences are time-major inside, (T, N, ...), so that each step is contiguous; what no step has to wait for
+(the input's share of every step, all weight gradients) is one product over all T*N rows. The products that steps do
+wait for are written (Whᵀ·hᵀ)ᵀ, weights first: OpenBLAS is up to 1.4 times as fast that way.
 """
 
 import numpy as np
 
+from from_scratch.activations import sigmoid
 from from_scratch.checks import floats, shape
+
+# N batch, T time, D input, H hidden
 
 
 def _check(x: np.ndarray, h: np.ndarray, Wx: np.ndarray, Wh: np.ndarray, b: np.ndarray, blocks: int, name: str) -> None:
@@ -18,6 +21,71 @@ def _check(x: np.ndarray, h: np.ndarray, Wx: np.ndarray, Wh: np.ndarray, b: np.n
     shape("Wx", Wx, (x.shape[-1], blocks * H), f"to fit x of {x.shape} and {name} of {h.shape}")
     shape("Wh", Wh, (H, blocks * H), f"to fit {name} of {h.shape}")
     shape("b", b, (blocks * H,), f"to fit {name} of {h.shape}")
+
+
+def rnn_step_forward(
+    x: np.ndarray, prev_h: np.ndarray, Wx: np.ndarray, Wh: np.ndarray, b: np.ndarray
+) -> tuple[np.ndarray, tuple]:
+    """One step of a vanilla RNN.
+
+    next_h = tanh(x·Wx + prev_h·Wh + b); x (N, D), prev_h and next_h (N, H), Wx (D, H), Wh (H, H), b (H,).
+    Raises TypeError for arrays that are not floats and ValueError for shapes that do not fit.
+    Source: Elman, Finding structure in time (1990); CS231n, assignment 3.
+    """
+    floats("x", x, 2)
+    _check(x, prev_h, Wx, Wh, b, 1, "prev_h")
+    next_h = np.tanh(x @ Wx + prev_h @ Wh + b)  # (N, H)
+    return next_h, (x, prev_h, Wx, Wh, next_h)
+
+
+def rnn_step_backward(dnext_h: np.ndarray, cache: tuple) -> tuple[np.ndarray, ...]:
+    """Gradients of `rnn_step_forward`: dx, dprev_h, dWx, dWh, db.
+
+    da = dnext_h · (1 - next_h²), for tanh' = 1 - tanh²; each gradient has the shape of what it belongs to.
+    Raises TypeError or ValueError unless dnext_h is (N, H). Source: CS231n, assignment 3.
+    """
+    x, prev_h, Wx, Wh, next_h = cache
+    shape("dnext_h", dnext_h, next_h.shape, "of next_h")
+    da = dnext_h * (1 - next_h * next_h)  # (N, H)
+    dx, dprev_h = da @ Wx.T, da @ Wh.T  # (N, D), (N, H)
+    dWx, dWh, db = x.T @ da, prev_h.T @ da, da.sum(axis=0)  # (D, H), (H, H), (H,)
+    return dx, dprev_h, dWx, dWh, db
+
+
+def rnn_forward_naive(
+    x: np.ndarray, h0: np.ndarray, Wx: np.ndarray, Wh: np.ndarray, b: np.ndarray
+) -> tuple[np.ndarray, tuple]:
+    """Feed the sequences to `rnn_step_forward`, one step after the other.
+
+    h_t = tanh(x_t·Wx + h_{t-1}·Wh + b); x (N, T, D), h0 (N, H) -> h (N, T, H). Errors and the source are those of
+    `rnn_forward`, which computes the same at speed.
+    """
+    floats("x", x, 3)
+    _check(x, h0, Wx, Wh, b, 1, "h0")
+    (N, T, _), H = x.shape, h0.shape[1]
+    h = np.empty((N, T, H), np.result_type(x, h0, Wx, Wh, b))
+    steps, prev_h = [], h0
+    for t in range(T):
+        prev_h, cache = rnn_step_forward(x[:, t], prev_h, Wx, Wh, b)  # (N, H)
+        h[:, t] = prev_h
+        steps.append(cache)
+    return h, (x, h0, Wx, Wh, b, steps)
+
+
+def rnn_backward_naive(dh: np.ndarray, cache: tuple) -> tuple[np.ndarray, ...]:
+    """Gradients of `rnn_forward_naive`, from the last step to the first: dx, dh0, dWx, dWh, db.
+
+    h_t is an output and the next step's input, so that its gradient is dh_t + dprev_h of step t+1; all steps have the
+    same weights, whose gradients add up. Errors and the source are those of `rnn_backward`.
+    """
+    x, h0, Wx, Wh, b, steps = cache
+    (N, T, _), H = x.shape, h0.shape[1]
+    shape("dh", dh, (N, T, H), "of h")
+    dx, dprev_h, dWx, dWh, db = (np.zeros(v.shape, dh.dtype) for v in (x, h0, Wx, Wh, b))
+    for t in reversed(range(T)):
+        dx[:, t], dprev_h, dWx_t, dWh_t, db_t = rnn_step_backward(dh[:, t] + dprev_h, steps[t])
+        dWx, dWh, db = dWx + dWx_t, dWh + dWh_t, db + db_t
+    return dx, dprev_h, dWx, dWh, db
 
 
 def _time_major(x: np.ndarray) -> np.ndarray:
@@ -49,33 +117,6 @@ def _sequence_gradients(da: np.ndarray, x: np.ndarray, h: np.ndarray, Wx: np.nda
     dWx = x.reshape(T * N, D).T @ rows
     dWh = h.reshape(T * N, h.shape[2]).T @ rows
     return np.ascontiguousarray(dx.transpose(1, 0, 2)), dWx, dWh, rows.sum(axis=0)
-
-
-def rnn_step_forward(
-    x: np.ndarray, prev_h: np.ndarray, Wx: np.ndarray, Wh: np.ndarray, b: np.ndarray
-) -> tuple[np.ndarray, tuple]:
-    """One step of a vanilla RNN.
-
-    next_h = tanh(x·Wx + prev_h·Wh + b); x (N, D), prev_h and next_h (N, H), Wx (D, H), Wh (H, H), b (H,).
-    Raises TypeError for arrays that are not floats and ValueError for shapes that do not fit.
-    Source: Elman, Finding structure in time (1990); CS231n, assignment 3.
-    """
-    floats("x", x, 2)
-    _check(x, prev_h, Wx, Wh, b, 1, "prev_h")
-    next_h = np.tanh(x @ Wx + prev_h @ Wh + b)
-    return next_h, (x, prev_h, Wx, Wh, next_h)
-
-
-def rnn_step_backward(dnext_h: np.ndarray, cache: tuple) -> tuple[np.ndarray, ...]:
-    """Gradients of `rnn_step_forward`: dx, dprev_h, dWx, dWh, db.
-
-    da = dnext_h · (1 - next_h²), for tanh' = 1 - tanh²; each gradient has the shape of what it belongs to.
-    Raises TypeError or ValueError unless dnext_h is (N, H). Source: CS231n, assignment 3.
-    """
-    x, prev_h, Wx, Wh, next_h = cache
-    shape("dnext_h", dnext_h, next_h.shape, "of next_h")
-    da = dnext_h * (1 - next_h * next_h)
-    return da @ Wx.T, da @ Wh.T, x.T @ da, prev_h.T @ da, da.sum(axis=0)
 
 
 def rnn_forward(
@@ -116,6 +157,83 @@ def rnn_backward(dh: np.ndarray, cache: tuple) -> tuple[np.ndarray, ...]:
     return dx, np.ascontiguousarray(dprev_h), dWx, dWh, db
 
 
+def lstm_step_forward(
+    x: np.ndarray, prev_h: np.ndarray, prev_c: np.ndarray, Wx: np.ndarray, Wh: np.ndarray, b: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, tuple]:
+    """One step of an LSTM; returns next_h, next_c and the cache.
+
+    a = x·Wx + prev_h·Wh + b, split in the order i, f, o, g; i, f, o sigmoid, g tanh;
+    next_c = f·prev_c + i·g, next_h = o·tanh(next_c).
+    x (N, D), states (N, H), Wx (D, 4H), Wh (H, 4H), b (4H,).
+    Raises TypeError for arrays that are not floats and ValueError for shapes that do not fit.
+    Source: Hochreiter and Schmidhuber (1997), with the forget gate of Gers et al. (2000); CS231n, assignment 3.
+    """
+    floats("x", x, 2)
+    _check(x, prev_h, Wx, Wh, b, 4, "prev_h")
+    shape("prev_c", prev_c, prev_h.shape, "of prev_h")
+    a = x @ Wx + prev_h @ Wh + b  # (N, 4H)
+    i, f, o, g = np.split(a, 4, axis=1)  # (N, H) each
+    i, f, o, g = sigmoid(i), sigmoid(f), sigmoid(o), np.tanh(g)
+    next_c = f * prev_c + i * g
+    tanh_c = np.tanh(next_c)
+    next_h = o * tanh_c
+    return next_h, next_c, (x, prev_h, prev_c, Wx, Wh, i, f, o, g, tanh_c)
+
+
+def lstm_step_backward(dnext_h: np.ndarray, dnext_c: np.ndarray, cache: tuple) -> tuple[np.ndarray, ...]:
+    """Gradients of `lstm_step_forward`: dx, dprev_h, dprev_c, dWx, dWh, db.
+
+    The cell state is reached from both outputs: dc = dnext_c + dnext_h·o·(1 - tanh²(next_c)).
+    Raises TypeError or ValueError unless dnext_h and dnext_c are (N, H). Source: CS231n, assignment 3.
+    """
+    x, prev_h, prev_c, Wx, Wh, i, f, o, g, tanh_c = cache
+    shape("dnext_h", dnext_h, tanh_c.shape, "of next_h")
+    shape("dnext_c", dnext_c, tanh_c.shape, "of next_c")
+    do = dnext_h * tanh_c  # (N, H), like all of these
+    dc = dnext_c + dnext_h * o * (1 - tanh_c * tanh_c)
+    di, df, dg, dprev_c = dc * g, dc * prev_c, dc * i, dc * f
+    da = np.hstack([di * i * (1 - i), df * f * (1 - f), do * o * (1 - o), dg * (1 - g * g)])  # (N, 4H)
+    dx, dprev_h = da @ Wx.T, da @ Wh.T  # (N, D), (N, H)
+    dWx, dWh, db = x.T @ da, prev_h.T @ da, da.sum(axis=0)  # (D, 4H), (H, 4H), (4H,)
+    return dx, dprev_h, dprev_c, dWx, dWh, db
+
+
+def lstm_forward_naive(
+    x: np.ndarray, h0: np.ndarray, Wx: np.ndarray, Wh: np.ndarray, b: np.ndarray
+) -> tuple[np.ndarray, tuple]:
+    """Feed the sequences to `lstm_step_forward`, one step after the other, from a cell state of zeros.
+
+    x (N, T, D), h0 (N, H) -> h (N, T, H). Errors and the source are those of `lstm_forward`, which computes the same at
+    speed.
+    """
+    floats("x", x, 3)
+    _check(x, h0, Wx, Wh, b, 4, "h0")
+    (N, T, _), H = x.shape, h0.shape[1]
+    h = np.empty((N, T, H), np.result_type(x, h0, Wx, Wh, b))
+    steps, prev_h, prev_c = [], h0, np.zeros_like(h0)
+    for t in range(T):
+        prev_h, prev_c, cache = lstm_step_forward(x[:, t], prev_h, prev_c, Wx, Wh, b)  # (N, H), (N, H)
+        h[:, t] = prev_h
+        steps.append(cache)
+    return h, (x, h0, Wx, Wh, b, steps)
+
+
+def lstm_backward_naive(dh: np.ndarray, cache: tuple) -> tuple[np.ndarray, ...]:
+    """Gradients of `lstm_forward_naive`, from the last step to the first: dx, dh0, dWx, dWh, db.
+
+    As `rnn_backward_naive`; the cell state's gradient goes from step to step beside that of h, and starts as zeros.
+    Errors and the source are those of `lstm_backward`.
+    """
+    x, h0, Wx, Wh, b, steps = cache
+    (N, T, _), H = x.shape, h0.shape[1]
+    shape("dh", dh, (N, T, H), "of h")
+    dx, dprev_h, dprev_c, dWx, dWh, db = (np.zeros(v.shape, dh.dtype) for v in (x, h0, h0, Wx, Wh, b))
+    for t in reversed(range(T)):
+        dx[:, t], dprev_h, dprev_c, dWx_t, dWh_t, db_t = lstm_step_backward(dh[:, t] + dprev_h, dprev_c, steps[t])
+        dWx, dWh, db = dWx + dWx_t, dWh + dWh_t, db + db_t
+    return dx, dprev_h, dWx, dWh, db
+
+
 def _cell(a: np.ndarray, prev_c: np.ndarray, c: np.ndarray, tanh_c: np.ndarray, h: np.ndarray) -> None:
     """The LSTM cell: turns the pre-activations `a` (N, 4H) into gates in place and fills c, tanh(c) and h."""
     H = prev_c.shape[1]
@@ -146,41 +264,6 @@ def _cell_backward(
     da[:, 2 * H : 3 * H] *= dh * tanh_c
     np.multiply(dc * i, 1 - g * g, out=da[:, 3 * H :])
     return dc * f
-
-
-def lstm_step_forward(
-    x: np.ndarray, prev_h: np.ndarray, prev_c: np.ndarray, Wx: np.ndarray, Wh: np.ndarray, b: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, tuple]:
-    """One step of an LSTM; returns next_h, next_c and the cache.
-
-    a = x·Wx + prev_h·Wh + b, split in the order i, f, o, g; i, f, o sigmoid, g tanh;
-    next_c = f·prev_c + i·g, next_h = o·tanh(next_c).
-    x (N, D), states (N, H), Wx (D, 4H), Wh (H, 4H), b (4H,).
-    Raises TypeError for arrays that are not floats and ValueError for shapes that do not fit.
-    Source: Hochreiter and Schmidhuber (1997), with the forget gate of Gers et al. (2000); CS231n, assignment 3.
-    """
-    floats("x", x, 2)
-    _check(x, prev_h, Wx, Wh, b, 4, "prev_h")
-    shape("prev_c", prev_c, prev_h.shape, "of prev_h")
-    gates = x @ Wx + prev_h @ Wh + b
-    gates = gates.astype(np.result_type(gates, prev_c), copy=False)
-    next_c, tanh_c, next_h = (np.empty(prev_h.shape, gates.dtype) for _ in range(3))
-    _cell(gates, prev_c, next_c, tanh_c, next_h)
-    return next_h, next_c, (x, prev_h, prev_c, Wx, Wh, gates, tanh_c)
-
-
-def lstm_step_backward(dnext_h: np.ndarray, dnext_c: np.ndarray, cache: tuple) -> tuple[np.ndarray, ...]:
-    """Gradients of `lstm_step_forward`: dx, dprev_h, dprev_c, dWx, dWh, db.
-
-    The cell state is reached from both outputs: dc = dnext_c + dnext_h·o·(1 - tanh²(next_c)).
-    Raises TypeError or ValueError unless dnext_h and dnext_c are (N, H). Source: CS231n, assignment 3.
-    """
-    x, prev_h, prev_c, Wx, Wh, gates, tanh_c = cache
-    shape("dnext_h", dnext_h, tanh_c.shape, "of next_h")
-    shape("dnext_c", dnext_c, tanh_c.shape, "of next_c")
-    da = np.empty(gates.shape, np.result_type(gates, dnext_h, dnext_c))
-    dprev_c = _cell_backward(dnext_h, dnext_c, gates, prev_c, tanh_c, da)
-    return da @ Wx.T, da @ Wh.T, dprev_c, x.T @ da, prev_h.T @ da, da.sum(axis=0)
 
 
 def lstm_forward(
