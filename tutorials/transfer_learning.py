@@ -350,6 +350,8 @@ def feature_extractor(
     """Train the last layer alone: epoch by epoch, or with --probe at once, on features computed once."""
     if not run.options.probe:
         return {"head": None, **run.part("frozen", partial(train_head, pretrained=pretrained, datasets=datasets))}
+    import sklearn.model_selection  # noqa: F401 (before the clock starts)
+
     features, cpu = compute_features(run, pretrained, photos)
     count, labels = len(datasets["train"]), datasets["train"].labels
     since = time.process_time()

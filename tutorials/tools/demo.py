@@ -74,7 +74,7 @@ def look(net: nn.Module, images: Tensor, shown: np.ndarray, classes: Sequence[st
 def see(file: Path, path: Path) -> Answer:
     net, classes = cifar10.load_net(path)
     pixels = cifar10.read_picture(file)
-    return look(net, cifar10.normalise(pixels), cifar10.viewable(pixels), classes, "conv2")
+    return look(net, cifar10.normalize(pixels), cifar10.viewable(pixels), classes, "conv2")
 
 
 def see_with_transfer(file: Path, path: Path) -> Answer:
