@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn, optim
 from torch.utils.data import Dataset
+from torchvision.models import get_model
 from tqdm import tqdm
 
 from data import StudyError
@@ -98,7 +99,41 @@ def main() -> None:
         report.show(run, models, measured, sizes, photographs, partial(prepare, run))
 
 
-# 1. Which models, which pictures
+# 1. Initialize pre-trained models and use them
+
+
+def load_model(model: Model, root: Path) -> tuple[nn.Module, Any]:
+    """What `get_model(name, weights=weights)` gives, and the weights' entry: their transforms, categories and accuracy.
+
+    The file's hash is verified, and opening it runs no code; it may also be one of the user's own.
+    """
+    weights = model_zoo.find_weights(model.name, model.member)  # get_model_weights(name).DEFAULT, or another member
+    net = get_model(model.name, weights=None, **model_zoo.arguments(model.name))
+    model_zoo.load_weights(net, model.name, model.file, model.member, root)
+    return net.eval(), weights
+
+
+@torch.no_grad()
+def predict(options: PretrainedOptions, models: list[Model]) -> None:
+    """Print the top five categories of any picture, by each model with its published or own weights."""
+    with predicting():
+        image, device = open_picture(options.image), choose(options.device)
+        model_zoo.locate_all([(model.name, model.member) for model in models if not model.file], options.data_root)
+        for model in models:
+            # Step 1: Initialize the model with its weights
+            net, weights = load_model(model, options.data_root)
+            # Step 2: Initialize the inference transforms
+            preprocess = weights.transforms()
+            # Step 3: Apply the inference preprocessing transforms
+            batch = preprocess(image).unsqueeze(0)  # (1, 3, H, W)
+            # Step 4: Use the model and print the predicted categories
+            prediction = net.to(device)(batch.to(device)).squeeze(0).softmax(0)  # (C,)
+            print(f"{options.image}, by {model.label}:")
+            for score, class_id in zip(*(part.tolist() for part in prediction.topk(5)), strict=True):
+                print(f"  {score:6.1%}  {weights.meta['categories'][class_id]}")
+
+
+# 2. Which models, which pictures
 
 
 def choose_models(options: PretrainedOptions) -> list[Model]:
@@ -142,11 +177,11 @@ class Prepared(Dataset):
         return self.transform(picture), int(self.photographs.labels[number])
 
 
-# 2. A model with its weights
+# 3. Measure: cost, quality, robustness
 
 
 def prepare(run: Survey, model: Model, photographs: ImageNet | None) -> tuple[nn.Module, dict[str, Any]]:
-    """A model ready to answer, on the run's device in float32, and what is known of its weights."""
+    """A model in evaluation mode, on the run's device in float32, and what is known of its weights."""
     seed_everything(run.options.seed)  # so that a model is the same whichever were measured before it
     about: dict[str, Any] = {"member": None, "published": {}, "categories": (), "transform": None}
     if photographs is None:
@@ -158,8 +193,10 @@ def prepare(run: Survey, model: Model, photographs: ImageNet | None) -> tuple[nn
         train_head(net, Prepared(photographs.train, list(range(len(photographs.train))), transform), run.options.epochs)
         about |= {"categories": photographs.classes, "transform": transform}
     else:
-        net = model_zoo.build(model.name)
-        about = model_zoo.load_weights(net, model.name, model.file, model.member, run.options.data_root)
+        net, weights = load_model(model, run.options.data_root)
+        about |= {"categories": tuple(weights.meta["categories"]), "transform": weights.transforms()}
+        if not model.file:
+            about |= {"member": weights.name, "published": model_zoo.published(weights)}
     return net.to(run.device).eval(), about
 
 
@@ -193,9 +230,6 @@ def quicken(run: Survey, net: nn.Module) -> nn.Module:
     """The net in the precision and memory format of the options."""
     net = net.to(getattr(torch, run.options.precision))
     return net.to(memory_format=torch.channels_last) if run.options.channels_last else net
-
-
-# 3. Measure: cost, quality, robustness
 
 
 def measure(run: Survey, model: Model, photographs: ImageNet | None) -> dict[str, Any]:
@@ -274,24 +308,6 @@ def measure_sizes(run: Survey, models: list[Model]) -> dict[str, Any]:
             named = model.label if model.label.startswith(family) else f"{model.label} ({family})"
             found[named] = {"side": sides} | {name: [one[name] for one in costs] for name in costs[0]}
     return {"sizes": found}
-
-
-# 4. Your own picture
-
-
-@torch.no_grad()
-def predict(options: PretrainedOptions, models: list[Model]) -> None:
-    """Print the five likeliest classes of any picture, by each model with its published or own weights."""
-    with predicting():
-        picture, device = open_picture(options.image), choose(options.device)
-        model_zoo.locate_all([(model.name, model.member) for model in models if not model.file], options.data_root)
-        for model in models:
-            net = model_zoo.build(model.name).eval()
-            about = model_zoo.load_weights(net, model.name, model.file, model.member, options.data_root)
-            shares = net.to(device)(about["transform"](picture)[None].to(device))[0].softmax(0)
-            print(f"{options.image}, by {model.label}:")
-            for share, number in zip(*(part.tolist() for part in shares.topk(5)), strict=True):
-                print(f"  {share:6.1%}  {about['categories'][number]}")
 
 
 if __name__ == "__main__":

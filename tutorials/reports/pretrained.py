@@ -66,10 +66,10 @@ def chances(found: Mapping[str, Any]) -> dict[str, float]:
 
 def stated(model: Any) -> dict[str, float]:
     """What torchvision states of a model: accuracy on ImageNet's validation set, parameters, multiply-adds, bytes."""
-    meta = model_zoo.find_weights(model.name, model.member).meta
-    scores = meta["_metrics"]["ImageNet-1K"]
-    return {"top1": scores["acc@1"] / 100, "top5": scores["acc@5"] / 100, "parameters": meta["num_params"],
-            "gflops": meta["_ops"], "megabytes": meta["_file_size"]}  # fmt: skip
+    weights = model_zoo.find_weights(model.name, model.member)
+    meta = weights.meta
+    return model_zoo.published(weights) | {
+        "parameters": meta["num_params"], "gflops": meta["_ops"], "megabytes": meta["_file_size"]}  # fmt: skip
 
 
 def collect(models: Sequence[Any], measured: Measured, photographs: ImageNet | None) -> tuple[dict, dict]:
@@ -141,7 +141,7 @@ def show_quality(run: Survey, models: Sequence[Any], measured: Measured, answers
     """Calibration, agreement, and the curves under damage: a family's is the mean of its models."""
     families = by_family(models)
     run.figure("reliability", pretrained_plots.reliability_curves({
-        family: {model.label: (*(part.tolist() for part in calibration.reliability(answers[model.label], labels)),
+        family: {model.label: (*calibration.reliability(answers[model.label], labels),
                                measured[model.label]["metrics"]["ece"]) for model in members}
         for family, members in families.items()
     }))  # fmt: skip

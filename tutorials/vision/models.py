@@ -43,13 +43,15 @@ def check_name(name: str) -> None:
 
 def build(name: str, classes: int = 1000) -> nn.Module:
     """A torchvision classifier with random weights, without auxiliary heads; raises StudyError for an unknown name."""
+    return get_model(name, weights=None, num_classes=classes, **arguments(name))
+
+
+def arguments(name: str) -> dict[str, Any]:
+    """What `get_model` must be told of some architectures; raises StudyError for an unknown name."""
     check_name(name)
-    extra: dict[str, Any] = {}
     if name in ("googlenet", "inception_v3"):
-        extra = dict(aux_logits=False, init_weights=False)
-    elif name.startswith("vit_"):
-        extra = dict(image_size=input_size(name))  # its position embeddings have one size
-    return get_model(name, weights=None, num_classes=classes, **extra)
+        return dict(aux_logits=False, init_weights=False)
+    return dict(image_size=input_size(name)) if name.startswith("vit_") else {}  # of its position embeddings
 
 
 # Weights
@@ -121,14 +123,19 @@ def load_weights(
     fit(net, read_state(file), name, file)
     if hasattr(net, "transform_input"):
         net.transform_input = True  # GoogLeNet and Inception were trained on another normalisation
-    scores = weights.meta["_metrics"]["ImageNet-1K"]
     return {
         "member": None if path else weights.name,
         "file": str(file),
-        "published": {} if path else {"top1": scores["acc@1"] / 100, "top5": scores["acc@5"] / 100},
+        "published": {} if path else published(weights),
         "categories": tuple(weights.meta["categories"]),
         "transform": weights.transforms(),
     }
+
+
+def published(weights: Any) -> dict[str, float]:
+    """The accuracy on ImageNet's validation set that torchvision states."""
+    scores = weights.meta["_metrics"]["ImageNet-1K"]
+    return {"top1": scores["acc@1"] / 100, "top5": scores["acc@5"] / 100}
 
 
 def fit(net: nn.Module, loaded: Mapping[str, Tensor], name: str, file: Path) -> None:
