@@ -424,7 +424,7 @@ def load_net(path: Path) -> tuple[nn.Module, Preset, dict[str, Any]]:
 
 @torch.no_grad()
 def classify(image: Path, folder: Path | None) -> None:
-    """Print the likeliest classes of any picture, with the saved net of a run folder."""
+    """Print the most likely classes of any picture, with the saved net of a run folder."""
     with predicting():
         path = checkpoint.find_best("transfer", folder)
         net, preset, about = load_net(path)

@@ -47,7 +47,7 @@ def build(name: str, classes: int = 1000) -> nn.Module:
 
 
 def arguments(name: str) -> dict[str, Any]:
-    """What `get_model` must be told of some architectures; raises StudyError for an unknown name."""
+    """The keyword arguments that `get_model` needs for some architectures; raises StudyError for an unknown name."""
     check_name(name)
     if name in ("googlenet", "inception_v3"):
         return dict(aux_logits=False, init_weights=False)
@@ -122,7 +122,7 @@ def load_weights(
     file = Path(path) if path else locate(name, member, root)
     fit(net, read_state(file), name, file)
     if hasattr(net, "transform_input"):
-        net.transform_input = True  # GoogLeNet and Inception were trained on another normalisation
+        net.transform_input = True  # GoogLeNet and Inception were trained on another normalization
     return {
         "member": None if path else weights.name,
         "file": str(file),
@@ -165,17 +165,17 @@ def fit(net: nn.Module, loaded: Mapping[str, Tensor], name: str, file: Path) -> 
 
 
 def input_size(name: str, member: str | None = None) -> int:
-    """The side, in pixels, of the pictures for which a model's weights are published: 224 for most."""
+    """The size, in pixels, of the images for which a model's weights are published: 224 for most."""
     return find_weights(name, member).transforms().crop_size[0]
 
 
 def least_size(name: str) -> int:
-    """The smallest side, in pixels, that a model can take."""
+    """The smallest image size, in pixels, that a model can take."""
     return find_weights(name).meta["min_size"][0]
 
 
 def preprocess(name: str, member: str | None = None) -> Callable[[Any], Tensor]:
-    """The transform that a model's weights were published with: a PIL picture -> (3, H, W) normalised."""
+    """The transform that a model's weights were published with: a PIL picture -> (3, H, W) normalized."""
     return find_weights(name, member).transforms()
 
 
@@ -183,7 +183,7 @@ def preprocess(name: str, member: str | None = None) -> Callable[[Any], Tensor]:
 
 
 def head_name(net: nn.Module) -> str:
-    """The path of the layer that gives the scores: the last Linear, or SqueezeNet's last convolution."""
+    """The path of the layer that gives the logits: the last Linear, or SqueezeNet's last convolution."""
     names = [name for name, module in net.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
     if not names:
         raise StudyError(f"models: a {type(net).__name__} has no linear layer or convolution to take as its head.")
@@ -193,7 +193,7 @@ def head_name(net: nn.Module) -> str:
 def replace_head(net: nn.Module, classes: int) -> nn.Module:
     """Put a fresh layer for so many classes in the place of the last one, in place; returns the new layer.
 
-    The scores are linear in the features: SqueezeNet loses the ReLU that comes after its last convolution. Under it a
+    The logits are linear in the features: SqueezeNet loses the ReLU that comes after its last convolution. Under it a
     class that is negative everywhere has no gradient. Of 1000 classes some always live; of two, both can die in the
     first steps, and the loss then stays at log 2.
     """
