@@ -107,9 +107,9 @@ def load_model(model: Model, root: Path) -> tuple[nn.Module, Any]:
 
     The file's hash is verified, and opening it runs no code; it may also be one of the user's own.
     """
-    weights = model_zoo.find_weights(model.name, model.member)  # get_model_weights(name).DEFAULT, or another member
     net = get_model(model.name, weights=None, **model_zoo.arguments(model.name))
-    model_zoo.load_weights(net, model.name, model.file, model.member, root)
+    # The entry is get_model_weights(name).DEFAULT, or another member.
+    weights = model_zoo.load_weights(net, model.name, model.file, model.member, root)
     return net.eval(), weights
 
 
@@ -189,7 +189,7 @@ def prepare(run: Survey, model: Model, photographs: ImageNet | None) -> tuple[nn
     elif photographs.train:
         net = model_zoo.build(model.name, len(photographs.classes)).eval()
         side = twin_side(model.name)
-        transform = type(model_zoo.preprocess(model.name))(crop_size=side, resize_size=side + 6)
+        transform = model_zoo.find_weights(model.name).transforms(crop_size=side, resize_size=side + 6)
         train_head(net, Prepared(photographs.train, list(range(len(photographs.train))), transform), run.options.epochs)
         about |= {"categories": photographs.classes, "transform": transform}
     else:

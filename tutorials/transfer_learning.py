@@ -5,7 +5,7 @@ page, each the best of 25 epochs on the images that are reported.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from math import cos, inf, pi
@@ -18,7 +18,7 @@ from torch import Tensor, nn, optim
 from torchvision import transforms
 
 from data import StudyError
-from data.hymenoptera import Pictures, from_folder
+from data.hymenoptera import from_folder
 from tutorials.common import checkpoint, plots
 from tutorials.common.device import predicting, seed_everything
 from tutorials.common.options import Options, parse
@@ -119,12 +119,12 @@ def main() -> None:
     if options.image:
         return classify(options.image, options.run_dir)
     with Whole("transfer", options) as run:
-        pictures = load_pictures(run)
+        photos, train, test = load_photos(run)
         pretrained = load_pretrained(run)
         transform = data_transforms(pretrained.preset, options.min_crop)
-        photos, train, test = load_photos(
-            pictures, transform["val"], pretrained.preset if options.keep_decoded else None
-        )
+        photos.transform = transform["val"]
+        if options.keep_decoded:
+            photos.keep_decoded(pretrained.preset)
         datasets = image_datasets(photos, transform, train, test)
         report.show_training_batch(run, datasets["train"], pretrained.preset)
         # The frozen net comes first: with --probe, fine-tuning starts from its last layer.
@@ -133,10 +133,9 @@ def main() -> None:
         outcomes = {"finetune": tuned, "frozen": frozen}
         metrics = comparison.on_published_split(run, photos.labels[test], outcomes)
 
-        def tune(
-            part: Part, train: np.ndarray, test: np.ndarray, head: Any, weights: Any = pretrained
-        ) -> dict[str, Any]:
-            return fine_tune(part, weights, image_datasets(photos, transform, train, test), head)
+        def tune(part: Part, train: np.ndarray, test: np.ndarray, head: Any, weights: Any = pretrained) -> dict:
+            outcome = fine_tune(part, weights, image_datasets(photos, transform, train, test), head)
+            return {name: value for name, value in outcome.items() if name != "net"}  # the weights are not kept
 
         if options.folds:
             metrics |= comparison.on_folds(run, photos.labels, frozen["features"], tune)
@@ -147,9 +146,11 @@ def main() -> None:
             metrics |= comparison.learning_curve(run, photos.labels, train, test, features, tune, scratch)
         visualize_model(run, pretrained, photos, datasets["val"], metrics, outcomes)
         official = options.data == "official" and pretrained.model == "resnet18" and not options.images
-        chance = {"accuracy": majority(photos.labels[test]), "fold_mean": majority(photos.labels)}
-        chances = {name: share for name in metrics for kind, share in chance.items() if name.endswith(kind)}
-        run.finish(metrics, PUBLISHED if official else {}, chances)
+        chance = {}  # the accuracy of always predicting the most frequent class
+        for kind, labels in (("accuracy", photos.labels[test]), ("fold_mean", photos.labels)):
+            most_frequent = float(labels.bincount().max() / len(labels))
+            chance |= {name: most_frequent for name in metrics if name.endswith(kind)}
+        run.finish(metrics, PUBLISHED if official else {}, chance)
 
 
 # 1. Load data
@@ -180,36 +181,21 @@ def image_datasets(
     return {"train": photos.subset(train, transform["train"]), "val": photos.subset(test, transform["val"])}
 
 
-def load_pictures(run: Whole) -> Pictures:
-    """The pictures of --images, or ants and bees; says what was left out."""
-    pictures = from_folder(run.options.images, run.options.seed) if run.options.images else run.load_data("hymenoptera")
+def load_photos(run: Whole) -> tuple[Photos, np.ndarray, np.ndarray]:
+    """The pictures of --images, or ants and bees, and the indices of those to train and to test on."""
+    options = run.options
+    pictures = from_folder(options.images, options.seed) if options.images else run.load_data("hymenoptera")
     for fault in pictures.skipped[:20]:
         run.say(f"skipped: {fault}")
-    counts = (np.bincount(labels).tolist() for labels in (pictures.train_labels, pictures.test_labels))
-    run.say(f"{', '.join(pictures.classes)}: {' and '.join(map(str, counts))} pictures to train and to test on; "
-            f"{len(pictures.skipped)} skipped")  # fmt: skip
-    smallest = int(np.bincount(np.concatenate([pictures.train_labels, pictures.test_labels])).min())
-    if run.options.folds > smallest:
-        raise StudyError(
-            f"transfer: a class has {smallest} pictures, too few for --folds {run.options.folds}. Add some."
-        )
-    return pictures
-
-
-def load_photos(
-    pictures: Pictures, transform: transforms.Compose, keep_decoded: Preset | None
-) -> tuple[Photos, np.ndarray, np.ndarray]:
-    """All pictures as a data set, and the indices of the published training and test images."""
+    counts = [np.bincount(labels, minlength=len(pictures.classes))
+              for labels in (pictures.train_labels, pictures.test_labels)]  # fmt: skip
+    run.say(f"{', '.join(pictures.classes)}: {' and '.join(str(count.tolist()) for count in counts)} pictures to train "
+            f"and to test on; {len(pictures.skipped)} skipped")  # fmt: skip
+    if options.folds > (smallest := int(sum(counts).min())):
+        raise StudyError(f"transfer: a class has {smallest} pictures, too few for --folds {options.folds}. Add some.")
     labels = torch.from_numpy(np.concatenate([pictures.train_labels, pictures.test_labels]))
-    photos = Photos(pictures.train_files + pictures.test_files, labels, pictures.classes, transform)
-    if keep_decoded:
-        photos.keep_decoded(keep_decoded)
+    photos = Photos(pictures.train_files + pictures.test_files, labels, pictures.classes)
     return photos, *np.split(np.arange(len(photos)), [len(pictures.train_files)])
-
-
-def majority(labels: Tensor) -> float:
-    """The accuracy of always predicting the most frequent class."""
-    return float(labels.bincount().max() / len(labels))
 
 
 # 2. Training the model
@@ -226,7 +212,11 @@ def train_model(part: Part, model: nn.Module, parameters: list[dict], datasets: 
     dataloader = part.loader(datasets["train"], min(options.batch_size, len(datasets["train"])), shuffle=True)
     criterion = nn.CrossEntropyLoss()
     optimizer = OPTIMIZERS[options.optimizer](parameters, options.lr)
-    scheduler = optim.lr_scheduler.LambdaLR(optimizer, lr_schedule(options, len(dataloader)))
+    steps = len(dataloader)
+    schedule = {"step": lambda epoch: 0.1 ** (epoch // 7),
+                "cosine": lambda epoch: min(1, epoch + 1 / steps) * (1 + cos(pi * epoch / options.epochs)) / 2
+                }[options.schedule]  # fmt: skip
+    scheduler = optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule(step / steps))
     history = History()
     part.track(net=net, optimizer=optimizer, scheduler=scheduler, history=history)
     for epoch in part.epochs():
@@ -252,19 +242,6 @@ def train_model(part: Part, model: nn.Module, parameters: list[dict], datasets: 
             part.keep_best(float(accuracy))
     best = checkpoint.load_best(part.folder / "best.safetensors", part.name)[0] if options.select_best else None
     return history.state_dict() | {"scores": torch.stack(history.scores), "net": best or model.state_dict()}
-
-
-def lr_schedule(options: TransferOptions, steps: int) -> Callable[[int], float]:
-    """The learning rate as a multiple of the initial one, for each step of epochs of so many."""
-
-    def step(epoch: float) -> float:
-        return 0.1 ** (epoch // 7)
-
-    def cosine(epoch: float) -> float:
-        return min(1, epoch + 1 / steps) * (1 + cos(pi * epoch / options.epochs)) / 2
-
-    schedule = {"step": step, "cosine": cosine}[options.schedule]
-    return lambda count: schedule(count / steps)
 
 
 @torch.no_grad()
@@ -296,8 +273,7 @@ def load_pretrained(run: Whole) -> Pretrained:
         return Pretrained(SMALL, run.part("pretrain", pretrain, epochs=3, log_every=10)["net"], PRESET)
     net = models.build(model)
     load = partial(models.load_weights, net, model, options.weights_file, None, options.data_root)
-    transform = run.place.main_first(load)["transform"]
-    return Pretrained(model, net.state_dict(), Preset.of(transform))
+    return Pretrained(model, net.state_dict(), Preset.of(run.place.main_first(load).transforms()))
 
 
 def load_model(pretrained: Pretrained, channels_last: bool = False) -> nn.Module:

@@ -341,9 +341,9 @@ def test_real_photographs_by_squeezenets_features(real_data, real_squeezenet, tm
     argv = ["--data", "official", "--data-root", str(real_data), "--model", "squeezenet1_0"]
     argv += ["--weights-file", str(real_squeezenet), "--run-dir", str(tmp_path / "run"), "--device", "cpu"]
     with Whole("transfer", parse(transfer.TransferOptions, transfer.RECIPES, argv)) as run:
-        pictures, pretrained = transfer.load_pictures(run), transfer.load_pretrained(run)
+        (photos, train, test), pretrained = transfer.load_photos(run), transfer.load_pretrained(run)
         transform = transfer.data_transforms(pretrained.preset, 1)
-        photos, train, test = transfer.load_photos(pictures, transform["val"], pretrained.preset)
+        photos.transform = transform["val"]
         datasets = transfer.image_datasets(photos, transform, train, test)
         outcome = transfer.feature_extractor(run, pretrained, datasets, photos)
         correct = outcome["scores"][0].argmax(1) == photos.labels[test]

@@ -93,10 +93,10 @@ def present() -> dict[str, Path]:
 
 def see_with_imagenet(file: Path, _: Path, name: str) -> Answer:
     net = model_zoo.build(name).eval()
-    about = model_zoo.load_weights(net, name, present()[name])
-    picture, transform = open_picture(file), about["transform"]
+    weights = model_zoo.load_weights(net, name, present()[name])
+    picture, transform = open_picture(file), weights.transforms()
     shown = Preset.of(transform).thumbnail(picture)[None]
-    return look(net, transform(picture)[None], shown, about["categories"])
+    return look(net, transform(picture)[None], shown, weights.meta["categories"])
 
 
 def tell_language(text: str, path: Path) -> Answer:

@@ -15,16 +15,13 @@ from torch import Tensor
 
 from tutorials.common import plots
 from tutorials.common.console import print_table
-from tutorials.common.parts import Part, Whole
+from tutorials.common.parts import Whole
 from tutorials.vision import linear_probe
 
 # All layers are trained at once and faster when the weights are random.
 SCRATCH = dict(lr=5e-4, depth_rate=1.0, frozen_share=0.0, frozen_norms=False)
 SIZES = (5, 10, 25, 50, 100, 200, 500)  # images of each class in the learning curve
 DRAWS = 5  # of images for each point of it, for the frozen features
-
-# Trains a net: (part, indices of training images, of test images, head or None) -> its outcome.
-FineTune = Callable[..., dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -100,8 +97,9 @@ def by_epoch(lines: Mapping[str, Sequence[float]]) -> dict[str, tuple[range, Seq
     return {name: (range(1, len(line) + 1), line) for name, line in lines.items()}
 
 
-def on_folds(run: Whole, labels: Tensor, features: Tensor, fine_tune: FineTune) -> dict[str, float]:
-    """Both on repeated stratified folds of all images, and whether their difference is significant."""
+def on_folds(run: Whole, labels: Tensor, features: Tensor, fine_tune: Callable[..., dict]) -> dict[str, float]:
+    """Both on repeated stratified folds of all images, and whether their difference is significant. `fine_tune` takes a
+    part, the indices of training and test images, and a head."""
     from sklearn.model_selection import RepeatedStratifiedKFold  # slow to import
 
     options = run.options
@@ -111,7 +109,7 @@ def on_folds(run: Whole, labels: Tensor, features: Tensor, fine_tune: FineTune) 
         head = linear_probe.fit_head(features[train], labels[train], options.seed)
         frozen.append(accuracy(linear_probe.logits(features[test], head), labels[test]))
         if number < options.folds * options.tuned_repeats:
-            work = without_weights(partial(fine_tune, train=train, test=test, head=head))
+            work = partial(fine_tune, train=train, test=test, head=head)
             outcome = run.part(f"folds/{number}", work, test_every=options.epochs)
             tuned.append(accuracy(outcome["scores"][-1], labels[test]))
     same = frozen[: len(tuned)]
@@ -121,36 +119,28 @@ def on_folds(run: Whole, labels: Tensor, features: Tensor, fine_tune: FineTune) 
         for name, values in (("frozen", frozen), ("frozen_same", same), ("finetune", tuned))
     }
     difference = over_folds(np.subtract(tuned, same), test_ratio=1 / (options.folds - 1))
-    report(run, {**estimates, "finetune - frozen_same": difference}, (len(frozen), len(same), len(tuned), len(tuned)))
-    found = {f"{name}/fold_{key}": value for name, one in estimates.items() for key, value in one.figures().items()}
-    return found | {f"difference/{key}": value for key, value in difference.figures().items()} | {
-        "difference/p": difference.p}  # fmt: skip
-
-
-def report(run: Whole, estimates: Mapping[str, Estimate], counts: Sequence[int]) -> None:
-    """The table of the folds, and whether the difference, its last row, is significant."""
+    shown = zip(
+        [*estimates.items(), ("finetune - frozen_same", difference)], (len(frozen), *3 * [len(same)]), strict=True
+    )
     rows = [[name, str(count), *(f"{100 * value:.2f}" for value in one.figures().values())]
-            for (name, one), count in zip(estimates.items(), counts, strict=True)]  # fmt: skip
+            for (name, one), count in shown]  # fmt: skip
     if run.is_main:
         print_table(("accuracy, per cent", "folds", "mean", "sd", "95 % from", "to"), rows)
-    *_, difference = estimates.values()
     better = "fine-tuning" if difference.mean > 0 else "the fixed feature extractor"
     verdict = f"{better} is better" if difference.p < 0.05 else "neither is significantly better"
     run.say(f"on the same folds {verdict}: p = {difference.p:.2f} (corrected paired t-test)")
+    found = {f"{name}/fold_{key}": value for name, one in estimates.items() for key, value in one.figures().items()}
+    return found | {f"difference/{key}": value for key, value in difference.figures().items()} | {
+        "difference/p": difference.p}  # fmt: skip
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
     return float((logits.argmax(1) == labels).float().mean())
 
 
-def without_weights(work: Callable[[Part], dict[str, Any]]) -> Callable[[Part], dict[str, Any]]:
-    """The same training, of whose outcome the weights are not kept."""
-    return lambda part: {name: value for name, value in work(part).items() if name != "net"}
-
-
 def learning_curve(
     run: Whole, labels: Tensor, train: np.ndarray, test: np.ndarray, features: Mapping[str, Tensor],
-    fine_tune: FineTune, from_scratch: FineTune,
+    fine_tune: Callable[..., dict], from_scratch: Callable[..., dict],
 ) -> dict[str, float]:  # fmt: skip
     """Test accuracy against the number of training images of each class, pretrained and from random weights.
 
@@ -171,7 +161,7 @@ def learning_curve(
         ):  # fmt: skip
             work = partial(training, train=draws[0], test=test, head=head)
             changes = dict(epochs=epochs, test_every=epochs, **more)
-            outcome = run.part(f"curve/{name}-{size}", without_weights(work), **changes)
+            outcome = run.part(f"curve/{name}-{size}", work, **changes)
             lines[name][size] = [accuracy(outcome["scores"][-1], labels[test])]
     run.figure("learning_curve", plots.spreads(lines, "training images of each class", "test accuracy"))
     return {

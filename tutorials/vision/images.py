@@ -51,7 +51,7 @@ class Photos(Dataset):
 
     def __init__(
         self, files: Sequence[Path | bytes], labels: Tensor, classes: Sequence[str],
-        transform: Callable[[Image.Image], Tensor], read: Callable[[Path | bytes], Image.Image] = read,
+        transform: Callable[[Image.Image], Tensor] | None = None, read: Callable[[Path | bytes], Image.Image] = read,
     ) -> None:  # fmt: skip
         self.files, self.labels, self.classes, self.transform, self.read = files, labels, classes, transform, read
 

@@ -6,7 +6,7 @@ Sources: the models' papers, and the `Weights` of torchvision, which carry file,
 import difflib
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -111,25 +111,18 @@ def locate_all(wanted: Iterable[tuple[str, str | None]], root: Path | None = Non
 
 def load_weights(
     net: nn.Module, name: str, path: Path | None = None, member: str | None = None, root: Path | None = None
-) -> dict[str, Any]:
+) -> Any:
     """Load torchvision's weights into a net, or those of an own file `path`, without running code from the file.
 
-    Returns `member` (None for an own file), `file`, `published` (top1 and top5 as fractions; none for an own file),
-    `categories` (the 1000 names in order) and `transform`. Raises StudyError for a file that cannot be had or read, or
-    whose keys or shapes are not this model's.
+    Returns torchvision's entry for them, with `transforms()` and `meta`. Raises StudyError for a file that cannot be
+    had or read, or whose keys or shapes are not this model's.
     """
     weights = find_weights(name, member)
     file = Path(path) if path else locate(name, member, root)
     fit(net, read_state(file), name, file)
     if hasattr(net, "transform_input"):
         net.transform_input = True  # GoogLeNet and Inception were trained on another normalization
-    return {
-        "member": None if path else weights.name,
-        "file": str(file),
-        "published": {} if path else published(weights),
-        "categories": tuple(weights.meta["categories"]),
-        "transform": weights.transforms(),
-    }
+    return weights
 
 
 def published(weights: Any) -> dict[str, float]:
@@ -172,11 +165,6 @@ def input_size(name: str, member: str | None = None) -> int:
 def least_size(name: str) -> int:
     """The smallest image size, in pixels, that a model can take."""
     return find_weights(name).meta["min_size"][0]
-
-
-def preprocess(name: str, member: str | None = None) -> Callable[[Any], Tensor]:
-    """The transform that a model's weights were published with: a PIL picture -> (3, H, W) normalized."""
-    return find_weights(name, member).transforms()
 
 
 # The last layer
