@@ -213,10 +213,8 @@ def train(run: Run, net: nn.Module, trainset: Cifar10, valset: Cifar10 | None) -
     options = run.options
     trainloader = run.loader(trainset, options.batch_size, shuffle=True, collate_fn=trainset.collate_fn)
     criterion = nn.CrossEntropyLoss(label_smoothing=options.label_smoothing)
-    optimizer_class = {"sgd": optim.SGD, "muon": Muon}[options.optimizer]
-    optimizer = optimizer_class(
-        net.parameters(), lr=options.lr, momentum=options.momentum, weight_decay=options.weight_decay
-    )
+    algorithm = {"sgd": optim.SGD, "muon": Muon}[options.optimizer]
+    optimizer = algorithm(net.parameters(), options.lr, momentum=options.momentum, weight_decay=options.weight_decay)
     steps = options.epochs * len(trainloader)
     scheduler = optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps if options.decay else 1)
     run.track(net=net, optimizer=optimizer, scheduler=scheduler)

@@ -104,7 +104,7 @@ def test_the_probe_is_at_the_minimum_of_its_objective(classes):
     b = (bias.double() + weight.double() @ center).requires_grad_()
     loss = nn.functional.cross_entropy((x - center) / scale @ w.T + b, y, reduction="sum")
     slopes, free = torch.autograd.grad(loss, (w, b))
-    strength = -float((slopes * w).sum().detach() / w.square().sum()) / (2 if classes == 2 else 1)
+    strength = -float(((slopes * w).sum() / w.square().sum()).detach()) / (2 if classes == 2 else 1)
     assert np.isclose(1 / strength, np.logspace(-3, 0, 7), rtol=1e-2).any()
     assert free.abs().max() < 1e-2 and torch.allclose(slopes, -strength * (2 if classes == 2 else 1) * w, atol=1e-2)
 

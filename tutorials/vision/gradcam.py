@@ -1,7 +1,4 @@
-"""Grad-CAM: which regions of an image speak for a class.
-
-Source: R. Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks", ICCV 2017.
-"""
+"""Grad-CAM (R. Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks", ICCV 2017)."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
