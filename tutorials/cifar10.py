@@ -3,7 +3,7 @@
 Original: "Training a Classifier", the PyTorch tutorials. Published figures: 81 builds of its page, 2017 to 2019.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -24,7 +24,7 @@ from tutorials.common.muon import Muon
 from tutorials.common.options import Options, parse
 from tutorials.common.run import Run
 
-# N batch, 3 colour channels of 32 x 32 pixels, 10 classes
+# N batch, 3 color channels of 32 x 32 pixels, 10 classes
 
 
 @dataclass
@@ -32,31 +32,33 @@ class Cifar10Options(Options):
     """Training a classifier on CIFAR-10."""
 
     batch_size: int = 4
-    """Images in a step, over all processes together."""
+    """Batch size, over all processes together."""
     optimizer: Literal["sgd", "muon"] = "sgd"
     """SGD with momentum, or Muon, which learns about as much in half the epochs here."""
     lr: float = 1e-3
-    """Learning rate; with --decay, at the start."""
+    """Learning rate; with --decay, the initial one."""
     momentum: float = 0.9
-    """Momentum of either optimizer."""
+    """Momentum factor of either optimizer."""
     weight_decay: float = 0.0
-    """How fast weights shrink."""
+    """Weight decay."""
     decay: bool = False
-    """Lower the learning rate in a straight line to nothing, over the whole run."""
+    """Linear decay of the learning rate to zero over the whole run."""
     label_smoothing: float = 0.0
-    """Share of each target that is spread over all classes."""
+    """Label smoothing of the cross-entropy loss."""
     flip: bool = False
-    """Mirror half of the training images, another half in every epoch."""
+    """Data augmentation: random horizontal flips of the training images."""
     shift: int = 0
-    """Shift each training batch by up to so many pixels."""
+    """Data augmentation: random shifts by up to so many pixels, padded by reflection."""
+    in_memory: bool = False
+    """Normalize and augment whole batches in memory, rather than transform and collate image by image."""
     channels_last: bool = False
-    """Keep the colours of a pixel together in memory: large batches are convolved faster, small ones slower."""
+    """Channels-last memory format: large batches are convolved faster, small ones slower."""
     val_size: int = 0
-    """Training images, of 50,000, held out to choose the best epoch by (of the twin, as large a share)."""
+    """Size of the validation split, of the 50,000 training images; the best epoch is chosen on it."""
     width: int = 6
-    """Filters of the first convolution: the original's exercise in wider nets."""
+    """Output channels of the first convolution: the original's exercise in wider nets."""
     image: Path | None = None
-    """Do not train: classify this picture, with the saved net of --run-dir or else the newest one."""
+    """Inference on a picture of your own, with the saved net of --run-dir or else the newest; nothing is trained."""
 
     keeping = Options.keeping | {"image"}
     limits = Options.limits | {
@@ -69,7 +71,7 @@ RECIPES = {
     # Operations on four pictures are too short to share among threads (1.04 times as fast on two, alone).
     "original": dict(epochs=2, log_every=2000, threads=1),
     "study": dict(epochs=8, batch_size=256, optimizer="muon", lr=0.025, weight_decay=0.1, decay=True,
-                  label_smoothing=0.2, flip=True, shift=2, channels_last=True, val_size=5000),
+                  label_smoothing=0.2, flip=True, shift=2, in_memory=True, channels_last=True, val_size=5000),
 }  # fmt: skip
 PUBLISHED = {"test/accuracy": 0.539}  # standard deviation 0.016
 CHANCE = {"test/accuracy": 0.1, "test/macro_f1": 0.1}
@@ -92,33 +94,70 @@ def main() -> None:
         test(run, net, testset)
 
 
-# 1. Load and normalise CIFAR-10
+# 1. Load and normalize CIFAR-10
 
 
-def normalise(images: Tensor) -> Tensor:
-    """Pixels from 0..255 to -1..1."""
+class Cifar10(Dataset):
+    """Images (N, 3, 32, 32) uint8 and labels (N,) as torchvision's CIFAR10 gives them: one by one, transformed."""
+
+    collate_fn = None  # the DataLoader's own
+
+    def __init__(self, images: ndarray, labels: ndarray, classes: Sequence[str], transform: Callable | None) -> None:
+        self.images, self.labels, self.classes = torch.from_numpy(images), torch.from_numpy(labels), classes
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        return self.transform(Image.fromarray(viewable(self.images[index]))), self.labels[index]
+
+
+def image_transform(flip: bool = False, shift: int = 0) -> Callable[[Image.Image], Tensor]:
+    """A PIL image in the range 0..1 to a tensor in the range -1..1, augmented before."""
+    from torchvision import transforms  # a prediction does without
+
+    augment = [transforms.RandomHorizontalFlip()] if flip else []
+    augment += [transforms.RandomCrop(32, padding=shift, padding_mode="reflect")] if shift else []
+    return transforms.Compose([*augment, transforms.ToTensor(), transforms.Normalize((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))])
+
+
+def load_images(run: Run) -> tuple[Cifar10, Cifar10 | None, Cifar10]:
+    """Training, validation (unless --val-size is 0) and test set; the validation split follows from the seed."""
+    pictures, options = run.load_data("cifar10"), run.options
+    order = np.random.default_rng(options.seed).permutation(len(pictures.train_labels))
+    held_out, kept = np.split(order, [len(order) * options.val_size // 50_000])
+    images, labels, classes = pictures.train_images, pictures.train_labels, pictures.classes
+    if options.in_memory:
+        dataset, augment, plain = InMemory, (options.flip, options.shift, options.seed), ()
+    else:
+        dataset, augment, plain = Cifar10, (image_transform(options.flip, options.shift),), (image_transform(),)
+    trainset = dataset(images[kept], labels[kept], classes, *augment)
+    valset = dataset(images[held_out], labels[held_out], classes, *plain) if len(held_out) else None
+    return trainset, valset, dataset(pictures.test_images, pictures.test_labels, classes, *plain)
+
+
+def normalize(images: Tensor) -> Tensor:
+    """ToTensor and Normalize at once, for whole batches: pixels from 0..255 to -1..1."""
     return (images - 127.5) / 127.5
 
 
-class Images(Dataset):
-    """Images (N, 3, 32, 32) uint8 and labels (N,), all in memory: a batch is one gather, which leaves none to collate.
+class InMemory(Cifar10):
+    """The fast path: a batch is one gather from memory, augmented and normalized as a whole, which leaves nothing to
+    collate. Flips and shifts follow from seed, epoch, image and batch alone, so that every process agrees on them."""
 
-    Mirroring and shifting follow from seed, epoch, image and batch alone, so that every process agrees on them.
-    """
+    collate_fn = tuple
 
     def __init__(self, images: ndarray, labels: ndarray, classes: Sequence[str], flip=False, shift=0, seed=0) -> None:
-        self.images, self.labels, self.classes = torch.from_numpy(images), torch.from_numpy(labels), classes
+        super().__init__(images, labels, classes, None)
         self.flip, self.shift, self.seed = flip, shift, seed
         self.padded = F.pad(self.images, [shift] * 4, mode="reflect") if shift else self.images
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw which images are mirrored in this epoch, and begin to draw its shifts."""
+        """Draw which images are flipped in this epoch, and begin to draw its shifts."""
         self.generator = torch.Generator().manual_seed(1000 * self.seed + epoch)
         self.flipped = torch.rand(len(self), generator=self.generator) < 0.5
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
     def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
         row, column = torch.randint(2 * self.shift + 1, (2,), generator=self.generator).tolist()
@@ -126,26 +165,15 @@ class Images(Dataset):
         if self.flip:
             flipped = self.flipped[indices]
             images[flipped] = images[flipped].flip(-1)
-        return normalise(images), self.labels[indices]
-
-
-def load_images(run: Run) -> tuple[Images, Images | None, Images]:
-    """Training, validation (unless --val-size is 0) and test images; who is held out follows from the seed."""
-    pictures, options = run.load_data("cifar10"), run.options
-    order = np.random.default_rng(options.seed).permutation(len(pictures.train_labels))
-    held_out, kept = np.split(order, [len(order) * options.val_size // 50_000])
-    images, labels, classes = pictures.train_images, pictures.train_labels, pictures.classes
-    trainset = Images(images[kept], labels[kept], classes, options.flip, options.shift, options.seed)
-    valset = Images(images[held_out], labels[held_out], classes) if len(held_out) else None
-    return trainset, valset, Images(pictures.test_images, pictures.test_labels, classes)
+        return normalize(images), self.labels[indices]
 
 
 def viewable(images: Tensor) -> ndarray:
-    """Images (N, 3, 32, 32) as pictures (N, 32, 32, 3)."""
-    return images.permute(0, 2, 3, 1).numpy()
+    """Images (..., 3, 32, 32) as matplotlib and PIL take them: (..., 32, 32, 3)."""
+    return images.movedim(-3, -1).numpy()
 
 
-def show_training_images(run: Run, trainset: Images, count: int = 32) -> None:
+def show_training_images(run: Run, trainset: Cifar10, count: int = 32) -> None:
     titles = [trainset.classes[label] for label in trainset.labels[:count]]
     run.figure("training_images", plots.image_grid(viewable(trainset.images[:count]), titles))
 
@@ -174,45 +202,45 @@ class Net(nn.Module):
         return F.relu(self.fc2(x))  # (N, 84)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc3(self.features(x))  # (N, 10) scores
+        return self.fc3(self.features(x))  # (N, 10) logits
 
 
 # 3. Define a loss function and optimizer, 4. train the network and save it
 
 
-def train(run: Run, net: nn.Module, trainset: Images, valset: Images | None) -> None:
+def train(run: Run, net: nn.Module, trainset: Cifar10, valset: Cifar10 | None) -> None:
     """Train for all epochs; keep the weights that are best on the validation images, or without any, the last."""
     options = run.options
-    trainloader = run.loader(trainset, options.batch_size, shuffle=True, collate_fn=tuple)
+    trainloader = run.loader(trainset, options.batch_size, shuffle=True, collate_fn=trainset.collate_fn)
     criterion = nn.CrossEntropyLoss(label_smoothing=options.label_smoothing)
-    kind = Muon if options.optimizer == "muon" else optim.SGD
-    optimizer = kind(net.parameters(), options.lr, momentum=options.momentum, weight_decay=options.weight_decay)
+    algorithm = {"sgd": optim.SGD, "muon": Muon}[options.optimizer]
+    optimizer = algorithm(net.parameters(), options.lr, momentum=options.momentum, weight_decay=options.weight_decay)
     steps = options.epochs * len(trainloader)
     scheduler = optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps if options.decay else 1)
     run.track(net=net, optimizer=optimizer, scheduler=scheduler)
     for epoch in run.epochs():
         net.train()
-        for images, labels in run.batches(trainloader):
+        for inputs, labels in run.batches(trainloader):
             optimizer.zero_grad()
-            scores = net(images)
-            loss = criterion(scores, labels)
+            outputs = net(inputs)
+            loss = criterion(outputs, labels)
             loss.backward()
             optimizer.step()
             scheduler.step()
-            run.log("train", loss=loss, accuracy=(scores.argmax(1) == labels).float().mean())
+            run.log("train", loss=loss, accuracy=(outputs.argmax(1) == labels).float().mean())
         run.histograms()
         if valset:
-            scores = predict(run, net, valset)
-            accuracy = (scores.argmax(1) == valset.labels).float().mean()
-            run.log("val", loss=criterion(scores, valset.labels), accuracy=accuracy)
+            outputs = predict(run, net, valset)
+            accuracy = (outputs.argmax(1) == valset.labels).float().mean()
+            run.log("val", loss=criterion(outputs, valset.labels), accuracy=accuracy)
         run.keep_best(float(accuracy) if valset else epoch, classes=trainset.classes)
 
 
 @torch.no_grad()
-def predict(run: Run, net: nn.Module, dataset: Images) -> Tensor:
-    """Scores (N, 10) of all images, in order, on the CPU."""
+def predict(run: Run, net: nn.Module, dataset: Cifar10) -> Tensor:
+    """Logits (N, 10) of all images, in order, on the CPU."""
     net.eval()
-    loader = run.loader(dataset, batch_size=1000, collate_fn=tuple)
+    loader = run.loader(dataset, batch_size=1000, collate_fn=dataset.collate_fn)
     return run.gather(torch.cat([net(images) for images, _ in run.each(loader)]), len(dataset)).cpu()
 
 
@@ -227,49 +255,51 @@ def load_net(path: Path) -> tuple[Net, Sequence[str]]:
 # 5. Test the network on the test data
 
 
-def predict_one_batch(run: Run, net: Net, testset: Images) -> None:
+def predict_one_batch(run: Run, net: Net, testset: Cifar10) -> None:
     """Ground truth and prediction of the first four test images."""
     with torch.no_grad():
-        predicted = net(normalise(testset.images[:4]).to(run.device)).argmax(1).tolist()
+        predicted = net(normalize(testset.images[:4]).to(run.device)).argmax(1).tolist()
     classes = testset.classes
-    true, guessed = ([classes[label] for label in labels] for labels in (testset.labels[:4], predicted))
-    run.say(f"ground truth: {' '.join(true)}\npredicted:    {' '.join(guessed)}")
-    titles = [f"true: {one}\npredicted: {other}" for one, other in zip(true, guessed, strict=True)]
+    true, guesses = ([classes[label] for label in labels] for labels in (testset.labels[:4], predicted))
+    run.say(f"ground truth: {' '.join(true)}\npredicted:    {' '.join(guesses)}")
+    titles = [f"true: {one}\npredicted: {other}" for one, other in zip(true, guesses, strict=True)]
     run.figure("test_batch", plots.image_grid(viewable(testset.images[:4]), titles))
 
 
-def test(run: Run, net: Net, testset: Images) -> None:
+def test(run: Run, net: Net, testset: Cifar10) -> None:
     """Accuracy overall and for each class; figures and dashboard; the run's summary."""
     from torchmetrics.functional.classification import (  # slow to import
         multiclass_confusion_matrix,
         multiclass_f1_score,
     )
 
-    scores, labels, classes = predict(run, net, testset), testset.labels, testset.classes
-    matrix = multiclass_confusion_matrix(scores, labels, num_classes=10).numpy()
+    outputs, labels, classes = predict(run, net, testset), testset.labels, testset.classes
+    matrix = multiclass_confusion_matrix(outputs, labels, num_classes=10).numpy()
     metrics = {
         "test/accuracy": matrix.trace() / matrix.sum(),
-        "test/macro_f1": float(multiclass_f1_score(scores, labels, num_classes=10, average="macro")),
-        "test/loss": float(F.cross_entropy(scores, labels)),
+        "test/macro_f1": float(multiclass_f1_score(outputs, labels, num_classes=10, average="macro")),
+        "test/loss": float(F.cross_entropy(outputs, labels)),
     }
-    recall = matrix.diagonal() / matrix.sum(1)
-    for name, share in zip(classes, recall, strict=True):
-        run.say(f"accuracy for class {name:5s} is {100 * share:.1f} %")
+    class_accuracy = matrix.diagonal() / matrix.sum(1)
+    for name, accuracy in zip(classes, class_accuracy, strict=True):
+        run.say(f"accuracy for class {name:5s} is {100 * accuracy:.1f} %")
     if run.logger:
         run.figure("curves", plots.curves(run.folder / "metrics.jsonl"))
         run.figure("confusion", plots.confusion(matrix, classes))
-        run.figure("class_accuracy", plots.bars(recall, classes, "test accuracy", metrics["test/accuracy"], "all"))
+        run.figure(
+            "class_accuracy", plots.bars(class_accuracy, classes, "test accuracy", metrics["test/accuracy"], "all")
+        )
         run.figure("filters", plots.filters(net.conv1.weight.detach().cpu().numpy()))
-        run.figure("mistakes", most_confident_mistakes(testset, scores))
-        run.logger.graph(net, normalise(testset.images[:1]).to(run.device))
-        run.logger.pr_curves(labels.numpy(), scores.softmax(1).numpy(), classes, run.step)
+        run.figure("mistakes", most_confident_mistakes(testset, outputs))
+        run.logger.graph(net, normalize(testset.images[:1]).to(run.device))
+        run.logger.pr_curves(labels.numpy(), outputs.softmax(1).numpy(), classes, run.step)
         show_embedding(run, net, testset)
     run.finish(metrics, PUBLISHED if run.options.data == "official" else {}, CHANCE)
 
 
-def most_confident_mistakes(testset: Images, scores: Tensor, count: int = 24) -> "plots.Figure":
-    """The wrongly classified test images of which the net was surest."""
-    confidence, predicted = scores.softmax(1).max(1)
+def most_confident_mistakes(testset: Cifar10, logits: Tensor, count: int = 24) -> "plots.Figure":
+    """The most confident misclassifications of the test images."""
+    confidence, predicted = logits.softmax(1).max(1)
     confidence[predicted == testset.labels] = 0
     classes = testset.classes
     worst = confidence.argsort(descending=True)[: min(count, int((confidence > 0).sum()))]
@@ -278,28 +308,28 @@ def most_confident_mistakes(testset: Images, scores: Tensor, count: int = 24) ->
 
 
 @torch.no_grad()
-def show_embedding(run: Run, net: Net, testset: Images, count: int = 1000) -> None:
+def show_embedding(run: Run, net: Net, testset: Cifar10, count: int = 1000) -> None:
     """The last hidden layer of some test images, for the projector."""
     images = testset.images[:count]
     labels = [testset.classes[label] for label in testset.labels[:count]]
-    vectors = net.features(normalise(images).to(run.device))
+    vectors = net.features(normalize(images).to(run.device))
     run.logger.embedding("last_hidden_layer", vectors, labels, images / 255, run.step)
 
 
 def read_picture(file: Path) -> Tensor:
-    """The middle of any picture as an image (1, 3, 32, 32) uint8; raises StudyError when it cannot be read."""
+    """The center of any picture as an image (1, 3, 32, 32) uint8; raises StudyError when it cannot be read."""
     picture = ImageOps.fit(open_picture(file), (32, 32), Image.Resampling.BOX)
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None]
 
 
 def classify(picture: Path, folder: Path | None) -> None:
-    """Print the three likeliest classes of any picture, with the saved net of a run folder."""
+    """Print the three most likely classes of any picture, with the saved net of a run folder."""
     with predicting():
         net, classes = load_net(path := checkpoint.find_best("cifar10", folder))
-        shares, order = net(normalise(read_picture(picture)))[0].softmax(0).sort(descending=True)
+        probabilities, order = net(normalize(read_picture(picture)))[0].softmax(0).sort(descending=True)
         print(f"{picture}, by the net of {path}:")
-        for share, label in list(zip(shares, order, strict=True))[:3]:
-            print(f"  {share:6.1%}  {classes[label]}")
+        for probability, label in list(zip(probabilities, order, strict=True))[:3]:
+            print(f"  {probability:6.1%}  {classes[label]}")
 
 
 if __name__ == "__main__":

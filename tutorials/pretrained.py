@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn, optim
 from torch.utils.data import Dataset
+from torchvision.models import get_model
 from tqdm import tqdm
 
 from data import StudyError
@@ -31,7 +32,7 @@ from tutorials.vision.calibration import Answers
 from tutorials.vision.corruptions import STRENGTHS, corrupt
 from tutorials.vision.model_selection import Model
 
-# N pictures, C classes, D numbers that go into a net's last layer
+# N images, C classes, D features
 
 
 @dataclass
@@ -42,27 +43,27 @@ class PretrainedOptions(Options):
     """torchvision's names, families (VGG), or all; resnet50-v1 is ResNet-50 with its older weights. Default: all of
     the four families; of the twin, two small models; for --image, resnet18."""
     weights: Literal["published", "none"] = "published"
-    """torchvision's weights (downloaded when missing), or none: then only the cost is measured."""
+    """torchvision's pre-trained weights (downloaded when missing), or none: then only the cost is measured."""
     weights_file: tuple[str, ...] = ()
     """Weight files of your own, .safetensors or .pth, as NAME=PATH."""
     images: Path | None = None
-    """A folder of class folders nXXXXXXXX to measure on. Default: Imagenette."""
+    """Validation images: a folder of class folders nXXXXXXXX. Default: Imagenette."""
     batch_size: int = 32
-    """Pictures at once; fewer where so many do not fit in memory."""
+    """Batch size; halved where a batch does not fit in memory."""
     repetitions: int = 20
-    """Timed calls of each model."""
+    """Timed forward passes of each model."""
     robust_images: int = 200
-    """Pictures that are damaged in fifteen ways, at most a tenth of all; 0: none."""
+    """Images for the robustness to 15 corruptions, at most a tenth of all; 0: not measured."""
     precision: Literal["float32", "float16", "bfloat16"] = "float32"
-    """Numbers to compute with; the half ones are faster on a GPU, and checked against float32."""
+    """Data type of weights and activations; half precision is faster on a GPU, and checked against float32."""
     workers: int = 0
-    """Processes that read pictures beside the main one: with a GPU, about as many as there are cores."""
+    """Worker processes of the DataLoader: with a GPU, about as many as there are cores."""
     channels_last: bool = False
-    """Keep the channels of a pixel together in memory: faster on a CPU, and in half precision on a GPU."""
+    """Channels-last memory format: faster on a CPU, and in half precision on a GPU."""
     epochs: int = 100
-    """Steps in which the twin's models learn their last layer; published weights need none."""
+    """Steps in which the last layer of the twin's models is trained; published weights need none."""
     image: Path | None = None
-    """Measure nothing: tell each model's five likeliest classes for this picture."""
+    """Inference on a picture of your own: the top five categories by each model; nothing is measured."""
 
     keeping = Options.keeping | {"image", "workers"}
     limits = Options.limits | {
@@ -81,7 +82,7 @@ RECIPES: dict[str, dict[str, Any]] = {"original": dict(robust_images=0), "study"
 TINY = ("resnet18", "shufflenet_v2_x0_5")  # the twin's
 TINY_SIDE = 48  # pixels of the twin's crops
 SIDES = {"official": (128, 160, 192, 224, 256, 288, 320), "tiny": (32, 48, 64, 96)}
-SAME = 0.98  # of the first answers at least so many must be float32's
+SAME = 0.98  # the least fraction of top predictions that must be float32's
 
 
 def main() -> None:
@@ -98,7 +99,41 @@ def main() -> None:
         report.show(run, models, measured, sizes, photographs, partial(prepare, run))
 
 
-# 1. Which models, which pictures
+# 1. Initialize pre-trained models and use them
+
+
+def load_model(model: Model, root: Path) -> tuple[nn.Module, Any]:
+    """What `get_model(name, weights=weights)` gives, and the weights' entry: their transforms, categories and accuracy.
+
+    The file's hash is verified, and opening it runs no code; it may also be one of the user's own.
+    """
+    net = get_model(model.name, weights=None, **model_zoo.arguments(model.name))
+    # The entry is get_model_weights(name).DEFAULT, or another member.
+    weights = model_zoo.load_weights(net, model.name, model.file, model.member, root)
+    return net.eval(), weights
+
+
+@torch.no_grad()
+def predict(options: PretrainedOptions, models: list[Model]) -> None:
+    """Print the top five categories of any picture, by each model with its published or own weights."""
+    with predicting():
+        image, device = open_picture(options.image), choose(options.device)
+        model_zoo.locate_all([(model.name, model.member) for model in models if not model.file], options.data_root)
+        for model in models:
+            # Step 1: Initialize the model with its weights
+            net, weights = load_model(model, options.data_root)
+            # Step 2: Initialize the inference transforms
+            preprocess = weights.transforms()
+            # Step 3: Apply the inference preprocessing transforms
+            batch = preprocess(image).unsqueeze(0)  # (1, 3, H, W)
+            # Step 4: Use the model and print the predicted categories
+            prediction = net.to(device)(batch.to(device)).squeeze(0).softmax(0)  # (C,)
+            print(f"{options.image}, by {model.label}:")
+            for score, class_id in zip(*(part.tolist() for part in prediction.topk(5)), strict=True):
+                print(f"  {score:6.1%}  {weights.meta['categories'][class_id]}")
+
+
+# 2. Which models, which pictures
 
 
 def choose_models(options: PretrainedOptions) -> list[Model]:
@@ -109,7 +144,7 @@ def choose_models(options: PretrainedOptions) -> list[Model]:
 
 
 def load_photographs(run: Survey, models: list[Model]) -> ImageNet | None:
-    """The labelled pictures, after every weight file is in place; None when only the cost is measured."""
+    """The labeled images, after every weight file is in place; None when only the cost is measured."""
     options = run.options
     if options.weights == "none":
         return None
@@ -124,12 +159,12 @@ def load_photographs(run: Survey, models: list[Model]) -> ImageNet | None:
 
 
 class Prepared(Dataset):
-    """Pictures of given numbers, damaged in one way or not at all, under a model's transform: (3, H, W) and label."""
+    """Some of the images, corrupted in one way or not at all, under a model's transform: (3, H, W) and label."""
 
     def __init__(self, photographs: ImageNet, numbers: list[int], transform: Callable[[Image.Image], Tensor],
-                 damage: tuple[str, int] | None = None, seed: int = 0) -> None:  # fmt: skip
+                 corruption: tuple[str, int] | None = None, seed: int = 0) -> None:  # fmt: skip
         self.photographs, self.numbers, self.transform = photographs, numbers, transform
-        self.damage, self.seed = damage, seed
+        self.corruption, self.seed = corruption, seed
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -137,16 +172,16 @@ class Prepared(Dataset):
     def __getitem__(self, place: int) -> tuple[Tensor, int]:
         number = self.numbers[place]
         picture = self.photographs.open(number)
-        if self.damage:  # drawn from the picture's number: every model sees the same damage
-            picture = corrupt(picture, *self.damage, np.random.default_rng([self.seed, number]))
+        if self.corruption:  # drawn from the image's number: every model sees the same noise
+            picture = corrupt(picture, *self.corruption, np.random.default_rng([self.seed, number]))
         return self.transform(picture), int(self.photographs.labels[number])
 
 
-# 2. A model with its weights
+# 3. Measure: cost, quality, robustness
 
 
 def prepare(run: Survey, model: Model, photographs: ImageNet | None) -> tuple[nn.Module, dict[str, Any]]:
-    """A model ready to answer, on the run's device in float32, and what is known of its weights."""
+    """A model in evaluation mode, on the run's device in float32, and what is known of its weights."""
     seed_everything(run.options.seed)  # so that a model is the same whichever were measured before it
     about: dict[str, Any] = {"member": None, "published": {}, "categories": (), "transform": None}
     if photographs is None:
@@ -154,17 +189,19 @@ def prepare(run: Survey, model: Model, photographs: ImageNet | None) -> tuple[nn
     elif photographs.train:
         net = model_zoo.build(model.name, len(photographs.classes)).eval()
         side = twin_side(model.name)
-        transform = type(model_zoo.preprocess(model.name))(crop_size=side, resize_size=side + 6)
+        transform = model_zoo.find_weights(model.name).transforms(crop_size=side, resize_size=side + 6)
         train_head(net, Prepared(photographs.train, list(range(len(photographs.train))), transform), run.options.epochs)
         about |= {"categories": photographs.classes, "transform": transform}
     else:
-        net = model_zoo.build(model.name)
-        about = model_zoo.load_weights(net, model.name, model.file, model.member, run.options.data_root)
+        net, weights = load_model(model, run.options.data_root)
+        about |= {"categories": tuple(weights.meta["categories"]), "transform": weights.transforms()}
+        if not model.file:
+            about |= {"member": weights.name, "published": model_zoo.published(weights)}
     return net.to(run.device).eval(), about
 
 
 def twin_side(name: str) -> int:
-    """The side, in pixels, of the twin's crops for a model."""
+    """The size, in pixels, of the twin's crops for a model."""
     return max(TINY_SIDE, model_zoo.least_size(name))
 
 
@@ -174,10 +211,10 @@ def train_head(net: nn.Module, dataset: Prepared, epochs: int) -> None:
                       for part in zip(*dataset, strict=True))  # fmt: skip
     with torch.no_grad():
         x = torch.cat([model_zoo.features(net, batch) for batch in images.split(50)])  # (N, D)
-    mean, spread = x.mean(0), x.std(0) + 1e-6
+    mean, std = x.mean(0), x.std(0) + 1e-6
     head = model_zoo.replace_head(net, len(dataset.photographs.classes))
     places = [1] * (head.weight.dim() - 2)  # SqueezeNet's head is a convolution
-    x = ((x - mean) / spread).view(*x.shape, *places)
+    x = ((x - mean) / std).view(*x.shape, *places)
     optimizer = optim.AdamW(head.parameters(), 0.01, weight_decay=1.0)
     for _ in range(epochs):
         optimizer.zero_grad()
@@ -185,28 +222,25 @@ def train_head(net: nn.Module, dataset: Prepared, epochs: int) -> None:
         loss.backward()
         optimizer.step()
     with torch.no_grad():  # the head takes the features as they are
-        head.weight /= spread.view(-1, *places)
+        head.weight /= std.view(-1, *places)
         head.bias -= head.weight.flatten(1) @ mean
 
 
-def quicken(run: Survey, net: nn.Module) -> nn.Module:
-    """The net in the precision and memory format of the options."""
+def convert(run: Survey, net: nn.Module) -> nn.Module:
+    """The net in the data type and memory format of the options."""
     net = net.to(getattr(torch, run.options.precision))
     return net.to(memory_format=torch.channels_last) if run.options.channels_last else net
 
 
-# 3. Measure: cost, quality, robustness
-
-
 def measure(run: Survey, model: Model, photographs: ImageNet | None) -> dict[str, Any]:
-    """All that is measured of one model: `metrics`, and with weights its `answers` and those on damaged pictures."""
+    """All that is measured of one model: `metrics`, and with weights its `answers` to all images."""
     options = run.options
     net, about = prepare(run, model, photographs)
     everyone = list(range(len(photographs))) if photographs else []
     reference = None
     if options.precision != "float32" and photographs:
         reference = answer(run, net, Prepared(photographs, everyone[:256], about["transform"]), "float32")
-    net = quicken(run, net)
+    net = convert(run, net)
     twin = photographs and photographs.train
     side = twin_side(model.name) if twin else model_zoo.input_size(model.name, model.member)
     metrics = asdict(benchmark.measure(net, side, options.batch_size, options.repetitions))
@@ -217,32 +251,32 @@ def measure(run: Survey, model: Model, photographs: ImageNet | None) -> dict[str
         labels = torch.from_numpy(photographs.labels)
         answers = answer(run, net, Prepared(photographs, everyone, about["transform"]), model.label)
         metrics |= calibration.score(answers, labels)
-        metrics |= damage_and_answer(run, net, photographs, about["transform"], answers, model.label)
+        metrics |= measure_robustness(run, net, photographs, about["transform"], answers, model.label)
         found["answers"] = asdict(answers)
         if reference:
             metrics["same_as_float32"] = same = calibration.same_first(answers, reference)
-            verdict = "" if same >= SAME else f", fewer than {SAME:.0%}: this precision changes the answers"
-            run.say(f"{options.precision}: {same:.1%} of first answers are float32's{verdict}")
+            verdict = "" if same >= SAME else f", fewer than {SAME:.0%}: this precision changes the predictions"
+            run.say(f"{options.precision}: {same:.1%} of top predictions are float32's{verdict}")
     return found | {"metrics": metrics}
 
 
 @torch.no_grad()
 def answer(run: Survey, net: nn.Module, dataset: Prepared, title: str) -> Answers:
-    """The net's answers to all pictures of a data set, in order, on the CPU."""
+    """The net's predictions for all images of a data set, in order, on the CPU."""
     weight = next(net.parameters())
     layout = torch.channels_last if run.options.channels_last else torch.contiguous_format
     loader = run.place.loader(dataset, run.options.batch_size, False, 0, num_workers=run.options.workers)
     parts, labels = [], []
-    for images, truth in tqdm(loader, desc=title, unit="batch", leave=False, disable=None):
-        scores = net(images.to(weight, memory_format=layout))  # (N, C)
-        parts.append(scores.float().cpu())
-        labels.append(truth)
+    for images, targets in tqdm(loader, desc=title, unit="batch", leave=False, disable=None):
+        logits = net(images.to(weight, memory_format=layout))  # (N, C)
+        parts.append(logits.float().cpu())
+        labels.append(targets)
     return Answers.of(torch.cat(parts), torch.cat(labels), dataset.photographs.present)
 
 
-def damage_and_answer(run: Survey, net: nn.Module, photographs: ImageNet, transform: Callable, answers: Answers,
+def measure_robustness(run: Survey, net: nn.Module, photographs: ImageNet, transform: Callable, answers: Answers,
                       title: str) -> dict[str, float]:  # fmt: skip
-    """Top-1 of the same pictures, evenly taken, whole and under every kind and strength of damage, and their mean."""
+    """Top-1 accuracy on the same images, evenly taken, clean and under every corruption, and the mean of the latter."""
     count = min(run.options.robust_images, -(-len(photographs) // 10))
     if not count:
         return {}
@@ -251,22 +285,22 @@ def damage_and_answer(run: Survey, net: nn.Module, photographs: ImageNet, transf
     found = {"whole": float(answers.right(labels)[numbers].float().mean())}
     for kind, strengths in STRENGTHS.items():
         for strength in range(1, len(strengths) + 1):
-            damaged = Prepared(photographs, numbers, transform, (kind, strength), run.options.seed)
-            told = answer(run, net, damaged, f"{title}, {kind} {strength}")
-            found[f"{kind}_{strength}"] = float(told.right(labels[numbers]).float().mean())
+            corrupted = Prepared(photographs, numbers, transform, (kind, strength), run.options.seed)
+            predicted = answer(run, net, corrupted, f"{title}, {kind} {strength}")
+            found[f"{kind}_{strength}"] = float(predicted.right(labels[numbers]).float().mean())
     found["robust"] = sum(found[name] for name in found if name != "whole") / (len(found) - 1)
     return found
 
 
 def measure_sizes(run: Survey, models: list[Model]) -> dict[str, Any]:
-    """Multiply-adds and time against the pictures' side, for the first model of each family."""
+    """Multiply-adds, latency and memory against the image size, for the first model of each family."""
     first: dict[str, Model] = {}
     for model in models:
         first.setdefault(model.family, model)
     found = {}
     for family, model in first.items():
         seed_everything(run.options.seed)
-        net = quicken(run, model_zoo.build(model.name).to(run.device).eval())
+        net = convert(run, model_zoo.build(model.name).to(run.device).eval())
         one_size = model.name.startswith(("vit_", "swin", "maxvit"))
         sides = [side for side in SIDES[run.options.data] if side >= model_zoo.least_size(model.name) and not one_size]
         costs = [benchmark.measure_size(net, side, -(-run.options.repetitions // 4)) for side in sides]
@@ -274,24 +308,6 @@ def measure_sizes(run: Survey, models: list[Model]) -> dict[str, Any]:
             named = model.label if model.label.startswith(family) else f"{model.label} ({family})"
             found[named] = {"side": sides} | {name: [one[name] for one in costs] for name in costs[0]}
     return {"sizes": found}
-
-
-# 4. Your own picture
-
-
-@torch.no_grad()
-def predict(options: PretrainedOptions, models: list[Model]) -> None:
-    """Print the five likeliest classes of any picture, by each model with its published or own weights."""
-    with predicting():
-        picture, device = open_picture(options.image), choose(options.device)
-        model_zoo.locate_all([(model.name, model.member) for model in models if not model.file], options.data_root)
-        for model in models:
-            net = model_zoo.build(model.name).eval()
-            about = model_zoo.load_weights(net, model.name, model.file, model.member, options.data_root)
-            shares = net.to(device)(about["transform"](picture)[None].to(device))[0].softmax(0)
-            print(f"{options.image}, by {model.label}:")
-            for share, number in zip(*(part.tolist() for part in shares.topk(5)), strict=True):
-                print(f"  {share:6.1%}  {about['categories'][number]}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ page, each the best of 25 epochs on the images that are reported.
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from math import cos, inf, pi
 from pathlib import Path
@@ -14,23 +14,23 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn, optim
+from torchvision import transforms
 
 from data import StudyError
-from data.hymenoptera import Pictures, from_folder
+from data.hymenoptera import from_folder
 from tutorials.common import checkpoint, plots
-from tutorials.common.device import predicting
+from tutorials.common.device import predicting, seed_everything
 from tutorials.common.options import Options, parse
 from tutorials.common.parts import Part, Whole
-from tutorials.reports.transfer_learning import show_gallery, show_training_batch
+from tutorials.reports import transfer_learning as report
+from tutorials.vision import fine_tuning_comparison as comparison
 from tutorials.vision import linear_probe, models
-from tutorials.vision.fine_tuning_comparison import compare_on_folds, judge, learning_curve, majority
-from tutorials.vision.images import Looks, Photos, read
-from tutorials.vision.training_history import History, NormWatch
-from tutorials.vision.transfer_setup import Lesson, fit_head, keep_features, load_net
+from tutorials.vision.images import Photos, Preset, read
+from tutorials.vision.small_convnet import PRESET, SMALL, SmallNet, pretrain
+from tutorials.vision.training_history import BatchNormStatistics, History
 
-# N batch, 3 colour channels of H x W pixels, D features, C classes
+# N batch, 3 color channels of H x W pixels, D features, C classes
 
 
 @dataclass
@@ -40,47 +40,47 @@ class TransferOptions(Options):
     model: str = ""
     """A classifier of torchvision. Default: resnet18; on the twin, a small net pretrained on CIFAR-10's twin."""
     weights_file: Path | None = None
-    """The model's ImageNet weights, .safetensors or .pth, when they are not torchvision's own below the data root."""
+    """Pretrained weights of the model, .safetensors or .pth. Default: torchvision's, below the data root."""
     images: Path | None = None
-    """Learn these pictures: a folder for each class, or such folders below train and val."""
+    """A data set of your own: a folder for each class, or such folders below train and val."""
     image: Path | None = None
-    """Do not train: classify this picture, with the saved net of --run-dir or else the newest one."""
+    """Inference on a custom image, with the saved net of --run-dir or else the newest one; nothing is trained."""
     batch_size: int = 4
-    """Images in a step, over all processes together."""
+    """Batch size, over all processes together."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
-    """SGD with momentum, or AdamW, whose steps do not grow with the size of a net's activations."""
+    """SGD with momentum 0.9, or AdamW, whose step size does not depend on the scale of the features."""
     lr: float = 1e-3
-    """Learning rate of the head at the start; a net without batch norm, whose features are larger, needs less."""
+    """Initial learning rate of the last layer; a net without batch norm, whose features are larger, needs less."""
     schedule: Literal["step", "cosine"] = "step"
-    """A tenth of the rate after every 7 epochs; or it rises over the first epoch and falls as a cosine to nothing."""
+    """Learning-rate schedule: a tenth after every 7 epochs, or one epoch of linear warm-up and cosine annealing."""
     depth_rate: float = 1.0
-    """Learning rate of the first layer as a share of the head's; between them it falls evenly, as a power."""
+    """Layer-wise learning-rate decay: the first layer's learning rate as a fraction of the last layer's."""
     frozen_share: float = 0.0
-    """Share of the layers, from the first on, that fine-tuning leaves as they are."""
+    """Fraction of the layers, from the first on, that are frozen in fine-tuning."""
     frozen_norms: bool = False
-    """Keep the statistics of batch norm as they were pretrained."""
+    """Keep batch norm in evaluation mode: its running statistics stay as they were pretrained."""
     min_crop: float = 0.08
-    """The smallest share of a picture that augmentation may cut out."""
+    """Lower bound of RandomResizedCrop's scale: the smallest crop as a fraction of the image's area."""
     keep_decoded: bool = False
-    """Decode each picture once and keep it in memory, its short side as the net wants it."""
+    """Cache decoded images in memory, resized as for validation."""
     probe: bool = False
-    """Fit the frozen net's head to its optimum on features computed once; fine-tuning begins with that head."""
+    """Linear probe: fit the last layer by logistic regression on cached features; fine-tuning starts from it."""
     select_best: bool = False
-    """Report the epoch that is best on the test images, as the original does; else the last."""
+    """Report the epoch with the best test accuracy, as the original does; else the last epoch."""
     test_every: int = 1
-    """Epochs between two looks at the test images."""
+    """Epochs between evaluations on the test images."""
     folds: int = 0
-    """Compare both on so many folds of all pictures; 0: only on the published split."""
+    """Number of cross-validation folds on which both are compared; 0: only the published split."""
     repeats: int = 4
-    """How often all pictures are shared out into folds anew, for the frozen features."""
+    """Repetitions of the cross-validation for the fixed feature extractor."""
     tuned_repeats: int = 1
-    """The same for fine-tuning, which takes longer."""
+    """Repetitions of the cross-validation for fine-tuning, which takes longer."""
     curve: bool = False
-    """Measure the learning curve, and nets from random weights beside the pretrained one."""
+    """Measure the learning curve, and nets trained from random weights beside the pretrained one."""
     half: bool = False
-    """Compute forward and backward in bfloat16."""
+    """Automatic mixed precision in bfloat16."""
     channels_last: bool = True
-    """Keep the channels of a pixel together in memory: on a CPU, convolutions take half the time so."""
+    """Channels-last memory format: on a CPU, convolutions take half the time."""
 
     keeping = Options.keeping | {"image"}
     limits = Options.limits | {
@@ -91,7 +91,7 @@ class TransferOptions(Options):
     def check(self) -> None:
         super().check()
         if (self.folds or self.curve) and not self.probe:
-            raise ValueError("--folds and --curve compare with the fitted head: they need --probe")
+            raise ValueError("--folds and --curve compare with the linear probe: they need --probe")
         if self.folds == 1:
             raise ValueError("--folds must be 0 or at least 2, not 1")
         if self.weights_file and not self.model:
@@ -119,110 +119,192 @@ def main() -> None:
     if options.image:
         return classify(options.image, options.run_dir)
     with Whole("transfer", options) as run:
-        lesson = Lesson(run, load_pictures(run))
-        show_training_batch(lesson)
-        frozen = feature_extractor(lesson)
-        tuned = fine_tuning(lesson, frozen)
-        metrics = judge(lesson, {"finetune": tuned, "frozen": frozen})
+        photos, train, test = load_photos(run)
+        pretrained = load_pretrained(run)
+        transform = data_transforms(pretrained.preset, options.min_crop)
+        photos.transform = transform["val"]
+        if options.keep_decoded:
+            photos.keep_decoded(pretrained.preset)
+        datasets = image_datasets(photos, transform, train, test)
+        report.show_training_batch(run, datasets["train"], pretrained.preset)
+        # The frozen net comes first: with --probe, fine-tuning starts from its last layer.
+        frozen = feature_extractor(run, pretrained, datasets, photos)
+        tuned = run.part("finetune", partial(fine_tune, pretrained=pretrained, datasets=datasets, head=frozen["head"]))
+        outcomes = {"finetune": tuned, "frozen": frozen}
+        metrics = comparison.on_published_split(run, photos.labels[test], outcomes)
+
+        def tune(part: Part, train: np.ndarray, test: np.ndarray, head: Any, weights: Any = pretrained) -> dict:
+            outcome = fine_tune(part, weights, image_datasets(photos, transform, train, test), head)
+            return {name: value for name, value in outcome.items() if name != "net"}  # the weights are not kept
+
         if options.folds:
-            metrics |= compare_on_folds(lesson, fine_tune)
+            metrics |= comparison.on_folds(run, photos.labels, frozen["features"], tune)
         if options.curve:
-            metrics |= learning_curve(lesson, fine_tune)
-        show_predictions(lesson, metrics, {"finetune": tuned, "frozen": frozen})
-        official = options.data == "official" and lesson.model == "resnet18" and not options.images
-        chance = {"accuracy": majority(lesson.labels[lesson.test]), "fold_mean": majority(lesson.labels)}
-        chances = {name: value for name in metrics for kind, value in chance.items() if name.endswith(kind)}
-        run.finish(metrics, PUBLISHED if official else {}, chances)
+            untrained = replace(pretrained, weights=None)
+            features = {"frozen": frozen["features"], "random, frozen": compute_features(run, untrained, photos)[0]}
+            scratch = partial(tune, weights=untrained)
+            metrics |= comparison.learning_curve(run, photos.labels, train, test, features, tune, scratch)
+        visualize_model(run, pretrained, photos, datasets["val"], metrics, outcomes)
+        official = options.data == "official" and pretrained.model == "resnet18" and not options.images
+        chance = {}  # the accuracy of always predicting the most frequent class
+        for kind, labels in (("accuracy", photos.labels[test]), ("fold_mean", photos.labels)):
+            most_frequent = float(labels.bincount().max() / len(labels))
+            chance |= {name: most_frequent for name in metrics if name.endswith(kind)}
+        run.finish(metrics, PUBLISHED if official else {}, chance)
 
 
 # 1. Load data
 
 
-def load_pictures(run: Whole) -> Pictures:
-    """The pictures of --images, or ants and bees; says what was left out."""
-    pictures = from_folder(run.options.images, run.options.seed) if run.options.images else run.load_data("hymenoptera")
+def data_transforms(preset: Preset, min_crop: float) -> dict[str, transforms.Compose]:
+    """Data augmentation and normalization for training, just normalization for validation: (3, H, W)."""
+    return {
+        "train": transforms.Compose([
+            transforms.RandomResizedCrop(preset.crop_size, scale=(min_crop, 1)),
+            transforms.RandomHorizontalFlip(),
+            transforms.ToTensor(),
+            transforms.Normalize(preset.mean, preset.std),
+        ]),
+        "val": transforms.Compose([
+            transforms.Resize(preset.resize_size),
+            transforms.CenterCrop(preset.crop_size),
+            transforms.ToTensor(),
+            transforms.Normalize(preset.mean, preset.std),
+        ]),
+    }  # fmt: skip
+
+
+def image_datasets(
+    photos: Photos, transform: Mapping[str, transforms.Compose], train: np.ndarray, test: np.ndarray
+) -> dict[str, Photos]:
+    """Some of the pictures to train on, augmented, and others to test on."""
+    return {"train": photos.subset(train, transform["train"]), "val": photos.subset(test, transform["val"])}
+
+
+def load_photos(run: Whole) -> tuple[Photos, np.ndarray, np.ndarray]:
+    """The pictures of --images, or ants and bees, and the indices of those to train and to test on."""
+    options = run.options
+    pictures = from_folder(options.images, options.seed) if options.images else run.load_data("hymenoptera")
     for fault in pictures.skipped[:20]:
         run.say(f"skipped: {fault}")
-    counts = (np.bincount(labels).tolist() for labels in (pictures.train_labels, pictures.test_labels))
-    run.say(f"{', '.join(pictures.classes)}: {' and '.join(map(str, counts))} pictures to train and to test on; "
-            f"{len(pictures.skipped)} skipped")  # fmt: skip
-    smallest = int(np.bincount(np.concatenate([pictures.train_labels, pictures.test_labels])).min())
-    if run.options.folds > smallest:
-        raise StudyError(
-            f"transfer: a class has {smallest} pictures, too few for --folds {run.options.folds}. Add some."
-        )
-    return pictures
+    counts = [np.bincount(labels, minlength=len(pictures.classes))
+              for labels in (pictures.train_labels, pictures.test_labels)]  # fmt: skip
+    run.say(f"{', '.join(pictures.classes)}: {' and '.join(str(count.tolist()) for count in counts)} pictures to train "
+            f"and to test on; {len(pictures.skipped)} skipped")  # fmt: skip
+    if options.folds > (smallest := int(sum(counts).min())):
+        raise StudyError(f"transfer: a class has {smallest} pictures, too few for --folds {options.folds}. Add some.")
+    labels = torch.from_numpy(np.concatenate([pictures.train_labels, pictures.test_labels]))
+    photos = Photos(pictures.train_files + pictures.test_files, labels, pictures.classes)
+    return photos, *np.split(np.arange(len(photos)), [len(pictures.train_files)])
 
 
 # 2. Training the model
 
 
-def train_model(part: Part, net: nn.Module, groups: list[dict], trainset: Photos, testset: Photos) -> dict[str, Any]:
-    """Train a net's parameter groups; returns scores by epoch, seconds, and the last or the best weights.
+def train_model(part: Part, model: nn.Module, parameters: list[dict], datasets: Mapping[str, Photos]) -> dict[str, Any]:
+    """Train some parameters of a model; returns logits by epoch, seconds, and the last or the best weights.
 
-    The test images are watched. Unless --select-best asks for it, nothing follows from what is seen.
+    The test images are evaluated on the way. Unless --select-best asks for it, nothing follows from it.
     """
-    options = part.options
-    watch = NormWatch(net)
-    model = part.distribute(net)
-    trainloader = part.loader(trainset, min(options.batch_size, len(trainset)), shuffle=True)
-    optimizer = OPTIMIZERS[options.optimizer](groups, options.lr)
-    steps = len(trainloader)
-    fall = {"step": lambda epoch: 0.1 ** (epoch // 7),
-            "cosine": lambda epoch: min(1, epoch + 1 / steps) * (1 + cos(pi * epoch / options.epochs)) / 2}  # fmt: skip
-    scheduler = optim.lr_scheduler.LambdaLR(optimizer, lambda step: fall[options.schedule](step / steps))
+    options, testset = part.options, datasets["val"]
+    statistics = BatchNormStatistics(model)
+    net = part.distribute(model)
+    dataloader = part.loader(datasets["train"], min(options.batch_size, len(datasets["train"])), shuffle=True)
+    criterion = nn.CrossEntropyLoss()
+    optimizer = OPTIMIZERS[options.optimizer](parameters, options.lr)
+    steps = len(dataloader)
+    schedule = {"step": lambda epoch: 0.1 ** (epoch // 7),
+                "cosine": lambda epoch: min(1, epoch + 1 / steps) * (1 + cos(pi * epoch / options.epochs)) / 2
+                }[options.schedule]  # fmt: skip
+    scheduler = optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule(step / steps))
     history = History()
-    part.track(net=model, optimizer=optimizer, scheduler=scheduler, history=history)
+    part.track(net=net, optimizer=optimizer, scheduler=scheduler, history=history)
     for epoch in part.epochs():
-        model.train()
+        net.train()
         if options.frozen_norms:
-            watch.freeze()
-        for images, labels in part.batches(trainloader):
+            statistics.freeze()
+        for inputs, labels in part.batches(dataloader):
             optimizer.zero_grad()
-            with torch.autocast(images.device.type, torch.bfloat16, enabled=options.half):
-                scores = model(images)
-                loss = F.cross_entropy(scores, labels)
+            with torch.autocast(inputs.device.type, torch.bfloat16, enabled=options.half):
+                outputs = net(inputs)  # (N, C)
+                loss = criterion(outputs, labels)
             loss.backward()
             optimizer.step()
             scheduler.step()
-            part.log("train", loss=loss, accuracy=(scores.argmax(1) == labels).float().mean())
+            part.log("train", loss=loss, accuracy=(outputs.argmax(1) == labels).float().mean())
         if (epoch + 1) % options.test_every and epoch + 1 < options.epochs:
             continue
-        scores = predict(part, model, testset)
-        history.add(scores, watch.drift())
-        accuracy = (scores.argmax(1) == testset.labels).float().mean()
-        part.log("val", loss=F.cross_entropy(scores, testset.labels), accuracy=accuracy)
+        outputs = predict(part, net, testset)
+        history.add(outputs, statistics.drift())
+        accuracy = (outputs.argmax(1) == testset.labels).float().mean()
+        part.log("val", loss=criterion(outputs, testset.labels), accuracy=accuracy)
         if options.select_best:
             part.keep_best(float(accuracy))
-    weights = checkpoint.load_best(part.folder / "best.safetensors", part.name)[0] if options.select_best else None
-    return history.state_dict() | {"scores": torch.stack(history.scores), "net": weights or net.state_dict()}
+    best = checkpoint.load_best(part.folder / "best.safetensors", part.name)[0] if options.select_best else None
+    return history.state_dict() | {"scores": torch.stack(history.scores), "net": best or model.state_dict()}
 
 
 @torch.no_grad()
-def predict(run: Whole | Part, net: nn.Module, photos: Photos) -> Tensor:
-    """Scores (N, C) of all pictures, in order, on the CPU."""
+def predict(run: Whole | Part, net: nn.Module, dataset: Photos) -> Tensor:
+    """Logits (N, C) of all pictures, in order, on the CPU."""
     net.eval()
     with torch.autocast(run.device.type, torch.bfloat16, enabled=run.options.half):
-        rows = [net(images).float() for images, _ in run.each(run.loader(photos, 32))]
-    return run.gather(torch.cat(rows), len(photos)).cpu()
+        rows = [net(images).float() for images, _ in run.each(run.loader(dataset, 32))]
+    return run.gather(torch.cat(rows), len(dataset)).cpu()
 
 
-# 3. Finetuning the convnet
+# 3. Finetuning the ConvNet
 
 
-def fine_tuning(lesson: Lesson, frozen: Mapping[str, Any]) -> dict[str, Any]:
-    """All layers learn, on the published split; with the study's probe, from its head on."""
-    return lesson.run.part("finetune", partial(fine_tune, lesson, lesson.train, lesson.test, frozen.get("head")))
+@dataclass(frozen=True)
+class Pretrained:
+    """A model's name, its pretrained weights (None: random ones), and the transform they were trained with."""
+
+    model: str
+    weights: Mapping[str, Tensor] | None
+    preset: Preset
+
+
+def load_pretrained(run: Whole) -> Pretrained:
+    """torchvision's weights of --model, or those of --weights-file; on the twin, a small net pretrained here."""
+    options = run.options
+    model = options.model or (SMALL if options.data == "tiny" and not options.images else "resnet18")
+    if model == SMALL:
+        return Pretrained(SMALL, run.part("pretrain", pretrain, epochs=3, log_every=10)["net"], PRESET)
+    net = models.build(model)
+    load = partial(models.load_weights, net, model, options.weights_file, None, options.data_root)
+    return Pretrained(model, net.state_dict(), Preset.of(run.place.main_first(load).transforms()))
+
+
+def load_model(pretrained: Pretrained, channels_last: bool = False) -> nn.Module:
+    """The pretrained net, with the 1000 classes of ImageNet."""
+    net = SmallNet() if pretrained.model == SMALL else models.build(pretrained.model)
+    if pretrained.weights:
+        net.load_state_dict(pretrained.weights)
+    return net.to(memory_format=torch.channels_last) if channels_last else net
+
+
+def replace_head(net: nn.Module, classes: int) -> nn.Module:
+    """Put a new last layer in the place of the pretrained one: a ResNet's is called fc. Returns the new layer."""
+    if not hasattr(net, "fc"):  # another architecture, which has it elsewhere
+        return models.replace_head(net, classes)
+    net.fc = nn.Linear(net.fc.in_features, classes)
+    return net.fc
 
 
 def fine_tune(
-    lesson: Lesson, train: np.ndarray, test: np.ndarray, head: tuple[Tensor, Tensor] | None, part: Part,
-    pretrained: bool = True,
-) -> dict[str, Any]:  # fmt: skip
-    """Train on some pictures and watch others: deep layers faster than early ones, from a fitted head if there is."""
-    options, net = part.options, lesson.net(pretrained)
+    part: Part, pretrained: Pretrained, datasets: Mapping[str, Photos], head: linear_probe.Head | None
+) -> dict[str, Any]:
+    """Train all layers, or with --frozen-share the later ones; from a linear probe's head if there is one."""
+    net = load_model(pretrained, part.options.channels_last)
+    replace_head(net, len(datasets["train"].classes))
     if head:
-        linear_probe.put_into(net.get_submodule(models.head_name(net)), *head)
+        linear_probe.set_head(net, head)
+    return train_model(part, net, parameter_groups(net, part.options), datasets)
+
+
+def parameter_groups(net: nn.Module, options: TransferOptions) -> list[dict]:
+    """Freeze the first layers, and give the others learning rates that grow geometrically with depth."""
     layers = [module for module in net.modules() if next(module.parameters(recurse=False), None) is not None]
     groups = []
     for place, layer in enumerate(layers):
@@ -232,67 +314,101 @@ def fine_tune(
         else:
             own = list(layer.parameters(recurse=False))
             groups.append({"params": own, "lr": options.lr * options.depth_rate ** (1 - depth)})
-    photos = lesson.photos(train, options.min_crop), lesson.photos(test)
-    return train_model(part, net, groups[::-1], *photos)  # the head comes first: its rate is the one on the dashboard
+    return groups[::-1]  # the head comes first: its rate is the one on the dashboard
 
 
-# 4. The convnet as a fixed feature extractor
+# 4. ConvNet as fixed feature extractor
 
 
-def feature_extractor(lesson: Lesson) -> dict[str, Any]:
-    """Only the head learns, on the published split: epoch by epoch, or at once on features computed once."""
-    run = lesson.run
-    if not lesson.options.probe:
-        return run.part("frozen", partial(train_head, lesson))
-    lesson.features, cpu = keep_features(lesson)
+def feature_extractor(
+    run: Whole, pretrained: Pretrained, datasets: Mapping[str, Photos], photos: Photos
+) -> dict[str, Any]:
+    """Train the last layer alone: epoch by epoch, or with --probe at once, on features computed once."""
+    if not run.options.probe:
+        return {"head": None, **run.part("frozen", partial(train_head, pretrained=pretrained, datasets=datasets))}
+    import sklearn.model_selection  # noqa: F401 (before the clock starts)
+
+    features, cpu = compute_features(run, pretrained, photos)
+    count, labels = len(datasets["train"]), datasets["train"].labels
     since = time.process_time()
-    head = fit_head(lesson, lesson.features, lesson.train)
-    scores = linear_probe.scores(lesson.features[lesson.test], head)
+    head = linear_probe.fit_head(features[:count], labels, run.options.seed)
+    scores = linear_probe.logits(features[count:], head)
     cpu += time.process_time() - since
-    net = lesson.net()
-    linear_probe.put_into(net.get_submodule(models.head_name(net)), *head)
+    net = load_model(pretrained)
+    replace_head(net, len(photos.classes))
+    linear_probe.set_head(net, head)
     run.say(f"frozen: {cpu:.1f} CPU seconds with the features")
-    return {"scores": scores[None], "cpu": cpu, "net": net.state_dict(), "head": head}
+    return {"scores": scores[None], "cpu": cpu, "net": net.state_dict(), "head": head, "features": features}
 
 
-def train_head(lesson: Lesson, part: Part) -> dict[str, Any]:
-    """The original's way: all but the head without gradients, and batch norm nevertheless in training mode."""
-    net = lesson.net().requires_grad_(False)
-    head = net.get_submodule(models.head_name(net)).requires_grad_(True)
-    photos = lesson.photos(lesson.train, part.options.min_crop), lesson.photos(lesson.test)
-    return train_model(part, net, [{"params": list(head.parameters())}], *photos)
+def train_head(part: Part, pretrained: Pretrained, datasets: Mapping[str, Photos]) -> dict[str, Any]:
+    """The original's way: everything frozen but a new last layer, and batch norm nevertheless in training mode."""
+    net = load_model(pretrained, part.options.channels_last)
+    for parameter in net.parameters():
+        parameter.requires_grad = False
+    # Parameters of new modules have requires_grad=True.
+    head = replace_head(net, len(datasets["train"].classes))
+    return train_model(part, net, [{"params": list(head.parameters())}], datasets)
 
 
-# 5. Visualising the model's predictions, and inference on custom images
+def compute_features(run: Whole, pretrained: Pretrained, photos: Photos) -> tuple[Tensor, float]:
+    """Features (N, D) of all pictures, and the CPU seconds they took; computed once for all runs."""
+    seed_everything(run.options.seed)  # a resumed run has drawn less by now
+    net = load_model(pretrained, run.options.channels_last)
+    state = {name: value for name, value in net.state_dict().items() if not name.startswith(models.head_name(net))}
+    key = linear_probe.fingerprint(state, photos.files, str(pretrained.preset))
+    path = run.folder.parent / "features" / f"{key}.safetensors"
+    compute = partial(linear_probe.compute_features, net.to(run.device), photos, run.device)
+    return run.place.main_first(lambda: linear_probe.cached(path, compute, run.say))
 
 
-def show_predictions(lesson: Lesson, metrics: Mapping[str, float], outcomes: Mapping[str, Mapping[str, Any]]) -> None:
-    """Save the better net, better on the folds if there are any; its curves, answers and features."""
-    run = lesson.run
+# 5. Visualizing the model predictions
+
+
+def visualize_model(
+    run: Whole, pretrained: Pretrained, photos: Photos, testset: Photos, metrics: Mapping[str, float],
+    outcomes: Mapping[str, Mapping[str, Any]],
+) -> None:  # fmt: skip
+    """Save the better net, better on the folds if there are any; its curves, predictions and features."""
     gain = metrics.get("difference/mean", metrics["finetune/test_accuracy"] - metrics["frozen/test_accuracy"])
     way = "finetune" if gain > 0 else "frozen"
-    net = lesson.net()
+    net = load_model(pretrained, run.options.channels_last)
+    replace_head(net, len(photos.classes))
     net.load_state_dict(outcomes[way]["net"])
     run.tracked["net"] = net.to(run.device)
-    run.keep_best(0.0, way=way, model=lesson.model, classes=lesson.classes, looks=lesson.looks.to_dict())
-    scores = predict(run, net, lesson.photos(lesson.test))
+    run.keep_best(0.0, way=way, model=pretrained.model, classes=photos.classes, preset=asdict(pretrained.preset))
+    outputs = predict(run, net, testset)
     if run.logger:
         for record in run.folder.glob("f*/metrics.jsonl"):  # of finetune, and of frozen when its head was trained
             run.figure(f"curves_{record.parent.name}", plots.curves(record))
-        show_gallery(lesson, net, scores)
+        report.show_predictions(run, net, testset, outputs, pretrained.preset)
+        report.show_features(run, net, photos, pretrained.preset)
 
 
-def classify(picture: Path, folder: Path | None) -> None:
-    """Print the likeliest classes of any picture, with the saved net of a run folder."""
+# 6. Inference on custom images
+
+
+def load_net(path: Path) -> tuple[nn.Module, Preset, dict[str, Any]]:
+    """The net that a run saved, on the CPU, its transform, and what is known about it: `model`, `classes`, `way`."""
+    weights, about = checkpoint.load_best(path, "transfer")
+    preset = Preset(*about.get("preset", about.get("looks")).values())  # its name in older files
+    net = load_model(Pretrained(about["model"], None, preset))
+    replace_head(net, len(about["classes"]))
+    net.load_state_dict(weights)
+    return net.eval(), preset, about
+
+
+@torch.no_grad()
+def classify(image: Path, folder: Path | None) -> None:
+    """Print the most likely classes of any picture, with the saved net of a run folder."""
     with predicting():
         path = checkpoint.find_best("transfer", folder)
-        net, about = load_net(path)
-        image = Looks(**about["looks"]).testing()(read(picture))
-        with torch.no_grad():
-            shares, order = net(image[None])[0].softmax(0).sort(descending=True)
-        print(f"{picture}, by the {about['way']} net of {path}:")
-        for share, label in list(zip(shares, order, strict=True))[:3]:
-            print(f"  {share:6.1%}  {about['classes'][label]}")
+        net, preset, about = load_net(path)
+        inputs = data_transforms(preset, 1)["val"](read(image))[None]  # (1, 3, H, W)
+        probabilities, order = net(inputs)[0].softmax(0).sort(descending=True)
+        print(f"{image}, by the {about['way']} net of {path}:")
+        for probability, label in list(zip(probabilities, order, strict=True))[:3]:
+            print(f"  {probability:6.1%}  {about['classes'][label]}")
 
 
 if __name__ == "__main__":

@@ -29,8 +29,8 @@ from tutorials.text import generation
 from tutorials.text.ngrams import Ngrams
 from tutorials.text.vocabulary import Vocabulary, Words
 from tutorials.tools import demo, local_page
-from tutorials.vision import models, transfer_setup
-from tutorials.vision.small_convnet import LOOKS, SMALL
+from tutorials.vision import models
+from tutorials.vision.small_convnet import PRESET, SMALL, SmallNet
 
 ROOT = Path(__file__).parents[2]
 TABS = {tab.target: tab for tab in demo.TABS}
@@ -57,10 +57,10 @@ def plant(runs: Path) -> None:
         ["<unk>", "the", "river", "flows"],
     )
     ngrams = Ngrams(["<unk>", "stocks", "fell"], 2, 64)
-    photos = {"model": SMALL, "classes": ["ants", "bees"], "looks": LOOKS.to_dict(), "way": "frozen"}
+    photos = {"model": SMALL, "classes": ["ants", "bees"], "preset": vars(PRESET), "way": "frozen"}
     nets = {
         "cifar10": (cifar10.Net(), cifar10.Cifar10Options(), {"classes": list("abcdefghij")}),
-        "transfer": (transfer_setup.build(SMALL, 2, None), transfer_learning.TransferOptions(), photos),
+        "transfer": (SmallNet(2), transfer_learning.TransferOptions(), photos),
         "names": (char_rnn.CharRNN(names, 3), names, {"classes": ["Greek", "Irish", "Czech"]}),
         "sentiment": (text_sentiment.TextClassificationModel(ngrams.size, 2, vars(sentiment)), sentiment,
                       {"classes": ["World", "Sports"], **ngrams.about()}),

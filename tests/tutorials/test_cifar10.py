@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn, optim
+from torch.utils.data import DataLoader
 
 import data
 from tests.processes import finish, run_ranks, run_to_end, same, start
@@ -51,19 +52,36 @@ def test_pooling_before_the_relu_is_the_same_function_with_the_same_gradients():
         assert torch.allclose(mine, other, rtol=1e-12, atol=1e-14)
 
 
-def test_normalised_as_the_original_does():
-    pixels = torch.arange(256, dtype=torch.uint8)
-    assert torch.allclose(cifar10.normalise(pixels), (pixels / 255 - 0.5) / 0.5, atol=1e-6)
+def test_the_fast_path_gives_the_batches_of_transforms_and_dataloader():
+    rng = np.random.default_rng(0)
+    pixels, labels = rng.integers(0, 256, (50, 3, 32, 32), dtype=np.uint8), np.arange(50) % 10
+    plain = cifar10.Cifar10(pixels, labels, "abc", cifar10.image_transform())
+    for batches in zip(*(DataLoader(one, 16, collate_fn=one.collate_fn) for one in
+                         (plain, cifar10.InMemory(pixels, labels, "abc"))), strict=True):  # fmt: skip
+        (inputs, targets), (fast_inputs, fast_targets) = batches
+        assert torch.allclose(inputs, fast_inputs, rtol=0, atol=1e-7) and torch.equal(targets, fast_targets)
+
+
+def test_transforms_flip_and_shift():
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 3, 32, 32), dtype=np.uint8)
+    source = cifar10.normalize(torch.from_numpy(pixels))[0]
+    images = cifar10.Cifar10(np.repeat(pixels, 40, 0), np.zeros(40), "a", cifar10.image_transform(flip=True, shift=1))
+    torch.manual_seed(0)
+    ways = {(turn, y, x): (source.flip(-1) if turn else source)[:, 1 + y : 29 + y, 1 + x : 29 + x]
+            for turn in (False, True) for y in range(3) for x in range(3)}  # fmt: skip
+    seen = [way for image, _ in images for way, inner in ways.items()
+            if torch.allclose(image[:, 2:30, 2:30], inner, atol=1e-6)]  # fmt: skip
+    assert len(seen) == 40 and len(set(seen)) > 9 and {turn for turn, _, _ in seen} == {False, True}
 
 
 def test_images_are_mirrored_and_shifted_and_nothing_else():
     rng = np.random.default_rng(0)
     pixels, labels = rng.integers(0, 256, (50, 3, 32, 32), dtype=np.uint8), np.arange(50) % 10
-    images = cifar10.Images(pixels, labels, "abc", flip=True, shift=2)
+    images = cifar10.InMemory(pixels, labels, "abc", flip=True, shift=2)
     images.set_epoch(1)
     batch, got = images.__getitems__(list(range(50)))
     assert got.tolist() == labels.tolist()
-    original = cifar10.normalise(torch.from_numpy(pixels))
+    original = cifar10.normalize(torch.from_numpy(pixels))
     mirrored = 0
     for image, source in zip(batch, original, strict=True):
         candidates = [
@@ -75,7 +93,7 @@ def test_images_are_mirrored_and_shifted_and_nothing_else():
         ]
         mirrored += turned is not source
     assert 15 <= mirrored <= 35
-    plain = cifar10.Images(pixels, labels, "abc")
+    plain = cifar10.InMemory(pixels, labels, "abc")
     assert torch.equal(plain.__getitems__([3, 1])[0], original[[3, 1]])
     assert (images.images.numpy() == pixels).all()
 
@@ -294,6 +312,6 @@ def test_real_images_are_learnt(real_data, tmp_path):
 
 def test_a_net_without_mistakes_has_its_gallery_too():
     twin = data.load("cifar10", "tiny")
-    images = cifar10.Images(twin.test_images[:5], twin.test_labels[:5], twin.classes)
+    images = cifar10.InMemory(twin.test_images[:5], twin.test_labels[:5], twin.classes)
     scores = 9.0 * torch.nn.functional.one_hot(images.labels, 10)
     assert cifar10.most_confident_mistakes(images, scores).texts[0].get_text() == "none"

@@ -79,9 +79,9 @@ def test_an_unknown_name_or_member_is_told_with_what_there_is():
 def test_published_weights_are_loaded_from_the_data_root(published, squeezenet, tmp_path):
     published(squeezenet.state_dict())
     net = models.build(SMALL).eval()
-    about = models.load_weights(net, SMALL, root=tmp_path)
-    assert about["member"] == "IMAGENET1K_V1" and about["published"] == {"top1": 0.58092, "top5": 0.8042}
-    assert len(about["categories"]) == 1000 and about["categories"][0] == "tench"
+    weights = models.load_weights(net, SMALL, root=tmp_path)
+    assert weights.name == "IMAGENET1K_V1" and models.published(weights) == {"top1": 0.58092, "top5": 0.8042}
+    assert len(weights.meta["categories"]) == 1000 and weights.meta["categories"][0] == "tench"
     images = torch.randn(2, 3, 64, 64)
     assert torch.equal(net(images), squeezenet(images))
 
@@ -99,10 +99,10 @@ def test_a_damaged_or_missing_file_is_named_with_its_place(published, squeezenet
         assert any(name in line and str(tmp_path / "weights") in line and "MB)" in line for line in told.splitlines())
 
 
-def test_a_file_of_ones_own_needs_no_hash_and_has_no_published_accuracy(squeezenet, tmp_path):
-    path = save_own(squeezenet.state_dict(), tmp_path / "own")
-    about = models.load_weights(models.build(SMALL), SMALL, path=path)
-    assert about["member"] is None and about["published"] == {} and about["file"] == str(path)
+def test_a_file_of_ones_own_needs_no_hash(squeezenet, tmp_path):
+    path, net = save_own(squeezenet.state_dict(), tmp_path / "own"), models.build(SMALL)
+    models.load_weights(net, SMALL, path=path)
+    assert all(torch.equal(value, squeezenet.state_dict()[key]) for key, value in net.state_dict().items())
 
 
 def test_the_keys_of_old_densenet_files_are_renamed(tmp_path):
@@ -172,8 +172,9 @@ def test_features_are_what_the_head_sees(squeezenet):
 
 
 def test_the_transform_is_the_weights_own():
-    assert models.preprocess("resnet50").resize_size == [232] and models.preprocess("resnet50", "v1").resize_size == [
-        256
+    assert [models.find_weights("resnet50", member).transforms().resize_size for member in (None, "v1")] == [
+        [232],
+        [256],
     ]
     assert models.input_size("inception_v3") == 299 and models.input_size("alexnet") == 224
 

@@ -26,7 +26,7 @@ Measured = Mapping[str, Mapping[str, Any]]
 
 def show(run: Survey, models: Sequence[Any], measured: Measured, sizes: Mapping[str, Any],
          photographs: ImageNet | None, prepare: Callable[..., tuple[nn.Module, dict]]) -> None:  # fmt: skip
-    """Everything that a run leaves behind; `prepare(model, photographs)` builds a net again to look into it."""
+    """Everything that a run leaves behind; `prepare(model, photographs)` builds a net again."""
     show_cost(run, models, measured, sizes["sizes"])
     if photographs:
         answers = {label: Answers(**found["answers"]) for label, found in measured.items()}
@@ -35,7 +35,7 @@ def show(run: Survey, models: Sequence[Any], measured: Measured, sizes: Mapping[
                 for family, members in by_family(models).items()}  # fmt: skip
         show_quality(run, models, measured, answers, labels)
         show_pictures(run, models, measured, answers, photographs, best)
-        look_inside(run, best, photographs, prepare)
+        show_filters_and_grad_cam(run, best, photographs, prepare)
     metrics, published = collect(models, measured, photographs)
     chance = {f"{model.label}/{name}": share for model in models if photographs for name, share in
               chances(measured[model.label]).items()}  # fmt: skip
@@ -59,17 +59,17 @@ def by_family(models: Sequence[Any]) -> dict[str, list[Any]]:
 
 
 def chances(found: Mapping[str, Any]) -> dict[str, float]:
-    """Of one answer and of five, drawn from all classes that the model knows."""
+    """Top-1 and top-5 accuracy of a random guess among all classes of the model."""
     classes = len(found["about"]["categories"])
     return {"top1": 1 / classes, "top5": 5 / classes}
 
 
 def stated(model: Any) -> dict[str, float]:
     """What torchvision states of a model: accuracy on ImageNet's validation set, parameters, multiply-adds, bytes."""
-    meta = model_zoo.find_weights(model.name, model.member).meta
-    scores = meta["_metrics"]["ImageNet-1K"]
-    return {"top1": scores["acc@1"] / 100, "top5": scores["acc@5"] / 100, "parameters": meta["num_params"],
-            "gflops": meta["_ops"], "megabytes": meta["_file_size"]}  # fmt: skip
+    weights = model_zoo.find_weights(model.name, model.member)
+    meta = weights.meta
+    return model_zoo.published(weights) | {
+        "parameters": meta["num_params"], "gflops": meta["_ops"], "megabytes": meta["_file_size"]}  # fmt: skip
 
 
 def collect(models: Sequence[Any], measured: Measured, photographs: ImageNet | None) -> tuple[dict, dict]:
@@ -87,10 +87,10 @@ def collect(models: Sequence[Any], measured: Measured, photographs: ImageNet | N
 
 
 def table(models: Sequence[Any], measured: Measured, with_quality: bool) -> tuple[list[str], list[list[str]]]:
-    """The comparison in words: published figures stand in brackets."""
-    head = ["model", "M parameters", "GFLOPs", "MB", "ms (p95)", "pictures/s", "peak MB"]
+    """The comparison as a table: published figures stand in brackets."""
+    head = ["model", "M parameters", "GFLOPs", "MB", "ms (p95)", "images/s", "peak MB"]
     if with_quality:
-        head[1:1] = ["weights", "top-1 %", "95 %", "top-5 %", "restricted %", "ECE", "damaged %"]
+        head[1:1] = ["weights", "top-1 %", "95 %", "top-5 %", "restricted %", "ECE", "corrupted %"]
     rows = []
     for model in models:
         found, about = measured[model.label]["metrics"], measured[model.label]["about"]
@@ -104,22 +104,22 @@ def table(models: Sequence[Any], measured: Measured, with_quality: bool) -> tupl
         if with_quality:
             top1, top5 = (f"{100 * found[name]:.1f}" + (f" ({100 * about['published'][name]:.1f})" if about["published"]
                           else "") for name in ("top1", "top5"))  # fmt: skip
-            damaged = f"{100 * found['robust']:.1f}" if "robust" in found else "-"
+            corrupted = f"{100 * found['robust']:.1f}" if "robust" in found else "-"
             row[1:1] = [about["member"] or ("own file" if model.file else "-"), top1,
                         f"{100 * found['top1_low']:.1f}-{100 * found['top1_high']:.1f}", top5,
-                        f"{100 * found['restricted_top1']:.1f}", f"{found['ece']:.3f}", damaged]  # fmt: skip
+                        f"{100 * found['restricted_top1']:.1f}", f"{found['ece']:.3f}", corrupted]  # fmt: skip
         rows.append(row)
     return head, rows
 
 
 def show_cost(run: Survey, models: Sequence[Any], measured: Measured, sizes: Mapping[str, Any]) -> None:
-    """Accuracy (torchvision's where ours was not measured) against cost, times, and cost against the pictures' side."""
+    """Accuracy (torchvision's where ours was not measured) against cost, latency, and cost against the image size."""
     found = {label: one["metrics"] for label, one in measured.items()}
     own = all("top1" in one for one in found.values())
     points = [pretrained_plots.Point(model.label, model.family, found[model.label]["gflops"],
                                found[model.label]["top1"] if own else stated(model)["top1"],
                                found[model.label]["parameters"] / 1e6) for model in models]  # fmt: skip
-    ylabel = "top-1 accuracy, measured" if own else "top-1 accuracy that torchvision states (not measured)"
+    ylabel = "top-1 accuracy, measured" if own else "top-1 accuracy as torchvision states it (not measured)"
     run.figure("accuracy_against_gflops", pretrained_plots.accuracy_against_cost(points, ylabel))
     labels = [model.label for model in models]
     place = f"{run.place.describe()['device_name']}, threads: {torch.get_num_threads()}"
@@ -128,9 +128,13 @@ def show_cost(run: Survey, models: Sequence[Any], measured: Measured, sizes: Map
         [found[label]["latency"] for label in labels], [found[label]["latency_p95"] for label in labels], place,
     ))  # fmt: skip
     if sizes:
-        named = {"gflops": "1e9 multiply-adds", "latency": "ms for one picture (median)", "memory": "peak memory (MB)"}
+        named = {
+            "gflops": "1e9 multiply-adds",
+            "latency": "median latency of one image (ms)",
+            "memory": "peak memory (MB)",
+        }
         run.figure("cost_against_size", plots.panels(*(
-            Panel(text, {label: (one["side"], one[name]) for label, one in sizes.items()}, "picture's side (pixels)",
+            Panel(text, {label: (one["side"], one[name]) for label, one in sizes.items()}, "image size (pixels)",
                   axes={"ylim": (0, None)})
             for name, text in named.items()
         )))  # fmt: skip
@@ -138,10 +142,10 @@ def show_cost(run: Survey, models: Sequence[Any], measured: Measured, sizes: Map
 
 def show_quality(run: Survey, models: Sequence[Any], measured: Measured, answers: Mapping[str, Answers],
                  labels: torch.Tensor) -> None:  # fmt: skip
-    """Calibration, agreement, and the curves under damage: a family's is the mean of its models."""
+    """Calibration, agreement, and robustness to corruptions: a family's curve is the mean of its models'."""
     families = by_family(models)
     run.figure("reliability", pretrained_plots.reliability_curves({
-        family: {model.label: (*(part.tolist() for part in calibration.reliability(answers[model.label], labels)),
+        family: {model.label: (*calibration.reliability(answers[model.label], labels),
                                measured[model.label]["metrics"]["ece"]) for model in members}
         for family, members in families.items()
     }))  # fmt: skip
@@ -150,7 +154,7 @@ def show_quality(run: Survey, models: Sequence[Any], measured: Measured, answers
         cells = [[f"{100 * share:.0f}" for share in row] for row in agreed]
         heat = Heat(agreed, list(answers), list(range(1, len(answers) + 1)), cells=cells)
         heat.rows = [f"{number}  {label}" for number, label in enumerate(answers, start=1)]
-        run.figure("agreement", plots.heat_maps([heat], "model", "same answer"))
+        run.figure("agreement", plots.heat_maps([heat], "model", "same top prediction"))
     if "whole" not in measured[models[0].label]["metrics"]:
         return
 
@@ -159,17 +163,17 @@ def show_quality(run: Survey, models: Sequence[Any], measured: Measured, answers
         return [float(np.mean([measured[model.label]["metrics"][name] for model in members])) for name in names]
 
     most = max(value for members in families.values() for kind in STRENGTHS for value in curve(members, kind))
-    look = {"xticks": range(4), "ylim": (0, min(1, 1.1 * most))}
+    limits = {"xticks": range(4), "ylim": (0, min(1, 1.1 * most))}
     run.figure("robustness", plots.panels(*(
         Panel("top-1 accuracy", {family: curve(members, kind) for family, members in families.items()},
-              f"strength of {kind} (0: whole)", axes=look)
+              f"severity of {kind} (0: clean)", axes=limits)
         for kind in STRENGTHS
     )))  # fmt: skip
 
 
 def show_pictures(run: Survey, models: Sequence[Any], measured: Measured, answers: Mapping[str, Answers],
                   photographs: ImageNet, best: Mapping[str, Any], count: int = 8) -> None:  # fmt: skip
-    """Galleries with the answers of each family's best model: some pictures, the hardest, where the families differ."""
+    """Galleries with the predictions of each family's best model: some images, the hardest, where families differ."""
     labels = torch.from_numpy(photographs.labels)
     categories = measured[models[0].label]["about"]["categories"]
     grouped = {family: [answers[model.label] for model in members] for family, members in by_family(models).items()}
@@ -178,7 +182,7 @@ def show_pictures(run: Survey, models: Sequence[Any], measured: Measured, answer
     if len(grouped) > 1:
         chosen["families_differ"] = calibration.divided(grouped, labels)[:count]
     for name, numbers in chosen.items():
-        told = []
+        predictions = []
         for number in numbers:
             rows = []
             for model in best.values():
@@ -186,14 +190,14 @@ def show_pictures(run: Survey, models: Sequence[Any], measured: Measured, answer
                 first = int(one.top5[number, 0])
                 text = f"{model.label}: {shorten(categories[first])} {one.confidence[number]:.0%}"
                 rows.append((text, first == int(labels[number])))
-            told.append(rows)
+            predictions.append(rows)
         images = [np.asarray(square(photographs.open(number))) for number in numbers]
         truths = [shorten(categories[int(labels[number])]) for number in numbers]
-        run.figure(name, pretrained_plots.answer_gallery(images, truths, told))
+        run.figure(name, pretrained_plots.answer_gallery(images, truths, predictions))
 
 
-def look_inside(run: Survey, best: Mapping[str, Any], photographs: ImageNet, prepare: Callable) -> None:
-    """First-layer filters of each family's best model, and where each looks in the same pictures for its answer."""
+def show_filters_and_grad_cam(run: Survey, best: Mapping[str, Any], photographs: ImageNet, prepare: Callable) -> None:
+    """First-layer filters of each family's best model, and its Grad-CAM for its prediction on the same images."""
     numbers = np.linspace(0, len(photographs) - 1, 3).round().astype(int).tolist()
     pictures = [square(photographs.open(number)) for number in numbers]
     columns = {"picture": [(np.asarray(picture) / 255, "picture") for picture in pictures]}
@@ -218,7 +222,7 @@ def look_inside(run: Survey, best: Mapping[str, Any], photographs: ImageNet, pre
 
 
 def square(picture: Image.Image) -> Image.Image:
-    """The middle that the nets see, about: 224 of 256 pixels of the short side, as a square."""
+    """About the center crop that the nets see: 224 of 256 pixels of the short side, as a square."""
     inner = round(min(picture.size) * 224 / 256)
     left, top = ((length - inner) // 2 for length in picture.size)
     return picture.crop((left, top, left + inner, top + inner)).resize((224, 224), Image.Resampling.BILINEAR)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from data import StudyError, default_root, eng_fra
 from data.pictures import open_picture
-from tutorials import char_rnn, cifar10, language_model, seq2seq, text_sentiment, translation
+from tutorials import char_rnn, cifar10, language_model, seq2seq, text_sentiment, transfer_learning, translation
 from tutorials.common import checkpoint, plots
 from tutorials.common.interrupts import one_line_errors
 from tutorials.reports import language_model as language_report
@@ -32,9 +32,8 @@ from tutorials.text.generation import Style, read_beginning, write
 from tutorials.text.translator import Translator, load_translator
 from tutorials.tools.local_page import LOOPBACK, PIXELS, serve, uploaded
 from tutorials.vision import models as model_zoo
-from tutorials.vision import transfer_setup
 from tutorials.vision.gradcam import grad_cam
-from tutorials.vision.images import Looks
+from tutorials.vision.images import Preset
 
 FRENCH, GERMAN = "Je suis fatigué.", "Ein Hund läuft."
 KINDS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
@@ -75,13 +74,14 @@ def look(net: nn.Module, images: Tensor, shown: np.ndarray, classes: Sequence[st
 def see(file: Path, path: Path) -> Answer:
     net, classes = cifar10.load_net(path)
     pixels = cifar10.read_picture(file)
-    return look(net, cifar10.normalise(pixels), cifar10.viewable(pixels), classes, "conv2")
+    return look(net, cifar10.normalize(pixels), cifar10.viewable(pixels), classes, "conv2")
 
 
 def see_with_transfer(file: Path, path: Path) -> Answer:
-    net, about = transfer_setup.load_net(path)
-    looks, picture = Looks(**about["looks"]), open_picture(file)
-    return look(net, looks.testing()(picture)[None], looks.thumbnail(picture)[None], about["classes"])
+    net, preset, about = transfer_learning.load_net(path)
+    picture = open_picture(file)
+    images = transfer_learning.data_transforms(preset, 1)["val"](picture)[None]
+    return look(net, images, preset.thumbnail(picture)[None], about["classes"])
 
 
 def present() -> dict[str, Path]:
@@ -93,10 +93,10 @@ def present() -> dict[str, Path]:
 
 def see_with_imagenet(file: Path, _: Path, name: str) -> Answer:
     net = model_zoo.build(name).eval()
-    about = model_zoo.load_weights(net, name, present()[name])
-    picture, transform = open_picture(file), about["transform"]
-    shown = Looks.of(transform).thumbnail(picture)[None]
-    return look(net, transform(picture)[None], shown, about["categories"])
+    weights = model_zoo.load_weights(net, name, present()[name])
+    picture, transform = open_picture(file), weights.transforms()
+    shown = Preset.of(transform).thumbnail(picture)[None]
+    return look(net, transform(picture)[None], shown, weights.meta["categories"])
 
 
 def tell_language(text: str, path: Path) -> Answer:

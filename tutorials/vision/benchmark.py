@@ -1,4 +1,4 @@
-"""What a net costs, measured: multiply-adds, time, memory, bytes."""
+"""The measured cost of a net: multiply-adds, latency, throughput, memory, bytes."""
 
 import statistics
 import time
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-WARM_UP = 3  # calls at most that are not timed: the first ones choose algorithms and fill caches
+WARM_UP = 3  # forward passes at most that are not timed: the first ones choose algorithms and fill caches
 
 
 @dataclass(frozen=True)
@@ -20,17 +20,17 @@ class Cost:
     """One net at one image size on one device."""
 
     parameters: int
-    gflops: float  # 1e9 multiply-adds for one picture, as torchvision counts them
+    gflops: float  # 1e9 multiply-adds for one image, as torchvision counts them
     megabytes: float  # of its state dict, in units of 2^20 bytes, as torchvision states files
-    latency: float  # ms for one picture, median
+    latency: float  # ms for one image, median
     latency_p95: float  # ms
-    throughput: float  # pictures in a second
+    throughput: float  # images per second
     batch_size: int  # at which the throughput was measured
     memory: float  # peak in units of 2^20 bytes, weights included, for a batch of one
 
 
 def measure(net: nn.Module, size: int, batch_size: int, repetitions: int) -> Cost:
-    """All costs of a net for pictures (3, size, size), in the net's own place, precision and memory format."""
+    """All costs of a net for images (3, size, size), on the net's own device, in its data type and memory format."""
     weight = next(net.parameters())
     images = torch.randn(batch_size, 3, size, size, device=weight.device, dtype=weight.dtype)
     times = time_calls(lambda: net(images[:1]), weight.device, repetitions)
@@ -48,7 +48,7 @@ def measure(net: nn.Module, size: int, batch_size: int, repetitions: int) -> Cos
 
 
 def measure_size(net: nn.Module, size: int, repetitions: int) -> dict[str, float]:
-    """What grows with the picture: multiply-adds (1e9), median time (ms) and peak memory for one of (3, size, size)."""
+    """What grows with the image (3, size, size): multiply-adds (1e9), median latency (ms) and peak memory."""
     weight = next(net.parameters())
     image = torch.randn(1, 3, size, size, device=weight.device, dtype=weight.dtype)
     return {
@@ -84,7 +84,7 @@ def time_calls(function: Callable[[], Any], device: torch.device, repetitions: i
 
 
 def measure_throughput(net: nn.Module, images: Tensor, repetitions: int) -> tuple[float, int]:
-    """Pictures in a second for a batch, halved until it fits in memory; the rate and the batch's size."""
+    """Throughput in images per second of a batch, halved until it fits in memory; and the batch size."""
     try:
         times = time_calls(lambda: net(images), images.device, repetitions)
     except RuntimeError as error:  # what every device raises when its memory is full

@@ -1,6 +1,12 @@
-"""Fine-tuning against the frozen net: on the published split, on folds, and against the number of pictures."""
+"""Fine-tuning against the fixed feature extractor, beyond the page's single split: repeated stratified folds with a
+paired test, the learning curve, and the optimism of choosing the epoch on the images that are reported.
+
+Sources: C. Nadeau, Y. Bengio, "Inference for the Generalization Error", Machine Learning 52, 2003 (the corrected
+test); G. Cawley, N. Talbot, "On Over-fitting in Model Selection", JMLR 11, 2010.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -9,125 +15,161 @@ from torch import Tensor
 
 from tutorials.common import plots
 from tutorials.common.console import print_table
-from tutorials.common.parts import Part, Whole
-from tutorials.vision import cross_validation, linear_probe
-from tutorials.vision.transfer_setup import Lesson, fit_head, keep_features
+from tutorials.common.parts import Whole
+from tutorials.vision import linear_probe
 
-# All layers learn when none has learnt, and faster.
+# All layers are trained at once and faster when the weights are random.
 SCRATCH = dict(lr=5e-4, depth_rate=1.0, frozen_share=0.0, frozen_norms=False)
 SIZES = (5, 10, 25, 50, 100, 200, 500)  # images of each class in the learning curve
 DRAWS = 5  # of images for each point of it, for the frozen features
 
 
-def judge(lesson: Lesson, outcomes: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    """Accuracy on the published test images after the last epoch; as the original reports it; and without flattery."""
-    metrics, lines, drifts = {}, {}, {}
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over J folds, its standard deviation, a 95 % confidence interval, and the p-value of a zero mean."""
+
+    mean: float
+    sd: float
+    low: float
+    high: float
+    p: float
+
+    def figures(self) -> dict[str, float]:
+        return {"mean": self.mean, "sd": self.sd, "low": self.low, "high": self.high}
+
+
+def over_folds(values: Sequence[float], test_ratio: float) -> Estimate:
+    """The corrected resampled t-test of the mean (J,) over folds; `test_ratio` is test to training samples in a fold.
+
+    The folds share training samples, so their variance is too small by that much: s² (1/J + test_ratio), t with J - 1.
+    """
+    from scipy import stats  # slow to import
+
+    count, mean = len(values), float(np.mean(values))
+    if count < 2:
+        return Estimate(mean, 0.0, -np.inf, np.inf, 1.0)
+    sd = float(np.std(values, ddof=1))
+    error = sd * np.sqrt(1 / count + test_ratio)
+    if not error:
+        return Estimate(mean, sd, mean, mean, float(mean == 0))
+    low, high = stats.t.interval(0.95, count - 1, mean, error)
+    return Estimate(mean, sd, float(low), float(high), float(2 * stats.t.sf(abs(mean) / error, count - 1)))
+
+
+def select_on_half(correct: np.ndarray, seed: int, draws: int = 1000) -> float:
+    """Accuracy of the epoch that is best on one half of the samples, measured on the other, over random halves.
+
+    `correct` (E, N) says which samples each epoch had right. Of equal epochs the first is taken, as the original does.
+    """
+    rng, (_, count) = np.random.default_rng(seed), correct.shape
+    total = 0.0
+    for _ in range(draws):
+        order = rng.permutation(count)
+        chosen, held_out = order[: count // 2], order[count // 2 :]
+        total += correct[correct[:, chosen].mean(1).argmax(), held_out].mean()
+    return total / draws
+
+
+def on_published_split(run: Whole, labels: Tensor, outcomes: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """Accuracy on the test images after the last epoch; with --select-best also that of the best epoch, as the
+    original reports it, and how much of it is optimism."""
+    metrics, accuracies, drifts = {}, {}, {}
     for name, outcome in outcomes.items():
-        correct = (outcome["scores"].argmax(2) == lesson.labels[lesson.test]).numpy()  # (E, N)
-        lines[name], drifts[name] = correct.mean(1), outcome.get("drift", [0.0])
-        metrics |= {f"{name}/test_accuracy": float(lines[name][-1]), f"{name}/cpu_seconds": outcome["cpu"]}
-        if lesson.options.select_best:
-            best, honest = float(lines[name].max()), cross_validation.select_on_half(correct, lesson.options.seed)
+        correct = (outcome["scores"].argmax(2) == labels).numpy()  # (E, N)
+        accuracies[name], drifts[name] = correct.mean(1), outcome.get("drift", [0.0])
+        metrics |= {f"{name}/test_accuracy": float(accuracies[name][-1]), f"{name}/cpu_seconds": outcome["cpu"]}
+        if run.options.select_best:
+            best, honest = float(accuracies[name].max()), select_on_half(correct, run.options.seed)
             metrics |= {f"{name}/test_best_accuracy": best, f"{name}/test_honest_accuracy": honest,
                         f"{name}/flattery": best - honest, f"{name}/norm_drift": drifts[name][-1]}  # fmt: skip
-    if lesson.options.select_best:
-        honest = {f"{name}, honest": (range(1, len(line) + 1), [metrics[f"{name}/test_honest_accuracy"]] * len(line))
-                  for name, line in lines.items()}  # fmt: skip
-        by_epoch = {name: (range(1, len(line) + 1), line) for name, line in lines.items()}
-        shown = [plots.Panel("test accuracy", by_epoch | honest)]
+    if run.options.select_best:
+        honest = {f"{name}, selected on one half": [metrics[f"{name}/test_honest_accuracy"]] * len(line)
+                  for name, line in accuracies.items()}  # fmt: skip
+        shown = [plots.Panel("test accuracy", by_epoch(accuracies | honest))]
         if any(map(any, drifts.values())):  # not of a net without batch norm
-            moved = {name: (range(1, len(line) + 1), line) for name, line in drifts.items()}
-            shown.append(plots.Panel("drift of batch norm's means\n(standard deviations)", moved,
-                                       axes={"ylim": (0, None)}))  # fmt: skip
-        lesson.run.figure("selection", plots.panels(*shown, columns=2, width=5))
+            title = "drift of batch norm's running means\n(standard deviations)"
+            shown.append(plots.Panel(title, by_epoch(drifts), axes={"ylim": (0, None)}))
+        run.figure("selection", plots.panels(*shown, columns=2, width=5))
     return metrics
 
 
-def compare_on_folds(lesson: Lesson, fine_tune: Callable[..., dict]) -> dict[str, float]:
-    """Both on repeated stratified folds of all pictures, and whether their difference is more than noise."""
-    run, options = lesson.run, lesson.options
-    parts = cross_validation.stratified_folds(lesson.labels.numpy(), options.folds, options.repeats, options.seed)
+def by_epoch(lines: Mapping[str, Sequence[float]]) -> dict[str, tuple[range, Sequence[float]]]:
+    return {name: (range(1, len(line) + 1), line) for name, line in lines.items()}
+
+
+def on_folds(run: Whole, labels: Tensor, features: Tensor, fine_tune: Callable[..., dict]) -> dict[str, float]:
+    """Both on repeated stratified folds of all images, and whether their difference is significant. `fine_tune` takes a
+    part, the indices of training and test images, and a head."""
+    from sklearn.model_selection import RepeatedStratifiedKFold  # slow to import
+
+    options = run.options
+    splitter = RepeatedStratifiedKFold(n_splits=options.folds, n_repeats=options.repeats, random_state=options.seed)
     frozen, tuned = [], []
-    for number, test in enumerate(parts):
-        train = cross_validation.others(test, len(lesson.files))
-        head = fit_head(lesson, lesson.features, train)
-        frozen.append(accuracy(lesson, test, linear_probe.scores(lesson.features[test], head)))
+    for number, (train, test) in enumerate(splitter.split(features, labels)):
+        head = linear_probe.fit_head(features[train], labels[train], options.seed)
+        frozen.append(accuracy(linear_probe.logits(features[test], head), labels[test]))
         if number < options.folds * options.tuned_repeats:
-            work = forgetting(partial(fine_tune, lesson, train, test, head))
+            work = partial(fine_tune, train=train, test=test, head=head)
             outcome = run.part(f"folds/{number}", work, test_every=options.epochs)
-            tuned.append(accuracy(lesson, test, outcome["scores"][-1]))
+            tuned.append(accuracy(outcome["scores"][-1], labels[test]))
     same = frozen[: len(tuned)]
     run.figure("folds", plots.paired(same, tuned, ("frozen", "fine-tuned"), "accuracy on the test part of a fold"))
     estimates = {
-        name: cross_validation.over_folds(values, tested=1 / (options.folds - 1))
+        name: over_folds(values, test_ratio=1 / (options.folds - 1))
         for name, values in (("frozen", frozen), ("frozen_same", same), ("finetune", tuned))
     }
-    difference = cross_validation.over_folds(np.subtract(tuned, same), tested=1 / (options.folds - 1))
-    tell(run, {**estimates, "finetune - frozen_same": difference}, (len(frozen), len(same), len(tuned), len(tuned)))
+    difference = over_folds(np.subtract(tuned, same), test_ratio=1 / (options.folds - 1))
+    shown = zip(
+        [*estimates.items(), ("finetune - frozen_same", difference)], (len(frozen), *3 * [len(same)]), strict=True
+    )
+    rows = [[name, str(count), *(f"{100 * value:.2f}" for value in one.figures().values())]
+            for (name, one), count in shown]  # fmt: skip
+    if run.is_main:
+        print_table(("accuracy, per cent", "folds", "mean", "sd", "95 % from", "to"), rows)
+    better = "fine-tuning" if difference.mean > 0 else "the fixed feature extractor"
+    verdict = f"{better} is better" if difference.p < 0.05 else "neither is significantly better"
+    run.say(f"on the same folds {verdict}: p = {difference.p:.2f} (corrected paired t-test)")
     found = {f"{name}/fold_{key}": value for name, one in estimates.items() for key, value in one.figures().items()}
     return found | {f"difference/{key}": value for key, value in difference.figures().items()} | {
         "difference/p": difference.p}  # fmt: skip
 
 
-def tell(run: Whole, estimates: Mapping[str, cross_validation.Estimate], counts: Sequence[int]) -> None:
-    """The table of the folds, and what it says of the difference, its last row."""
-    rows = [[name, str(count), *(f"{100 * value:.2f}" for value in one.figures().values())]
-            for (name, one), count in zip(estimates.items(), counts, strict=True)]  # fmt: skip
-    if run.is_main:
-        print_table(("accuracy, per cent", "folds", "mean", "sd", "95 % from", "to"), rows)
-    *_, difference = estimates.values()
-    better = "fine-tuning" if difference.mean > 0 else "the frozen net"
-    verdict = f"{better} is better" if difference.p < 0.05 else "neither is better by more than noise"
-    run.say(f"on the same folds {verdict}: p = {difference.p:.2f} (corrected paired t-test)")
+def accuracy(logits: Tensor, labels: Tensor) -> float:
+    return float((logits.argmax(1) == labels).float().mean())
 
 
-def accuracy(lesson: Lesson, test: np.ndarray, scores: Tensor) -> float:
-    return float((scores.argmax(1) == lesson.labels[test]).float().mean())
+def learning_curve(
+    run: Whole, labels: Tensor, train: np.ndarray, test: np.ndarray, features: Mapping[str, Tensor],
+    fine_tune: Callable[..., dict], from_scratch: Callable[..., dict],
+) -> dict[str, float]:  # fmt: skip
+    """Test accuracy against the number of training images of each class, pretrained and from random weights.
 
-
-def majority(labels: Tensor) -> float:
-    """How often the most frequent class is right."""
-    return float(labels.bincount().max() / len(labels))
-
-
-def forgetting(work: Callable[[Part], dict[str, Any]]) -> Callable[[Part], dict[str, Any]]:
-    """The same training, of whose outcome the weights are not kept."""
-    return lambda part: {name: value for name, value in work(part).items() if name != "net"}
-
-
-def learning_curve(lesson: Lesson, fine_tune: Callable[..., dict]) -> dict[str, float]:
-    """Accuracy on the published test images from few images of each class on, pretrained and from random weights.
-
-    The frozen features are fitted to several draws of the images; nets are trained on the first of them.
+    A head is fitted to each of `features` on several draws of the images; nets are trained on the first of them.
     """
-    run, test = lesson.run, lesson.test
-    largest = int(np.bincount(lesson.labels[lesson.train]).min())
+    largest = int(labels[train].bincount().min())
     sizes = [size for size in SIZES if size < 0.8 * largest] + [largest]
-    features = {"frozen": lesson.features, "random, frozen": keep_features(lesson, pretrained=False)[0]}
-    lines: dict[str, dict[int, list[float]]] = {
-        name: {} for name in ("finetune", "frozen", "scratch", "random, frozen")
-    }
+    lines: dict[str, dict[int, list[float]]] = {name: {} for name in ("finetune", *features, "scratch")}
     for size in sizes:
-        draws = [draw(lesson, size, number) for number in range(DRAWS)]
-        heads = {}
+        draws = [draw(train, labels[train].numpy(), size, [run.options.seed, size, number]) for number in range(DRAWS)]
+        heads = {name: [linear_probe.fit_head(own[drawn], labels[drawn], run.options.seed) for drawn in draws]
+                 for name, own in features.items()}  # fmt: skip
         for name, own in features.items():
-            strength = linear_probe.choose_strength(
-                own[draws[0]], lesson.labels[draws[0]], len(lesson.classes), run.options.seed
-            )
-            heads[name] = [fit_head(lesson, own, train, strength) for train in draws]
-            lines[name][size] = [accuracy(lesson, test, linear_probe.scores(own[test], head)) for head in heads[name]]
+            lines[name][size] = [accuracy(linear_probe.logits(own[test], head), labels[test]) for head in heads[name]]
         epochs = run.options.epochs * max(1, min(4, largest // size))  # few images: more epochs, and still fewer steps
-        for name, head, more in (("finetune", heads["frozen"][0], {}), ("scratch", None, SCRATCH)):
-            work = forgetting(partial(fine_tune, lesson, draws[0], test, head, pretrained=name == "finetune"))
-            outcome = run.part(f"curve/{name}-{size}", work, epochs=epochs, test_every=epochs, **more)
-            lines[name][size] = [accuracy(lesson, test, outcome["scores"][-1])]
+        for name, training, head, more in (
+            ("finetune", fine_tune, heads["frozen"][0], {}), ("scratch", from_scratch, None, SCRATCH)
+        ):  # fmt: skip
+            work = partial(training, train=draws[0], test=test, head=head)
+            changes = dict(epochs=epochs, test_every=epochs, **more)
+            outcome = run.part(f"curve/{name}-{size}", work, **changes)
+            lines[name][size] = [accuracy(outcome["scores"][-1], labels[test])]
     run.figure("learning_curve", plots.spreads(lines, "training images of each class", "test accuracy"))
     return {
         f"curve/{name}/{size}": float(np.mean(values)) for name, line in lines.items() for size, values in line.items()
     }
 
 
-def draw(lesson: Lesson, size: int, number: int) -> np.ndarray:
-    """So many training images of each class."""
-    rng, labels = np.random.default_rng([lesson.options.seed, size, number]), lesson.labels[lesson.train].numpy()
-    return np.concatenate([rng.permutation(np.flatnonzero(labels == label))[:size] for label in np.unique(labels)])
+def draw(train: np.ndarray, labels: np.ndarray, size: int, seed: Sequence[int]) -> np.ndarray:
+    """The indices of so many training images of each class."""
+    rng = np.random.default_rng(seed)
+    return train[np.concatenate([rng.permutation(np.flatnonzero(labels == one))[:size] for one in np.unique(labels)])]

@@ -1,4 +1,4 @@
-"""Where a net looks: Grad-CAM (Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks", ICCV 2017)."""
+"""Grad-CAM (R. Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks", ICCV 2017)."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,32 +10,32 @@ from torch import Tensor, nn
 from data import StudyError
 from tutorials.vision.models import head_name
 
-# N images, C maps of h x w
+# N images, C feature maps of h x w
 
 
 def grad_cam(net: nn.Module, images: Tensor, classes: Tensor | list[int], layer: str | None = None) -> Tensor:
-    """How much each place speaks for a class: images (N, 3, H, W) and N class numbers -> (N, H, W) in 0..1.
+    """Class activation maps: images (N, 3, H, W) and N class indices -> (N, H, W) in 0..1.
 
-    The maps of a layer, weighted by the mean gradient of the class's score, summed, without what speaks against it.
-    `layer` is a module's path; without it, the last one before the head whose output still has places (of a
-    convolutional net). Raises StudyError where there is none.
+    ReLU of the sum of a layer's feature maps, each weighted by the mean gradient of the class's logit.
+    `layer` is a module's path; by default the last one before the head whose output has spatial dimensions. Raises
+    StudyError where there is none.
     """
     caught: list[Tensor] = []
     with evaluating(net), torch.enable_grad(), ExitStack() as hooks:
         module = net.get_submodule(layer or last_map(net, images[:1]))
         hooks.callback(module.register_forward_hook(lambda _module, _inputs, output: caught.append(output)).remove)
-        scores = net(images.detach().clone().requires_grad_())  # so that a frozen net has gradients too
-        chosen = scores.gather(1, torch.as_tensor(classes, device=scores.device).view(-1, 1)).sum()
+        logits = net(images.detach().clone().requires_grad_())  # so that a frozen net has gradients too
+        chosen = logits.gather(1, torch.as_tensor(classes, device=logits.device).view(-1, 1)).sum()
         maps = caught[0]
-        slopes = torch.autograd.grad(chosen, maps)[0]  # (N, C, h, w)
-    cam = (slopes.mean((2, 3), keepdim=True) * maps.detach()).sum(1, keepdim=True).relu()  # (N, 1, h, w)
+        gradients = torch.autograd.grad(chosen, maps)[0]  # (N, C, h, w)
+    cam = (gradients.mean((2, 3), keepdim=True) * maps.detach()).sum(1, keepdim=True).relu()  # (N, 1, h, w)
     cam = F.interpolate(cam.float(), images.shape[-2:], mode="bilinear", align_corners=False)[:, 0]  # (N, H, W)
     return cam / cam.amax((1, 2), keepdim=True).clamp(min=1e-12)
 
 
 @torch.no_grad()
 def last_map(net: nn.Module, images: Tensor) -> str:
-    """The path of the last module that returned (N, C, h, w), with more than one place, before the head was called."""
+    """The path of the last module that returned (N, C, h, w), with h w > 1, before the head was called."""
     head = net.get_submodule(head_name(net))
     returned: list[str] = []
     before_head: list[str] = []

@@ -1,25 +1,24 @@
-"""A linear classifier on a frozen net's features: features computed once and kept, the head fitted to its optimum."""
+"""A linear probe: logistic regression on a frozen net's features, which are computed once and kept."""
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 from tutorials.common import checkpoint
-from tutorials.vision.cross_validation import others, stratified_folds
+from tutorials.vision import models
 
 # N samples, D features, C classes
-Head = tuple[Tensor, Tensor]  # weights (C, D), bias (C,)
-STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0)  # of the L2 penalty
+Head = tuple[Tensor, Tensor]  # weight (C, D), bias (C,)
 
 
 def fingerprint(weights: Mapping[str, Tensor], files: Iterable[Path | bytes], more: str) -> str:
-    """A hash of everything that features follow from: weights, the content of the files, and how they are viewed."""
+    """A hash of everything that features follow from: weights, the content of the files, and their transform."""
     total = hashlib.sha256(more.encode())
     for name, weight in weights.items():
         total.update(name.encode() + weight.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
@@ -28,8 +27,8 @@ def fingerprint(weights: Mapping[str, Tensor], files: Iterable[Path | bytes], mo
     return total.hexdigest()[:20]
 
 
-def kept(path: Path, compute: Callable[[], Tensor], say: Callable[[str], None]) -> tuple[Tensor, float]:
-    """Features (N, D) from a file, or computed and written to it; and the processor seconds that computing took."""
+def cached(path: Path, compute: Callable[[], Tensor], say: Callable[[str], None]) -> tuple[Tensor, float]:
+    """Features (N, D) from a file, or computed and written to it; and the CPU seconds that computing took."""
     if path.exists():
         try:
             found = checkpoint.load(path)
@@ -45,48 +44,48 @@ def kept(path: Path, compute: Callable[[], Tensor], say: Callable[[str], None]) 
     return features, cpu
 
 
-def fit_path(features: Tensor, labels: Tensor, classes: int, strengths: Sequence[float]) -> list[Head]:
-    """For each strength, from the strongest on, the weights (C, D) and bias (C,) of the logistic regression on features
-    (N, D), labels (N,): the minimum of cross entropy + strength/2 |w|² over features of unit variance, by L-BFGS."""
-    x = features.double()
-    centre, scale = x.mean(0), x.std(0).clamp(min=1e-6)
-    x, heads = (x - centre) / scale, []
-    w = torch.zeros(classes, x.shape[1] + 1, dtype=torch.float64, requires_grad=True)  # the bias is its last column
-    for strength in sorted(strengths, reverse=True):  # each begins where the stronger one ended
-        optimizer = torch.optim.LBFGS([w], max_iter=100, tolerance_grad=1e-4, line_search_fn="strong_wolfe")
-
-        def objective(strength: float = strength, optimizer: torch.optim.LBFGS = optimizer) -> Tensor:
-            optimizer.zero_grad()
-            penalty = strength / 2 * w[:, :-1].square().sum()
-            loss = F.cross_entropy(torch.addmm(w[:, -1], x, w[:, :-1].T), labels) + penalty
-            loss.backward()
-            return loss
-
-        optimizer.step(objective)
-        weight, bias = w.detach()[:, :-1] / scale, w.detach()[:, -1]
-        heads.append((weight.float(), (bias - weight @ centre).float()))
-    return heads
+@torch.no_grad()
+def compute_features(net: nn.Module, dataset: Dataset, device: torch.device) -> Tensor:
+    """The input of a net's last layer for all images of a data set: (N, D), on the CPU."""
+    net.eval()
+    return torch.cat([models.features(net, images.to(device)).cpu() for images, _ in DataLoader(dataset, 32)])
 
 
-def scores(features: Tensor, head: Head) -> Tensor:
-    """Features (N, D) -> scores (N, C)."""
+def fit_head(features: Tensor, labels: Tensor, seed: int, folds: int = 3) -> Head:
+    """L2-regularized logistic regression on standardized features (N, D) and labels (N,), its inverse regularization
+    strength chosen by cross-validation of the log loss; as the layer of a net that takes the features as they are."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV, StratifiedKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from threadpoolctl import threadpool_limits
+
+    strengths = np.logspace(-3, 0, 7)
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=strengths[0], max_iter=1000))
+    folds = min(folds, int(labels.bincount().min()))
+    if folds > 1:
+        splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
+        model = GridSearchCV(model, {"logisticregression__C": strengths}, scoring="neg_log_loss", cv=splitter)
+    with threadpool_limits(1):  # on matrices so small, threads wait for each other
+        model.fit(features.double().numpy(), labels.numpy())
+    scaler, classifier = getattr(model, "best_estimator_", model)
+    weight, bias = classifier.coef_, classifier.intercept_
+    if len(weight) == 1:  # of two classes: the logit of the second, here the difference of two
+        weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+    weight = weight / scaler.scale_
+    return torch.from_numpy(weight).float(), torch.from_numpy(bias - weight @ scaler.mean_).float()
+
+
+def logits(features: Tensor, head: Head) -> Tensor:
+    """Features (N, D) -> logits (N, C)."""
     weight, bias = head
     return features @ weight.T + bias
 
 
-def choose_strength(features: Tensor, labels: Tensor, classes: int, seed: int, folds: int = 3) -> float:
-    """The strength with the least cross entropy over folds of these samples, which are all for training."""
-    folds = min(folds, int(torch.bincount(labels, minlength=classes).min()))
-    strengths, losses = sorted(STRENGTHS, reverse=True), np.zeros(len(STRENGTHS))
-    for held_out in stratified_folds(labels.numpy(), folds, 1, seed) if folds > 1 else ():
-        inside = others(held_out, len(labels))
-        for place, head in enumerate(fit_path(features[inside], labels[inside], classes, strengths)):
-            losses[place] += float(F.cross_entropy(scores(features[held_out], head), labels[held_out], reduction="sum"))
-    return strengths[int(losses.argmin())]
-
-
 @torch.no_grad()
-def put_into(head: nn.Module, weight: Tensor, bias: Tensor) -> None:
-    """Set a Linear's or a 1 x 1 convolution's weight (C, D) and bias (C,)."""
-    head.weight.copy_(weight.view_as(head.weight))
-    head.bias.copy_(bias)
+def set_head(net: nn.Module, head: Head) -> None:
+    """Copy a head into a net's last layer, a Linear or a 1 x 1 convolution."""
+    layer = net.get_submodule(models.head_name(net))
+    weight, bias = head
+    layer.weight.copy_(weight.view_as(layer.weight))
+    layer.bias.copy_(bias)

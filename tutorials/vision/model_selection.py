@@ -1,4 +1,4 @@
-"""Which models a comparison has: words of the command line become a list of models."""
+"""Which models are compared: --models and --weights-file become a list."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

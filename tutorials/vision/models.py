@@ -6,7 +6,7 @@ Sources: the models' papers, and the `Weights` of torchvision, which carry file,
 import difflib
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +43,15 @@ def check_name(name: str) -> None:
 
 def build(name: str, classes: int = 1000) -> nn.Module:
     """A torchvision classifier with random weights, without auxiliary heads; raises StudyError for an unknown name."""
+    return get_model(name, weights=None, num_classes=classes, **arguments(name))
+
+
+def arguments(name: str) -> dict[str, Any]:
+    """The keyword arguments that `get_model` needs for some architectures; raises StudyError for an unknown name."""
     check_name(name)
-    extra: dict[str, Any] = {}
     if name in ("googlenet", "inception_v3"):
-        extra = dict(aux_logits=False, init_weights=False)
-    elif name.startswith("vit_"):
-        extra = dict(image_size=input_size(name))  # its position embeddings have one size
-    return get_model(name, weights=None, num_classes=classes, **extra)
+        return dict(aux_logits=False, init_weights=False)
+    return dict(image_size=input_size(name)) if name.startswith("vit_") else {}  # of its position embeddings
 
 
 # Weights
@@ -109,26 +111,24 @@ def locate_all(wanted: Iterable[tuple[str, str | None]], root: Path | None = Non
 
 def load_weights(
     net: nn.Module, name: str, path: Path | None = None, member: str | None = None, root: Path | None = None
-) -> dict[str, Any]:
+) -> Any:
     """Load torchvision's weights into a net, or those of an own file `path`, without running code from the file.
 
-    Returns `member` (None for an own file), `file`, `published` (top1 and top5 as fractions; none for an own file),
-    `categories` (the 1000 names in order) and `transform`. Raises StudyError for a file that cannot be had or read, or
-    whose keys or shapes are not this model's.
+    Returns torchvision's entry for them, with `transforms()` and `meta`. Raises StudyError for a file that cannot be
+    had or read, or whose keys or shapes are not this model's.
     """
     weights = find_weights(name, member)
     file = Path(path) if path else locate(name, member, root)
     fit(net, read_state(file), name, file)
     if hasattr(net, "transform_input"):
-        net.transform_input = True  # GoogLeNet and Inception were trained on another normalisation
+        net.transform_input = True  # GoogLeNet and Inception were trained on another normalization
+    return weights
+
+
+def published(weights: Any) -> dict[str, float]:
+    """The accuracy on ImageNet's validation set that torchvision states."""
     scores = weights.meta["_metrics"]["ImageNet-1K"]
-    return {
-        "member": None if path else weights.name,
-        "file": str(file),
-        "published": {} if path else {"top1": scores["acc@1"] / 100, "top5": scores["acc@5"] / 100},
-        "categories": tuple(weights.meta["categories"]),
-        "transform": weights.transforms(),
-    }
+    return {"top1": scores["acc@1"] / 100, "top5": scores["acc@5"] / 100}
 
 
 def fit(net: nn.Module, loaded: Mapping[str, Tensor], name: str, file: Path) -> None:
@@ -158,25 +158,20 @@ def fit(net: nn.Module, loaded: Mapping[str, Tensor], name: str, file: Path) -> 
 
 
 def input_size(name: str, member: str | None = None) -> int:
-    """The side, in pixels, of the pictures for which a model's weights are published: 224 for most."""
+    """The size, in pixels, of the images for which a model's weights are published: 224 for most."""
     return find_weights(name, member).transforms().crop_size[0]
 
 
 def least_size(name: str) -> int:
-    """The smallest side, in pixels, that a model can take."""
+    """The smallest image size, in pixels, that a model can take."""
     return find_weights(name).meta["min_size"][0]
-
-
-def preprocess(name: str, member: str | None = None) -> Callable[[Any], Tensor]:
-    """The transform that a model's weights were published with: a PIL picture -> (3, H, W) normalised."""
-    return find_weights(name, member).transforms()
 
 
 # The last layer
 
 
 def head_name(net: nn.Module) -> str:
-    """The path of the layer that gives the scores: the last Linear, or SqueezeNet's last convolution."""
+    """The path of the layer that gives the logits: the last Linear, or SqueezeNet's last convolution."""
     names = [name for name, module in net.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
     if not names:
         raise StudyError(f"models: a {type(net).__name__} has no linear layer or convolution to take as its head.")
@@ -186,7 +181,7 @@ def head_name(net: nn.Module) -> str:
 def replace_head(net: nn.Module, classes: int) -> nn.Module:
     """Put a fresh layer for so many classes in the place of the last one, in place; returns the new layer.
 
-    The scores are linear in the features: SqueezeNet loses the ReLU that comes after its last convolution. Under it a
+    The logits are linear in the features: SqueezeNet loses the ReLU that comes after its last convolution. Under it a
     class that is negative everywhere has no gradient. Of 1000 classes some always live; of two, both can die in the
     first steps, and the loss then stays at log 2.
     """

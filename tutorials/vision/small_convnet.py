@@ -7,10 +7,10 @@ from torch.utils.data import TensorDataset
 
 import data
 from tutorials.common.parts import Part
-from tutorials.vision.images import Looks
+from tutorials.vision.images import Preset
 
 SMALL = "small"
-LOOKS = Looks(32, 36, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+PRESET = Preset(32, 36, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
 class SmallNet(nn.Module):

@@ -1,4 +1,4 @@
-"""What a training remembers beside its weights: scores after each epoch, processor time, the drift of batch norm."""
+"""What a training records beside its weights: logits after each epoch, CPU time, the drift of batch norm."""
 
 import time
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class History:
-    """What the epochs of a training came to: scores (E, N, C) of the test images, the drift, and processor seconds."""
+    """Logits (E, N, C) of the test images after each epoch, batch norm's drift, and CPU seconds."""
 
     def __init__(self) -> None:
         self.scores: list[Tensor] = []
@@ -29,8 +29,8 @@ class History:
         self.scores, self.drift, self.cpu = list(state["scores"]), list(state["drift"]), state["cpu"]
 
 
-class NormWatch:
-    """Watches the running statistics of a net's batch norms, which move in training mode even when no weight does."""
+class BatchNormStatistics:
+    """The running statistics of a net's batch norms, which move in training mode even when no weight does."""
 
     def __init__(self, net: nn.Module) -> None:
         self.norms = [module for module in net.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
@@ -39,7 +39,7 @@ class NormWatch:
             self.before.append((norm.running_mean.cpu().clone(), norm.running_var.cpu().sqrt().clamp(min=1e-6)))
 
     def freeze(self) -> None:
-        """Let them normalise by the statistics they have, and keep those."""
+        """Put the batch norms into evaluation mode: they normalize by their running statistics, and keep them."""
         for norm in self.norms:
             norm.eval()
 
