@@ -206,6 +206,7 @@ def test_initial_losses_are_the_notebooks(options, loss):
 
 def test_fully_connected_net_starts_at_log_c_and_stays_float32():
     model = FullyConnectedNet([20, 20], dropout_keep_ratio=0.5, normalization="batchnorm", weight_scale=1e-3)
+    assert (model.num_layers, model.use_dropout, model.normalization) == (3, True, "batchnorm")
     X, y = normal(30, 3, 32, 32), np.arange(30) % 10
     loss, grads = model.loss(X, y)
     assert loss == pytest.approx(np.log(10), abs=0.05) and loss.dtype == np.float32

@@ -90,7 +90,11 @@ LAYERS = {
     "dropout": (with_options(layers.dropout_forward, DROPOUT), layers.dropout_backward, (IMAGES,)),
     "batchnorm": (with_options(layers.batchnorm_forward, TRAIN), layers.batchnorm_backward, (ROWS, *SCALE)),
     "batchnorm_alt": (with_options(layers.batchnorm_forward, TRAIN), layers.batchnorm_backward_alt, (ROWS, *SCALE)),
-    "layernorm": (with_options(layers.layernorm_forward, {}), layers.layernorm_backward, (ROWS, *SCALE)),
+    "layernorm": (
+        with_options(layers.layernorm_forward, {"mode": "ignored"}),
+        layers.layernorm_backward,
+        (ROWS, *SCALE),
+    ),
     "groupnorm": (*utility("groupnorm", {"G": 3}), (normal(N, 12), normal(12), normal(1, 12)[0])),
     "spatial_batchnorm": (
         with_options(layers.spatial_batchnorm_forward, TRAIN),
