@@ -75,13 +75,13 @@ race-sentiment: setup ## time an epoch against the original's way, on 120,000 ge
 seq2seq: setup ## translate French to English with GRUs and attention; your own pairs: PAIRS=file.tsv
 	@$(RUN) tutorials.seq2seq NPROC $(OPTIONS) PAIRS
 
-translate-fr: setup ## translate a French sentence, and see where the net looked: TEXT="Je suis fatigué."
+translate-fr: setup ## translate a French sentence, with attention weights (ARGS=--figure draws them): TEXT="Je suis fatigué."
 	@$(RUN) tutorials.seq2seq TEXT
 
 translation: setup ## translate German to English with nn.Transformer; your own files: SOURCE=file.de TARGET=file.en
 	@$(RUN) tutorials.translation NPROC $(OPTIONS) SOURCE TARGET
 
-translate-de: setup ## translate a German sentence, and see where the net looked: TEXT="Ein Hund läuft."
+translate-de: setup ## translate a German sentence, with attention weights (ARGS=--figure draws them): TEXT="Ein Hund läuft."
 	@$(RUN) tutorials.translation TEXT
 
 race-translation: setup ## time decoding against the original's, sentence by sentence, with the newest saved net: DATA=official
