@@ -19,6 +19,7 @@ NAMES = ("last", "previous")
 RENAMED = {
     "seq2seq": {"hidden": "hidden_size"},
     "translation": {"width": "d_model", "feed_forward": "dim_feedforward"},
+    "sentiment": {"dim": "embed_dim"},
     "language-model": {"width": "d_model", "hidden": "dim_feedforward"},
 }
 
