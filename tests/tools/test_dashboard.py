@@ -53,7 +53,7 @@ def address(runs):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = subprocess.run(["make", "-n", "tensorboard"], cwd=ROOT, capture_output=True, text=True)
-    (line,) = re.findall(r"tools\.launch 'tensorboard' (tutorials\.common\.dashboard .*) PORT$", command.stdout, re.M)
+    (line,) = re.findall(r"tools\.launch 'tensorboard' (tutorials\.tools\.dashboard .*) PORT$", command.stdout, re.M)
     program = [sys.executable, "-m", *line.replace("--logdir runs", f"--logdir {runs}").split(), f"--port={port}"]
     server = subprocess.Popen(program, cwd=ROOT, stderr=subprocess.DEVNULL)
     try:
