@@ -27,6 +27,7 @@ quietly() { "$@" >"$log" 2>&1 </dev/null || { tail -n 30 "$log" && fail "failed:
 quietly debootstrap --variant=minbase --include=ca-certificates,git,make,python3 trixie "$root"
 mount -t proc proc "$root/proc"
 mount -t tmpfs tmpfs "$root/dev/shm"
+printf '127.0.0.1 localhost\n127.0.1.1 %s\n' "$(hostname)" >"$root/etc/hosts" # as Debian's installer writes it
 bundle=/etc/ssl/certs/ca-certificates.crt
 [ ! -f "${SSL_CERT_FILE:-$bundle}" ] || cp "${SSL_CERT_FILE:-$bundle}" "$root$bundle"
 chroot "$root" useradd --create-home student
