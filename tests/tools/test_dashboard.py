@@ -177,7 +177,7 @@ def test_hparams_compare_recipes_and_seeds(tab, runs):
 
 def test_texts_show_summaries_and_samples(tab):
     page = tab("text")
-    for name, part in (("^summary", "--recipe original"), ("^summary", "torch 2"), ("errors", "taken for")):
+    for name, part in (("^summary", "--recipe original"), ("^summary", "torch 2"), ("errors", "classified as")):
         page.locator("tf-tag-filterer input").fill(name)
         seen(page, "tf-text-loader", part)
     page.locator("tf-tag-filterer input").fill("^summary")
