@@ -128,9 +128,11 @@ def check_identity(path: Path, saved: Mapping[str, Any], wanted: Mapping[str, An
     """Refuse to continue a run under other options."""
     differing = [name for name in {**saved, **wanted} if saved.get(name) != wanted.get(name)]
     if differing:
-        told = "\n".join(f"  {name}: {saved.get(name)} in the checkpoint, {wanted.get(name)} now" for name in differing)
+        lines = "\n".join(
+            f"  {name}: {saved.get(name)} in the checkpoint, {wanted.get(name)} now" for name in differing
+        )
         raise StudyError(
-            f"{path} belongs to a run of other options:\n{told}\nGive the same options to continue it, or "
+            f"{path} belongs to a run of other options:\n{lines}\nGive the same options to continue it, or "
             "leave out --resume to start anew."
         )
 

@@ -134,9 +134,9 @@ class Run(Session):
             return
         values = {name: float(value) for name, value in values.items()}
         self.write({f"{name}/{split}": value for name, value in values.items()})
-        told = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
         where = f"epoch {self.epoch + 1}/{self.options.epochs}  step {self.step:,}"
-        self.say(f"{where}  {split}: {told}  ({self.seconds:.1f} s of training)")
+        self.say(f"{where}  {split}: {shown}  ({self.seconds:.1f} s of training)")
 
     def keep_best(self, score: float, **about: Any) -> None:
         """Save the net, and what is to be known `about` it, as `best.safetensors` if the score is the best so far."""

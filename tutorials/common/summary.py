@@ -54,7 +54,7 @@ def write(
 
 def describe(content: Mapping[str, Any]) -> str:
     """What a run was, in Markdown: by which command, of which options, with which packages."""
-    told = ("data", "recipe", "seed", "device", "threads", "processes", "epochs", "parameters")
-    about = {name: content[name] for name in told if name in content}
+    names = ("data", "recipe", "seed", "device", "threads", "processes", "epochs", "parameters")
+    about = {name: content[name] for name in names if name in content}
     lines = [", ".join(f"{name} {value}" for name, value in part.items()) for part in (about, content["versions"])]
     return "\n\n".join([f"**{content['name']}**: `{launch_command()}`", *lines])
