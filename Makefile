@@ -108,7 +108,7 @@ fully-connected: setup ## nets of any depth, all update rules, the best fully co
 initialization: setup ## what the first weights do to activations, gradients and training
 	@$(RUN) from_scratch.studies.initialization $(OPTIONS)
 
-batchnorm: setup ## batch and layer normalisation: depth, weight scale, batch size
+batchnorm: setup ## batch and layer normalization: depth, weight scale, batch size
 	@$(RUN) from_scratch.studies.batchnorm $(OPTIONS)
 
 dropout: setup ## dropout against overfitting
@@ -147,7 +147,7 @@ exercise: setup ## write a layer yourself until its case is green: LAYER=batchno
 	@$(RUN) comparisons.exercise LAYER
 
 ##@ Data
-data-list: setup ## show every data set: present or not, size, licence, used by
+data-list: setup ## show every data set: present or not, size, license, used by
 	@$(RUN) data list
 
 data-%: setup ## download, verify and unpack one data set: data-cifar10, data-names, …

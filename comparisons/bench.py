@@ -190,9 +190,9 @@ def cost_figure(repeats: int) -> Figure:
                 times = measure({name: methods[name] for name in medians}, repeats)
                 for name, line in medians.items():
                     line.append(np.median(times[name].sum(axis=1)))
-            for name, colour in (("fast", plots.TRAIN), ("torch", plots.VAL)):
+            for name, color in (("fast", plots.TRAIN), ("torch", plots.VAL)):
                 label = f"{name}, {dtype.__name__}"
-                axes.plot(values, medians[name], color=colour, marker=marker, fillstyle="none", label=label)
+                axes.plot(values, medians[name], color=color, marker=marker, fillstyle="none", label=label)
         others = ", ".join(f"{name} {value}" for name, value in COMMON.items() if name != varied)
         plots.tidy(axes, UNITS[varied], "")
         axes.set(xscale="log", yscale="log", title=f"3x3, {others}", xticks=values, xticklabels=values)

@@ -4,7 +4,7 @@ from comparisons import cases_captioning, cases_conv, cases_dense
 
 NOTEBOOKS = {
     "FullyConnectedNets": cases_dense.FULLY_CONNECTED + cases_dense.UPDATE_RULES,
-    "Initialisation": cases_dense.INITIALIZERS,
+    "Initialization": cases_dense.INITIALIZERS,
     "BatchNormalization": cases_dense.NORMALIZATION + cases_dense.BLOCKS,
     "Dropout": cases_dense.DROPOUT,
     "ConvolutionalNetworks": cases_conv.CONVOLUTION + cases_conv.IM2COL + cases_conv.POOLING + cases_conv.BLOCKS,

@@ -139,8 +139,8 @@ def centering(draw, N, D):
     return dict(x=draw(N, D), axis=1, eps=1e-3)
 
 
-def through_standardise(backward: Callable, dx_hat: np.ndarray, x: np.ndarray, axis: int, eps: float) -> np.ndarray:
-    return backward(dx_hat, *normalization.standardise(x, axis, eps)[:2], axis)
+def through_standardize(backward: Callable, dx_hat: np.ndarray, x: np.ndarray, axis: int, eps: float) -> np.ndarray:
+    return backward(dx_hat, *normalization.standardize(x, axis, eps)[:2], axis)
 
 
 def last_of_batches(forward: Callable, batches: np.ndarray, *scale_and_options: object) -> np.ndarray:
@@ -155,10 +155,10 @@ BATCH = dict(sizes={"N": 11})  # two examples leave hardly a gradient
 BATCH_NORM = layers.batchnorm_forward, layers.batchnorm_backward, reference.batchnorm
 LAYER_NORM = layers.layernorm_forward, layers.layernorm_backward, reference.layernorm
 NORMALIZATION = [
-    Case("standardise", normalization.standardise, None, reference.standardise, centering,
+    Case("standardize", normalization.standardize, None, reference.standardize, centering,
          outputs=("x_hat", "std", "mean", "var")),
-    Case("standardise_backward", normalization.standardise_backward, None, reference.standardise_backward,
-         lambda draw, N, D: dict(dx_hat=draw(N, D)) | centering(draw, N, D), call=through_standardise),
+    Case("standardize_backward", normalization.standardize_backward, None, reference.standardize_backward,
+         lambda draw, N, D: dict(dx_hat=draw(N, D)) | centering(draw, N, D), call=through_standardize),
     Case("batchnorm", *BATCH_NORM, batchnorm, **BATCH),
     Case("batchnorm, defaults", *BATCH_NORM,
          lambda draw, N, D: batchnorm(draw, N, D) | dict(bn_param={"mode": "train"}), **BATCH),

@@ -54,13 +54,13 @@ def with_gradient(loss: Callable[..., Tensor]) -> Callable:
     return loss_and_dx
 
 
-def standardise(x: Tensor, axis: int, eps: float) -> tuple[Tensor, ...]:
+def standardize(x: Tensor, axis: int, eps: float) -> tuple[Tensor, ...]:
     var, mean = torch.var_mean(x, dim=axis, correction=0, keepdim=True)
     return (x - mean) * torch.rsqrt(var + eps), torch.sqrt(var + eps), mean, var
 
 
-def standardise_backward(dx_hat: Tensor, x: Tensor, axis: int, eps: float) -> Tensor:
-    _, pull = torch.func.vjp(lambda x: standardise(x, axis, eps)[0], x)
+def standardize_backward(dx_hat: Tensor, x: Tensor, axis: int, eps: float) -> Tensor:
+    _, pull = torch.func.vjp(lambda x: standardize(x, axis, eps)[0], x)
     return pull(dx_hat)[0]
 
 

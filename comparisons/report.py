@@ -133,7 +133,7 @@ gradients. A number is compared with torch's as a share of it, or of a tenth of 
 smaller; {TOLERANCES[np.float64]:.0e} is allowed in float64, {TOLERANCES[np.float32]:.0e} in float32. A gradient that is
 zero by the mathematics is compared with zero.
 
-{picture("agreement", "Each dot is a tensor: an output, a gradient, a running average, an optimiser's state.")}
+{picture("agreement", "Each dot is a tensor: an output, a gradient, a running average, an optimizer's state.")}
 
 ## The tests are tested
 

@@ -79,7 +79,7 @@ IN_TOKENIZER = [
     (FIRST, f'(";", " "), {FIRST}', "the semicolon before <br />"),
     (QUOTES, """('"', " "),""", "a blank for a double quote"),
     (QUOTES, """('"', ' " '),""", "double quotes set off, not removed"),
-    ('("<br />", " ")', '("<br />", "")', "<br /> joins its neighbours"),
+    ('("<br />", " ")', '("<br />", "")', "<br /> joins its neighbors"),
     ('("<br />", " ")', '("<br/>", " ")', "<br/> for <br />"),
     (FIRST, """("'", " '"),""", "an apostrophe stays with what follows"),
     ('(",", " , ")', '(",", " ")', "commas dropped"),

@@ -15,7 +15,7 @@ def main() -> int:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--data-root", type=Path, default=default_root(), help="default: STUDY_DATA, else data/cache")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", parents=[common], help="every data set: present or not, size, licence, used by")
+    commands.add_parser("list", parents=[common], help="every data set: present or not, size, license, used by")
     one = commands.add_parser("fetch", parents=[common], help="download, verify and unpack one data set")
     one.add_argument("name", help="a name that `list` shows")
     one.add_argument("files", nargs="*", help="some of its files; without them, all")
@@ -40,7 +40,7 @@ def show(name: str, root: Path, files: list[str] | None) -> None:
     chosen = [file for file in source.files if present(file, root)]
     held = source.checks or all(file.hash and not file.unpack for file in chosen)
     verified = "and verified" if held else "(nobody publishes hashes of its unpacked files)"
-    print(f"{source.title}: present {verified} below {root}\n  licence: {source.licence}\n  cite: {source.citation}")
+    print(f"{source.title}: present {verified} below {root}\n  license: {source.license}\n  cite: {source.citation}")
 
 
 def list_sources(root: Path) -> None:
@@ -51,7 +51,7 @@ def list_sources(root: Path) -> None:
         print(f"{target:<20} {presence(source, root):<9} {total(source):>10}  {' '.join(source.used_by)}")
         print(
             textwrap.indent(
-                textwrap.fill(f"{source.title}. Licence: {source.licence}", 96, break_on_hyphens=False), " " * 21
+                textwrap.fill(f"{source.title}. License: {source.license}", 96, break_on_hyphens=False), " " * 21
             )
         )
 

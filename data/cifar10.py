@@ -1,4 +1,4 @@
-"""CIFAR-10: 50,000 training and 10,000 test colour pictures of 32 x 32 pixels in ten classes.
+"""CIFAR-10: 50,000 training and 10,000 test color pictures of 32 x 32 pixels in ten classes.
 
 Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
 """

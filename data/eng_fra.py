@@ -35,7 +35,7 @@ def official(root: Path | None = None) -> Pairs:
     return pairs
 
 
-def normalise(sentences: Sequence[str], full_stops: bool = False) -> list[str]:
+def normalize(sentences: Sequence[str], full_stops: bool = False) -> list[str]:
     """Lower case, without accents, only letters and ! ?, one blank between words; with `full_stops` also the full
     stop, as the original did until 2023. All sentences at once, as one text, which is much faster than one by one."""
     text = unicodedata.normalize("NFD", "\n".join(sentence.replace("\n", " ") for sentence in sentences).lower())
@@ -48,21 +48,21 @@ def normalise(sentences: Sequence[str], full_stops: bool = False) -> list[str]:
 
 
 def is_short_be(source: str, target: str) -> bool:
-    """Whether the original's filter keeps a normalised pair: short, and the English begins with "i am", "he is" …"""
+    """Whether the original's filter keeps a normalized pair: short, and the English begins with "i am", "he is" …"""
     return target.startswith(PREFIXES) and all(len(text.split(" ")) < MAX_WORDS for text in (source, target))
 
 
 def prepare(pairs: Pairs, full_stops: bool = False) -> Pairs:
-    """The normalised pairs that the original's filter keeps."""
-    both = zip(normalise(pairs.source, full_stops), normalise(pairs.target, full_stops), strict=True)
+    """The normalized pairs that the original's filter keeps."""
+    both = zip(normalize(pairs.source, full_stops), normalize(pairs.target, full_stops), strict=True)
     kept = [pair for pair in both if is_short_be(*pair)]
     return Pairs(tuple(source for source, _ in kept), tuple(target for _, target in kept))
 
 
 def further(pairs: Pairs, held_out: Sequence[Pairs], count: int, seed: int) -> Pairs:
-    """Up to `count` of the short pairs that the filter does not keep, drawn by the seed, normalised; no sentence of
+    """Up to `count` of the short pairs that the filter does not keep, drawn by the seed, normalized; no sentence of
     them, source or target, is by `key` in a held-out part."""
-    sides = normalise(pairs.source), normalise(pairs.target)
+    sides = normalize(pairs.source), normalize(pairs.target)
     known = [{key(text) for part in held_out for text in getattr(part, side)} for side in ("source", "target")]
     chosen: list[int] = []
     for number in np.random.default_rng(seed).permutation(len(pairs)):

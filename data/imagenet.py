@@ -1,4 +1,4 @@
-"""Labelled pictures of ImageNet's 1000 classes: a folder of `nXXXXXXXX` folders, as ImageNet and Imagenette have them.
+"""Labeled pictures of ImageNet's 1000 classes: a folder of `nXXXXXXXX` folders, as ImageNet and Imagenette have them.
 
 Sources: J. Deng et al., "ImageNet: A Large-Scale Hierarchical Image Database", CVPR 2009; J. Howard, Imagenette, 2019.
 """
@@ -28,7 +28,7 @@ IMAGENETTE = {
 
 @dataclass(frozen=True)
 class ImageNet:
-    """N labelled pictures: files, or an array (N, H, W, 3) uint8; labels (N,) int64 in 0..999 (of the twin in 0..9)."""
+    """N labeled pictures: files, or an array (N, H, W, 3) uint8; labels (N,) int64 in 0..999 (of the twin in 0..9)."""
 
     pictures: Sequence[Path] | np.ndarray
     labels: np.ndarray

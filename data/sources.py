@@ -1,4 +1,4 @@
-"""Every data set of this repository: addresses, hashes, licence, citation and the make targets that use it.
+"""Every data set of this repository: addresses, hashes, license, citation and the make targets that use it.
 
 This table is the one place for such facts; `data/fetch.py` reads it. Hashes are the publishers' or were
 computed from the published files. A mirror is listed only when it is known to serve the official bytes.
@@ -22,7 +22,7 @@ class File:
 class Source:
     title: str
     files: tuple[File, ...]
-    licence: str
+    license: str
     citation: str
     used_by: tuple[str, ...]  # make targets
     checks: Mapping[str, str] = field(default_factory=dict)  # unpacked file below the data root -> its hash

@@ -11,7 +11,7 @@ from tutorials.tools.run_all import Study
 
 ANSWERS = {  # where each study's answers begin in ANSWERS.md
     "fully-connected": "## FullyConnectedNets",
-    "initialization": "### Initialisation",
+    "initialization": "### Initialization",
     "batchnorm": "## BatchNormalization",
     "dropout": "## Dropout",
     "captioning": "## Captioning",

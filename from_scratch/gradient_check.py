@@ -1,4 +1,4 @@
-"""Numerical gradients by centred differences. x is perturbed in place and restored: f may close over it.
+"""Numerical gradients by central differences. x is perturbed in place and restored: f may close over it.
 
 Source: CS231n, gradient_check.
 """

@@ -89,7 +89,7 @@ def affine_norm_relu_dropout_forward(
 
 
 def affine_norm_relu_dropout_backward(dout: np.ndarray, cache: tuple) -> tuple:
-    """dout (N, M) -> dx, dw, db, dgamma, dbeta, the last two None without normalisation."""
+    """dout (N, M) -> dx, dw, db, dgamma, dbeta, the last two None without normalization."""
     normalization, fc_cache, norm_cache, relu_cache, dropout_cache = cache
     dgamma = dbeta = None
     if dropout_cache:

@@ -1,4 +1,4 @@
-"""Batch, layer and group normalisation; the last two are the same in training and testing."""
+"""Batch, layer and group normalization; the last two are the same in training and testing."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from from_scratch import checks
 # N batch, D features, C channels, H W image, G groups
 
 
-def standardise(x: np.ndarray, axis: int, eps: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def standardize(x: np.ndarray, axis: int, eps: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Shift and scale x (2-D) along the axis; return x_hat, std, mean, biased variance (all but x_hat keep the axis).
 
     x_hat = (x - mean) / std, std = sqrt(var + eps)
@@ -20,8 +20,8 @@ def standardise(x: np.ndarray, axis: int, eps: float) -> tuple[np.ndarray, np.nd
     return x_hat, std, mean, var
 
 
-def standardise_backward(dx_hat: np.ndarray, x_hat: np.ndarray, std: np.ndarray, axis: int) -> np.ndarray:
-    """Through the standardisation along the axis.
+def standardize_backward(dx_hat: np.ndarray, x_hat: np.ndarray, std: np.ndarray, axis: int) -> np.ndarray:
+    """Through the standardization along the axis.
 
     dx = (dx_hat - mean(dx_hat) - x_hat mean(dx_hat x_hat)) / std
     """
@@ -42,7 +42,7 @@ def read_scale(
 
 
 def batchnorm_forward(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, bn_param: dict) -> tuple:
-    """Standardise each feature over the batch, in testing with the running mean and variance.
+    """Standardize each feature over the batch, in testing with the running mean and variance.
 
     out = gamma (x - mean) / sqrt(var + eps) + beta; running = momentum running + (1 - momentum) batch's, var biased
 
@@ -58,7 +58,7 @@ def batchnorm_forward(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, bn_par
     for key, value in zip(("running_mean", "running_var"), running, strict=True):
         checks.shape(f"bn_param['{key}']", value, x.shape[1:], f"for x {x.shape}")
     if mode == "train":
-        x_hat, std, *batch = standardise(x, 0, eps)
+        x_hat, std, *batch = standardize(x, 0, eps)
         running = [momentum * old + (1 - momentum) * new[0] for old, new in zip(running, batch, strict=True)]
         cache = (x_hat, std, gamma)
     else:
@@ -68,7 +68,7 @@ def batchnorm_forward(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, bn_par
 
 
 def batchnorm_backward(dout: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Through batch normalisation node by node of its graph, last node first.
+    """Through batch normalization node by node of its graph, last node first.
 
     dout (N, D) -> dx (N, D), dgamma (D,), dbeta (D,). Raises ValueError if dout has not the shape of the output, or for
     the cache of test mode. Source: CS231n assignment 2, BatchNormalization.
@@ -77,19 +77,19 @@ def batchnorm_backward(dout: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.n
     dbeta = dout.sum(axis=0)
     dgamma = (dout * x_hat).sum(axis=0)
     dx_hat = dout * gamma
-    # x_hat = centred / std
+    # x_hat = centered / std
     dcentred = dx_hat / std
     dstd = -(dx_hat * x_hat).sum(axis=0) / std
-    # std = sqrt(var + eps), var = mean of centred^2, and centred = x_hat std
+    # std = sqrt(var + eps), var = mean of centered^2, and centered = x_hat std
     dvar = dstd / (2 * std)
     dcentred += dvar * 2 * (x_hat * std) / len(dout)
-    # centred = x - mean, mean = sum of x / N
+    # centered = x - mean, mean = sum of x / N
     dmean = -dcentred.sum(axis=0)
     return dcentred + dmean / len(dout), dgamma, dbeta
 
 
 def batchnorm_backward_alt(dout: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Through batch normalisation at once: two of the three sums are dgamma and dbeta themselves.
+    """Through batch normalization at once: two of the three sums are dgamma and dbeta themselves.
 
     dx = gamma / std (dout - dbeta / N - x_hat dgamma / N)
 
@@ -114,7 +114,7 @@ def read_batch_cache(dout: np.ndarray, cache: tuple | None) -> tuple[np.ndarray,
 
 
 def layernorm_forward(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, ln_param: dict) -> tuple:
-    """Standardise each example over its features.
+    """Standardize each example over its features.
 
     out = gamma (x - mean) / sqrt(var + eps) + beta
 
@@ -123,19 +123,19 @@ def layernorm_forward(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, ln_par
     """
     checks.floats("x", x, 2)
     gamma, beta = read_scale(x, gamma, beta, x.shape[1:])
-    x_hat, std, _, _ = standardise(x, 1, ln_param.get("eps", 1e-5))
+    x_hat, std, _, _ = standardize(x, 1, ln_param.get("eps", 1e-5))
     return gamma * x_hat + beta, (x_hat, std, gamma)
 
 
 def layernorm_backward(dout: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Through layer normalisation.
+    """Through layer normalization.
 
     dout (N, D) -> dx (N, D), dgamma (D,), dbeta (D,), the last two summed over the batch. Raises ValueError if dout has
     not the shape of the output. Source: CS231n assignment 2.
     """
     x_hat, std, gamma = cache
     checks.shape("dout", dout, x_hat.shape, "of the layer's output")
-    return standardise_backward(dout * gamma, x_hat, std, 1), (dout * x_hat).sum(axis=0), dout.sum(axis=0)
+    return standardize_backward(dout * gamma, x_hat, std, 1), (dout * x_hat).sum(axis=0), dout.sum(axis=0)
 
 
 def to_rows(x: np.ndarray) -> np.ndarray:
@@ -150,7 +150,7 @@ def from_rows(rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def spatial_batchnorm_forward(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, bn_param: dict) -> tuple:
-    """Batch normalisation of each channel over the batch and the image.
+    """Batch normalization of each channel over the batch and the image.
 
     x (N, C, H, W), gamma and beta (C,) -> out (N, C, H, W), cache; `bn_param` and errors as in `batchnorm_forward`,
     with running arrays (C,). Source: CS231n assignment 2, ConvolutionalNetworks.
@@ -161,7 +161,7 @@ def spatial_batchnorm_forward(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray
 
 
 def spatial_batchnorm_backward(dout: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Through batch normalisation of channels.
+    """Through batch normalization of channels.
 
     dout (N, C, H, W) -> dx (N, C, H, W), dgamma (C,), dbeta (C,). Raises as `batchnorm_backward`. Source: CS231n
     assignment 2, ConvolutionalNetworks.
@@ -172,7 +172,7 @@ def spatial_batchnorm_backward(dout: np.ndarray, cache: tuple) -> tuple[np.ndarr
 
 
 def spatial_groupnorm_forward(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, G: int, gn_param: dict) -> tuple:
-    """Standardise each example's groups of C / G neighbouring channels over channels and image.
+    """Standardize each example's groups of C / G neighboring channels over channels and image.
 
     out = gamma (x - mean) / sqrt(var + eps) + beta
 
@@ -184,12 +184,12 @@ def spatial_groupnorm_forward(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray
     gamma, beta = read_scale(x, gamma, beta, (1, C, 1, 1))
     if C % checks.size("G", G):
         raise ValueError(f"G must divide x's number of channels {C}, and is {G}")
-    x_hat, std, _, _ = standardise(x.reshape(N * G, -1), 1, gn_param.get("eps", 1e-5))
+    x_hat, std, _, _ = standardize(x.reshape(N * G, -1), 1, gn_param.get("eps", 1e-5))
     return gamma * x_hat.reshape(x.shape) + beta, (x_hat, std, gamma, x.shape)
 
 
 def spatial_groupnorm_backward(dout: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Through group normalisation.
+    """Through group normalization.
 
     dout (N, C, H, W) -> dx (N, C, H, W), dgamma (1, C, 1, 1), dbeta (1, C, 1, 1). Raises ValueError if dout has not the
     shape of the output. Source: CS231n assignment 2, ConvolutionalNetworks.
@@ -197,5 +197,5 @@ def spatial_groupnorm_backward(dout: np.ndarray, cache: tuple) -> tuple[np.ndarr
     x_hat, std, gamma, shape = cache
     checks.shape("dout", dout, shape, "of the layer's output")
     dgamma = (dout * x_hat.reshape(shape)).sum(axis=(0, 2, 3), keepdims=True)
-    dx = standardise_backward((dout * gamma).reshape(x_hat.shape), x_hat, std, 1)
+    dx = standardize_backward((dout * gamma).reshape(x_hat.shape), x_hat, std, 1)
     return dx.reshape(shape), dgamma, dout.sum(axis=(0, 2, 3), keepdims=True)

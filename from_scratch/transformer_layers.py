@@ -84,7 +84,7 @@ def decoder_layer_init(
 def decoder_layer_forward(
     x: np.ndarray, memory: np.ndarray, params: Params, num_heads: int, attn_mask: np.ndarray | None = None
 ) -> tuple[np.ndarray, tuple]:
-    """A decoder layer: attention to itself, attention to the memory, feed-forward, each added and then normalised.
+    """A decoder layer: attention to itself, attention to the memory, feed-forward, each added and then normalized.
 
     x = LN1(x + self(x, x, x, mask)); x = LN2(x + cross(x, memory, memory)); out = LN3(x + feed_forward(x));
     x (N, T, E), memory (N, M, E); parameters as `decoder_layer_init` makes them. Raises as its parts do.

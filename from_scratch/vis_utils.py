@@ -26,7 +26,7 @@ def vis_grid(Xs: np.ndarray) -> np.ndarray:
 
 def vis_nn(rows: list) -> np.ndarray:
     """Rows of pictures below one another, as `vis_grid`: a list of equally long lists of (H, W, C), such as a picture
-    and its nearest neighbours -> (A H + A - 1, B W + B - 1, C)."""
+    and its nearest neighbors -> (A H + A - 1, B W + B - 1, C)."""
     if len({len(row) for row in rows}) != 1:
         raise ValueError(f"rows must be equally long lists of pictures, and have {[len(row) for row in rows]}")
     Xs = pictures(np.stack([picture for row in rows for picture in row]))

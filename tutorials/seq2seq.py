@@ -129,11 +129,11 @@ def main() -> None:
         test(run, translator, parts)
 
 
-# 1. Normalise, filter and split the pairs, number the words
+# 1. Normalize, filter and split the pairs, number the words
 
 
 def is_filtered(options: Seq2SeqOptions) -> bool:
-    """Whether the pairs are the original's: normalised, short, with a verb of being, and in plain words."""
+    """Whether the pairs are the original's: normalized, short, with a verb of being, and in plain words."""
     return not (options.whole or options.pairs)
 
 
@@ -380,7 +380,7 @@ def translate_text(options: Seq2SeqOptions) -> None:
     with predicting():
         path = checkpoint.find_best("seq2seq", options.run_dir)
         translator, trained = load_translator(path, "seq2seq", Seq2Seq)
-        text = eng_fra.normalise([options.text])[0] if is_filtered(trained) else options.text.strip()
+        text = eng_fra.normalize([options.text])[0] if is_filtered(trained) else options.text.strip()
         example = 'make translate-fr TEXT="Je suis fatigué."'
         output = report.translate_one(translator, text, options.beam, options.length_penalty, path, example)
         if trained.attention != "none":

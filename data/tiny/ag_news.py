@@ -9,7 +9,7 @@ import numpy as np
 from data.ag_news import AgNews, Table
 
 # Of each topic: who, what they do, and of what the report says more. "court" and "record" are at home in several
-# topics: only their neighbours tell which, so pairs of words are worth learning.
+# topics: only their neighbors tell which, so pairs of words are worth learning.
 TOPICS = (
     (("minister", "rebels", "parliament", "the president", "border troops", "election officials"),
      ("sign peace treaty", "reject vote", "open talks", "declare ceasefire", "close embassy"),

@@ -6,22 +6,22 @@ from data.captions import Captions, Split, clean
 
 # What a scene of the captions' twin is made of, and how five people would tell it.
 SCENES = {
-    "colour": ("black", "white", "brown", "grey", "red", "yellow"),
+    "color": ("black", "white", "brown", "grey", "red", "yellow"),
     "thing": ("dog", "cat", "horse", "cow", "bird", "rabbit", "goat", "fox"),
     "action": ("running", "jumping", "sitting", "sleeping", "playing", "waiting"),
     "place": ("on the beach", "in the grass", "in the snow", "by the water", "on the road", "near a house"),
 }
 TELLINGS = (
-    "A {colour} {thing} is {action} {place} .",
-    "{place} , a {colour} {thing} is {action} .",
-    "The {thing} {action} {place} is {colour} .",
-    "There is a {colour} {thing} {action} .",
+    "A {color} {thing} is {action} {place} .",
+    "{place} , a {color} {thing} is {action} .",
+    "The {thing} {action} {place} is {color} .",
+    "There is a {color} {thing} {action} .",
     "A {thing} is {action} {place}",
 )
 
 
 def captions(train: int = 300, val: int = 50, test: int = 50, seed: int = 0) -> Captions:
-    """Flickr8k's twin: scenes of a colour, a thing, an action and a place, each told by five different sentences.
+    """Flickr8k's twin: scenes of a color, a thing, an action and a place, each told by five different sentences.
 
     Features (N, 512) are a random linear map of the four choices under noise. No scene comes twice, so the
     test scenes are new arrangements of what the training scenes are made of.

@@ -8,9 +8,9 @@ PATTERNS = ("rows", "columns", "diagonals", "circles", "chequers", "disc", "ring
 
 
 def cifar10(train: int = 4000, test: int = 1000, seed: int = 0) -> Cifar10:
-    """CIFAR-10's twin: ten textures and shapes of random colour, size and place under noise, as uint8 (N, 3, 32, 32).
+    """CIFAR-10's twin: ten textures and shapes of random color, size and place under noise, as uint8 (N, 3, 32, 32).
 
-    Colour tells nothing of the class, so a net has to learn edges and their arrangement, as on the real pictures.
+    Color tells nothing of the class, so a net has to learn edges and their arrangement, as on the real pictures.
     """
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.arange(train + test) % 10)
@@ -19,14 +19,14 @@ def cifar10(train: int = 4000, test: int = 1000, seed: int = 0) -> Cifar10:
 
 
 def draw_patterns(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One picture for each label (N,): a mask of the class's pattern blends two random colours."""
+    """One picture for each label (N,): a mask of the class's pattern blends two random colors."""
     count = len(labels)
 
     def uniform(low: float, high: float) -> np.ndarray:
         return rng.uniform(low, high, (count, 1, 1)).astype(np.float32)
 
     row, column = np.mgrid[:32, :32].astype(np.float32)
-    y, x = row - uniform(11, 20), column - uniform(11, 20)  # (N, 32, 32), from a centre of their own
+    y, x = row - uniform(11, 20), column - uniform(11, 20)  # (N, 32, 32), from a center of their own
     radius, wave, phase = uniform(6, 10), uniform(0.8, 1.3), uniform(0, 6.28)
     side = rng.choice([-1, 1], (count, 1, 1)).astype(np.float32)  # mirroring keeps the class
     distance, square = np.hypot(x, y), np.maximum(abs(x), abs(y))

@@ -36,7 +36,7 @@ THINGS = {
     "book": ("livre", 0), "hat": ("chapeau", 0), "car": ("voiture", 1), "house": ("maison", 1), "shirt": ("chemise", 1),
     "bag": ("sac", 0),
 }  # fmt: skip
-COLOURS = {
+COLORS = {
     "red": ("rouge", "rouge"), "green": ("vert", "verte"), "black": ("noir", "noire"), "white": ("blanc", "blanche"),
     "blue": ("bleu", "bleue"), "grey": ("gris", "grise"),
 }  # fmt: skip
@@ -103,7 +103,7 @@ def deed(rng: np.random.Generator, kind: int) -> tuple[str, str]:
     """en train de laver une voiture verte: washing a green car"""
     doing, told = pick(rng, list(DEEDS.items()))
     thing, (noun, gender) = pick(rng, list(THINGS.items()))
-    colour, adjective = pick(rng, list(COLOURS.items()))
+    color, adjective = pick(rng, list(COLORS.items()))
     article = ("un", "une")[gender]
     told = f"d'{told}" if told[0] == "a" else f"de {told}"
-    return f"en train {told} {article} {noun} {agree(adjective, gender)}", f"{doing} a {colour} {thing}"
+    return f"en train {told} {article} {noun} {agree(adjective, gender)}", f"{doing} a {color} {thing}"

@@ -11,7 +11,7 @@ from data.hymenoptera import Pictures
 def hymenoptera(train: int = 120, test: int = 80, seed: int = 0) -> Pictures:
     """The twin of ants and bees: drawn pictures of 40 to 64 pixels a side, as PNG bytes.
 
-    Colours, direction, size and place tell nothing of the class; half of each part are ants.
+    Colors, direction, size and place tell nothing of the class; half of each part are ants.
     """
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.arange(train + test) % 2)

@@ -8,18 +8,18 @@ from data.wikitext2 import WikiText2
 ANIMALS = ("wolf", "heron", "beetle", "salmon", "lynx", "otter", "falcon", "viper", "badger", "crane", "hare", "newt")
 PLACES = ("forest", "river", "desert", "island", "valley", "marsh", "mountain", "coast")
 FOODS = ("grass", "fish", "insects", "berries", "roots", "eggs", "leaves", "mice")
-COLOURS = ("grey", "brown", "black", "white", "red", "green")
+COLORS = ("grey", "brown", "black", "white", "red", "green")
 PARTS = ("head", "tail", "back", "wing", "belly")
 SEASONS = ("spring", "summer", "autumn", "winter")
 SENTENCES = (
     "The {animal} lives in the {place} and eats {food} .",
     "{animals} live in the {place} , where they eat {food} .",
-    "Its {part} is {colour} , and its young are {colour} in {season} .",
+    "Its {part} is {color} , and its young are {color} in {season} .",
     "In {season} the {animal} leaves the {place} and looks for {food} .",
     "In {season} the {animals} leave the {place} and look for {food} .",
     "The {animal} was first seen in the {place} in {year} .",
-    "There are {number} {animals} in the {place} , and most of them are {colour} .",
-    "The name of the {animal} comes from <unk> , a word for its {colour} {part} .",
+    "There are {number} {animals} in the {place} , and most of them are {color} .",
+    "The name of the {animal} comes from <unk> , a word for its {color} {part} .",
     "When {season} comes , the {animal} that eats {food} sleeps , and the others wait .",
 )
 
@@ -33,14 +33,14 @@ def wikitext2(train: int = 150, val: int = 30, test: int = 30, seed: int = 0) ->
 
 def article(rng: np.random.Generator) -> list[str]:
     """The lines of one article: it speaks of one animal, one place and one food."""
-    animal, place, food, colour = (pick(rng, words) for words in (ANIMALS, PLACES, FOODS, COLOURS))
+    animal, place, food, color = (pick(rng, words) for words in (ANIMALS, PLACES, FOODS, COLORS))
     lines = [" ", f" = {animal.capitalize()} = ", " "]
     for number in range(rng.integers(2, 4)):
         if number:
             lines += [f" = = {pick(rng, ('Life', 'Range', 'History'))} = = ", " "]
         sentences = [
             pick(rng, SENTENCES).format(
-                animal=animal, animals=plural(animal), place=place, food=food, colour=colour,
+                animal=animal, animals=plural(animal), place=place, food=food, color=color,
                 part=pick(rng, PARTS), season=pick(rng, SEASONS), year=rng.integers(1700, 1710),
                 number=pick(rng, ("two", "ten", "many")),
             ) for _ in range(rng.integers(3, 7))

@@ -1,4 +1,4 @@
-"""Fully connected nets: two layers, and any number of them with normalisation and dropout."""
+"""Fully connected nets: two layers, and any number of them with normalization and dropout."""
 
 import warnings
 from collections.abc import Callable
@@ -59,7 +59,7 @@ class TwoLayerNet(Net):
 class FullyConnectedNet(Net):
     """{affine - [batch, layer or group norm] - ReLU - [dropout]} x (L - 1) - affine - softmax.
 
-    `params`: W1, b1, ..., WL, bL, with normalisation also gamma1, beta1, ..., gamma{L-1}, beta{L-1}; all of `dtype`.
+    `params`: W1, b1, ..., WL, bL, with normalization also gamma1, beta1, ..., gamma{L-1}, beta{L-1}; all of `dtype`.
     `dropout_keep_ratio` is the probability of keeping a unit, 1 for no dropout; `normalization` None, 'batchnorm' or
     'layernorm'; `seed` makes dropout repeat its masks, for gradient checks. Beyond the course: `normalization`
     'groupnorm' with `num_groups`, which divides every hidden width; `init(shape, rng=rng)` draws each weight matrix

@@ -1,4 +1,4 @@
-"""What the classifiers share: regularisation, and parameters in a file."""
+"""What the classifiers share: regularization, and parameters in a file."""
 
 import numpy as np
 

@@ -149,7 +149,7 @@ def record_epoch(lab: Lab, solvers: Mapping[str, Solver]) -> dict[str, float]:
 
 
 def filter_grids(filters: Mapping[str, np.ndarray]) -> Figure:
-    """First-layer filters (F, 3, H, W) of each net as a grid of colour pictures, each stretched to the full range."""
+    """First-layer filters (F, 3, H, W) of each net as a grid of color pictures, each stretched to the full range."""
     figure = new_figure(4.2 * len(filters), 4.5)
     for axes, (title, w) in zip(figure.subplots(1, len(filters), squeeze=False)[0], filters.items(), strict=True):
         axes.imshow(visualize_grid(w.transpose(0, 2, 3, 1)).astype(np.uint8))

@@ -29,15 +29,15 @@ from tutorials.common.plots import new_figure
 
 
 def process_pictures(lab: Lab) -> None:
-    """Grey and edges by one convolution, of the photograph that comes with matplotlib and of a test picture."""
+    """Gray and edges by one convolution, of the photograph that comes with matplotlib and of a test picture."""
     photograph = open_picture(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg")
     picture = Image.fromarray(lab.load_data("cifar10").test_images[0].transpose(1, 2, 0))
     both = [ImageOps.fit(image, (200, 200), Image.Resampling.BICUBIC) for image in (photograph, picture)]
     x = np.stack([np.asarray(image, float) for image in both]).transpose(0, 3, 1, 2)  # (2, 3, 200, 200)
-    lab.figure("image_processing", filtered(x, grey_and_edges(x)))
+    lab.figure("image_processing", filtered(x, gray_and_edges(x)))
 
 
-def grey_and_edges(x: np.ndarray) -> np.ndarray:
+def gray_and_edges(x: np.ndarray) -> np.ndarray:
     """0.3 R + 0.6 G + 0.1 B, and horizontal edges of blue (Sobel) around 128: (N, 3, H, W) -> (N, 2, H, W)."""
     w = np.zeros((2, 3, 3, 3))
     w[0, :, 1, 1] = 0.3, 0.6, 0.1
@@ -52,7 +52,7 @@ def filtered(x: np.ndarray, out: np.ndarray) -> Figure:
         row[0].imshow(picture.transpose(1, 2, 0).astype(np.uint8))
         for axes, channel in zip(row[1:], channels, strict=True):
             axes.imshow(channel, cmap="gray", vmin=0, vmax=255)
-    for axes, title in zip(figure.axes, ("picture", "grey", "horizontal edges of blue"), strict=False):
+    for axes, title in zip(figure.axes, ("picture", "gray", "horizontal edges of blue"), strict=False):
         axes.set_title(title)
     for axes in figure.axes:
         axes.axis("off")

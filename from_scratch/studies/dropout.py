@@ -37,7 +37,7 @@ def main() -> None:
         show_statistics(lab)
         nets = {f"keep {keep:g}": {"dropout_keep_ratio": keep, "seed": 123} for keep in (1, 0.75, 0.5)}
         check_gradients(lab, nets, {"keep 1": 2.3005, "keep 0.75": 2.3024, "keep 0.5": 2.3043})
-        metrics = regularise(lab, data)
+        metrics = regularize(lab, data)
         leave_out_division(lab, data)
         vary_width(lab, data, unseen)
         lab.finish(metrics, PUBLISHED, dict.fromkeys(metrics, 0.1))
@@ -80,25 +80,25 @@ def show_statistics(lab: Lab) -> None:
     lab.table("statistics", head, rows)
 
 
-# Experiment 17: dropout as a regulariser
+# Experiment 17: dropout as a regularizer
 
 
-def regularise(lab: Lab, data: dict) -> dict[str, float]:
+def regularize(lab: Lab, data: dict) -> dict[str, float]:
     """The notebook's two nets, with its very draws: the peers' figures are of these."""
     solvers = {}
     np.random.seed(231)
     for keep, name in ((1, "keep_1"), (0.25, "keep_0.25")):
         net = FullyConnectedNet([UNITS[lab.options.data]], dropout_keep_ratio=keep)
         solvers[name] = train(lab, name, net, data, rng=None)
-    lab.figure("regularisation", progress(solvers, 1, "log"))
+    lab.figure("regularization", progress(solvers, 1, "log"))
     rows = [[name, s.train_acc_history[-1], s.val_acc_history[-1], s.best_val_acc] for name, s in solvers.items()]
-    lab.table("regularisation", ["net", "train", "val", "best val"], rows)
-    repeat_regularisation(lab, data)
+    lab.table("regularization", ["net", "train", "val", "best val"], rows)
+    repeat_regularization(lab, data)
     return {f"{name}/{split}_accuracy": getattr(solver, f"{split}_acc_history")[-1]
             for split in ("train", "val") for name, solver in solvers.items()}  # fmt: skip
 
 
-def repeat_regularisation(lab: Lab, data: dict) -> None:
+def repeat_regularization(lab: Lab, data: dict) -> None:
     """Several nets of each kind, and the mean of their last ten epochs: one curve's noise is as large as the effect."""
     repeats, rows = range(REPEATS[lab.options.data] + 1), []
     for keep in (1, 0.25):
@@ -107,7 +107,7 @@ def repeat_regularisation(lab: Lab, data: dict) -> None:
                       for split in ("train", "val"))  # fmt: skip
         rows.append([keep, *map(float, (train.mean(), train.std(ddof=1), val.mean(), val.std(ddof=1)))])
     head = [f"keep ({len(repeats)} nets each)", "train", "deviation", "val", "deviation"]
-    lab.table("regularisation_repeated", head, rows)
+    lab.table("regularization_repeated", head, rows)
 
 
 # Question: what if the kept units are not divided by p?

@@ -144,7 +144,7 @@ def find_sensitivity(lab: Lab, data: dict) -> None:
         maps[f"{layers} layers"] = reached = np.zeros((len(rates), len(scales)))
         for (row, column), _ in np.ndenumerate(reached):
             reached[row, column] = np.mean(
-                [memorise(lab, few, layers, rates[row], scales[column], repeat) for repeat in range(repeats)]
+                [memorize(lab, few, layers, rates[row], scales[column], repeat) for repeat in range(repeats)]
             )
         whole = reached >= 0.98
         rows.append([layers, float(whole.mean()), int(whole.any(axis=0).sum()), int(whole.sum(axis=1).max()),
@@ -158,7 +158,7 @@ def find_sensitivity(lab: Lab, data: dict) -> None:
     )
 
 
-def memorise(lab: Lab, few: dict, layers: int, lr: float, scale: float, repeat: int) -> float:
+def memorize(lab: Lab, few: dict, layers: int, lr: float, scale: float, repeat: int) -> float:
     """The training accuracy after 20 epochs of 50 pictures; a training that explodes is no error here."""
     net = FullyConnectedNet([100] * (layers - 1), weight_scale=scale, rng=lab.rng(f"grid {layers} {repeat}"))
     with np.errstate(all="ignore"):
@@ -259,7 +259,7 @@ def prepare(data: Mapping[str, np.ndarray], whiten: float | None) -> dict[str, n
 
 
 def zca(X: np.ndarray, eps: float) -> np.ndarray:
-    """The symmetric matrix that makes the numbers of centred pictures (N, ...) independent and of variance 1.
+    """The symmetric matrix that makes the numbers of centered pictures (N, ...) independent and of variance 1.
 
     V diag(1 / sqrt(v + eps)) V^T, (D, D), with v and V of the covariance X^T X / N. Source: Bell and Sejnowski, 1997;
     CS231n notes, Neural Networks 2.

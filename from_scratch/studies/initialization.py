@@ -1,4 +1,4 @@
-"""Weight initialisation: what ten layers do to a signal and to its gradient, and what that does to training.
+"""Weight initialization: what ten layers do to a signal and to its gradient, and what that does to training.
 
 Zeros, a small Gaussian, Xavier and He, each with tanh, sigmoid and ReLU. Source: CS231n notes, Neural Networks 2;
 Glorot and Bengio, 2010; He et al., 2015.
@@ -100,7 +100,7 @@ def measure_signals(lab: Lab) -> dict[tuple[str, str], Signal]:
 
 
 def histograms(signals: Mapping[str, Signal]) -> Figure:
-    """The activations of each layer (columns) under each initialisation (rows), without those that are exactly zero."""
+    """The activations of each layer (columns) under each initialization (rows), without those that are exactly zero."""
     figure = Figure(figsize=(10, 1.5 * len(signals) + 0.4), dpi=120)  # a layout engine is slow with so many axes
     places = figure.subplots(len(signals), LAYERS, sharex=True)
     figure.subplots_adjust(left=0.04, right=0.99, bottom=0.09, top=0.93, wspace=0.15, hspace=0.6)
@@ -147,7 +147,7 @@ def positive(values: Sequence[float]) -> np.ndarray:
 
 
 def tabulate(lab: Lab, signals: Mapping[tuple[str, str], Signal]) -> None:
-    head = ["activation", "initialisation", "RMS, layer 1", "RMS, layer 10", "deviation over examples, layer 10",
+    head = ["activation", "initialization", "RMS, layer 1", "RMS, layer 10", "deviation over examples, layer 10",
             "share of zeros, layer 10", "gradient's RMS at the input"]  # fmt: skip
     rows = []
     for (activation, name), signal in signals.items():
@@ -166,7 +166,7 @@ def relu_signals(signals: Mapping[tuple[str, str], Signal]) -> dict[str, float]:
 
 
 def compare_trainings(lab: Lab) -> dict[str, float]:
-    """Ten layers of ReLU from each initialisation, thirty from the two that ten do not tell apart."""
+    """Ten layers of ReLU from each initialization, thirty from the two that ten do not tell apart."""
     count, epochs = TRAINING[lab.options.data]
     data = small(lab.load_pictures(), count)
     scale = data["X_train"].std()
@@ -180,7 +180,7 @@ def compare_trainings(lab: Lab) -> dict[str, float]:
             last = float(np.mean(solver.loss_history[-10:]))
             rows.append([layers, name, lr, last, solver.train_acc_history[-1], solver.val_acc_history[-1]])
         lab.figure(f"training_{layers}_layers", progress(solvers))
-    lab.table("training", ["layers", "initialisation", "learning rate", "last loss", "train", "val"], rows)
+    lab.table("training", ["layers", "initialization", "learning rate", "last loss", "train", "val"], rows)
     return {f"{name.split()[0].lower()}/{layers}_layers/train_accuracy": accuracy
             for layers, name, _, _, accuracy, _ in rows}  # fmt: skip
 

@@ -52,7 +52,7 @@ def progress(solvers: Mapping[str, Solver], width: int = 10, scale: str = "linea
 def gradient_errors(numerical: Mapping, grads: Mapping) -> dict:
     """For each gradient the largest |numerical - by hand|, as a share of the gradient's largest number.
 
-    The notebooks divide element by element. But rounding moves a centred difference by some eps |f| / h, 1e-10 or so,
+    The notebooks divide element by element. But rounding moves a central difference by some eps |f| / h, 1e-10 or so,
     whatever the element, so that an element near zero has a relative error that each processor rounds to another
     number, up to 1e-3. A gradient of rounding noise, which is zero by the mathematics (a bias before batch norm), has
     no scale of its own: it is measured against the largest of all.
@@ -64,7 +64,7 @@ def gradient_errors(numerical: Mapping, grads: Mapping) -> dict:
 
 
 def net_errors(net: object, X: np.ndarray, y: np.ndarray, h: float = 1e-5) -> dict[str, float]:
-    """The `gradient_errors` of a net against centred differences of its loss."""
+    """The `gradient_errors` of a net against central differences of its loss."""
     _, grads = net.loss(X, y)
     numerical = {
         name: eval_numerical_gradient(lambda _: net.loss(X, y)[0], net.params[name], verbose=False, h=h)
@@ -94,15 +94,15 @@ def check_gradients(lab: Lab, nets: Mapping[str, dict], notebook: Mapping[str, f
 def heat_maps(
     maps: Mapping[str, np.ndarray], rows: tuple[str, Sequence], columns: tuple[str, Sequence], label: str
 ) -> Figure:
-    """Values in 0..1 as colours, a map for each title; `rows` and `columns` are the axis' name and its ticks."""
+    """Values in 0..1 as colors, a map for each title; `rows` and `columns` are the axis' name and its ticks."""
     figure = new_figure(1.6 + (0.42 * len(columns[1]) + 1) * len(maps), 0.36 * len(rows[1]) + 1.6)
     places = figure.subplots(1, len(maps), squeeze=False, sharey=True)[0]
     low, high = (float(extreme([extreme(values) for values in maps.values()])) for extreme in (np.min, np.max))
     for axes, (title, values) in zip(places, maps.items(), strict=True):
         picture = axes.imshow(values, cmap="cividis", vmin=low, vmax=high, aspect="auto")
         for (row, column), value in np.ndenumerate(values):
-            colour = "white" if value < 0.4 * low + 0.6 * high else "black"
-            axes.text(column, row, f"{100 * value:.0f}%", ha="center", va="center", fontsize=7, color=colour)
+            color = "white" if value < 0.4 * low + 0.6 * high else "black"
+            axes.text(column, row, f"{100 * value:.0f}%", ha="center", va="center", fontsize=7, color=color)
         axes.set_xticks(range(len(columns[1])), columns[1], rotation=60)
         axes.set_yticks(range(len(rows[1])), rows[1])
         axes.set(xlabel=columns[0], title=title)

@@ -77,8 +77,8 @@ def test_columns_can_be_named():
     for columns in (("stars", "review"), ("2", "3")):
         found = find_layout(table(content), columns)
         assert (found.label, found.texts, found.header) == (1, (2,), True)
-    with pytest.raises(StudyError, match=r"--columns colour: some\.csv has no such column"):
-        find_layout(table(content), ("colour",))
+    with pytest.raises(StudyError, match=r"--columns color: some\.csv has no such column"):
+        find_layout(table(content), ("color",))
 
 
 def test_what_is_no_table_of_labels_and_texts_is_refused():

@@ -161,7 +161,7 @@ def test_words_as_the_course_has_them():
     np.testing.assert_array_equal(features, found["train_features"][(urls == "1.jpg").astype(int)])
 
 
-def test_features_are_standardised_by_the_training_pictures():
+def test_features_are_standardized_by_the_training_pictures():
     whole = small()
     whole.train.features[:, 0] = 7  # constant: nothing to divide by
     found = encode(whole)
@@ -215,7 +215,7 @@ def test_the_twin_survives_encoding(level):
 
 
 def test_the_twin_can_be_learnt():
-    """A linear map from the training pictures' features finds colour, thing, action and place of the test pictures."""
+    """A linear map from the training pictures' features finds color, thing, action and place of the test pictures."""
     twin = data.load("captions", "tiny")
     found = encode(twin)
     words = {word: index for index, word in enumerate(found["idx_to_word"])}
@@ -371,8 +371,8 @@ def test_load_image(tmp_path):
     assert found.dtype == np.uint8 and found.flags.writeable
     assert image_utils.load_image(str(tmp_path / "a.png"), size=20).shape == (20, 30, 3)
     assert image_utils.load_image(tmp_path / "a.png", size=80).shape == (80, 120, 3)
-    Image.fromarray(pixels[..., 0]).save(tmp_path / "grey.png")
-    assert image_utils.load_image(tmp_path / "grey.png").shape == (40, 60, 3)
+    Image.fromarray(pixels[..., 0]).save(tmp_path / "gray.png")
+    assert image_utils.load_image(tmp_path / "gray.png").shape == (40, 60, 3)
     with pytest.raises(ValueError, match="size"):
         image_utils.load_image(tmp_path / "a.png", size=0)
     (tmp_path / "a.png").write_bytes(b"no picture")

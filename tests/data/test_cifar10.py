@@ -108,11 +108,11 @@ def test_the_twin_is_of_the_same_kind():
     assert (twin.train_images == again.train_images).all() and (twin.train_images != other.train_images).any()
 
 
-def test_the_twins_colours_do_not_give_the_class_away():
+def test_the_twins_colors_do_not_give_the_class_away():
     twin = data.load("cifar10", "tiny")
-    colours = twin.train_images.reshape(4000, 3, -1).mean(2)
-    spread = np.stack([colours[twin.train_labels == number].mean(0) for number in range(10)]).std(0)
-    assert (spread < 0.25 * colours.std(0)).all()
+    colors = twin.train_images.reshape(4000, 3, -1).mean(2)
+    spread = np.stack([colors[twin.train_labels == number].mean(0) for number in range(10)]).std(0)
+    assert (spread < 0.25 * colors.std(0)).all()
 
 
 def test_the_real_set(real_data):

@@ -292,7 +292,7 @@ def test_unknown_names_are_refused_with_the_known_ones():
 @pytest.mark.parametrize("name", SOURCES)
 def test_the_table_is_sound(name):
     source = SOURCES[name]
-    assert source.title and source.licence and source.citation and source.used_by and source.files
+    assert source.title and source.license and source.citation and source.used_by and source.files
     for file in source.files:
         assert file.urls and all(url.startswith(("https://", "http://")) for url in file.urls)
         for path in (file.path, *file.unpack.values()):

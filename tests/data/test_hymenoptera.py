@@ -63,7 +63,7 @@ def test_what_is_no_picture_to_learn_from_is_named_and_skipped(tmp_path, monkeyp
     whole = photo(bad / "cut.jpg", (300, 300)).read_bytes()
     (bad / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     photo(bad / "still.gif")
-    frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
+    frames = [Image.new("RGB", (20, 20), color) for color in ("red", "blue")]
     frames[0].save(bad / "moves.webp", save_all=True, append_images=frames[1:])
     photo(bad / "wide.png", (90, 60))
     monkeypatch.setattr(hymenoptera, "HUGE", 5000)
@@ -114,11 +114,11 @@ def test_the_twin_is_of_the_same_kind():
     assert twin.train_files == again.train_files and twin.train_files != other.train_files
 
 
-def test_the_twins_colours_do_not_give_the_class_away():
+def test_the_twins_colors_do_not_give_the_class_away():
     twin = data.load("hymenoptera", "tiny")
-    colours = np.stack([np.asarray(Image.open(io.BytesIO(file))).mean((0, 1)) for file in twin.train_files])
-    means = np.stack([colours[twin.train_labels == label].mean(0) for label in (0, 1)])
-    assert (abs(means[0] - means[1]) < 0.5 * colours.std(0)).all()
+    colors = np.stack([np.asarray(Image.open(io.BytesIO(file))).mean((0, 1)) for file in twin.train_files])
+    means = np.stack([colors[twin.train_labels == label].mean(0) for label in (0, 1)])
+    assert (abs(means[0] - means[1]) < 0.5 * colors.std(0)).all()
 
 
 def test_the_real_set(real_data):

@@ -111,7 +111,7 @@ def one_by_one(text: str, full_stops: bool) -> str:
 def test_all_sentences_at_once_are_normalised_as_one_by_one():
     texts = ["Ça alors\u202f!", "J'ai 20 ans.", "L’œuf… coûte 3 €?!", "", "ÎLE\tÉtÉ", "?", "x . y", "日本 a̐éö̲\nb"]
     for stops in (False, True):
-        assert eng_fra.normalise(texts, stops) == [one_by_one(text, stops) for text in texts]
+        assert eng_fra.normalize(texts, stops) == [one_by_one(text, stops) for text in texts]
 
 
 def test_the_originals_filter():
@@ -140,7 +140,7 @@ def test_the_real_pairs_are_counted_as_published(real_data):
         assert (len(kept), *words) == counts  # the original counts its two specials as words
     sample = np.random.default_rng(0).choice(len(pairs), 2000)
     texts = [pairs.source[i] for i in sample]
-    assert eng_fra.normalise(texts) == [one_by_one(text, False) for text in texts]
+    assert eng_fra.normalize(texts) == [one_by_one(text, False) for text in texts]
 
 
 def test_the_real_captions_and_articles(real_data):

@@ -119,7 +119,7 @@ def test_a_chapter_shows_its_script_its_figures_and_its_numbers(book, pages):
 def test_a_figure_stands_behind_the_code_that_draws_it(book):
     html = (book / "chapters/dropout.html").read_text()
     text = re.sub(r"<span[^>]*>|</span>", "", html)
-    for maker, figure in (("regularise", "regularisation"), ("vary_width", "widths")):
+    for maker, figure in (("regularize", "regularization"), ("vary_width", "widths")):
         code, picture = text.index(f"def {maker}"), text.index(f"{figure}.png")
         assert picture - code > 0 and "<h2" not in text[code:picture]
 

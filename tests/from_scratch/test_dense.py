@@ -228,7 +228,7 @@ def test_older_names_say_the_new_one():
         assert FullyConnectedNet([5], use_batchnorm=True).normalization == "batchnorm"
 
 
-def test_nets_save_load_and_take_an_initialisation(tmp_path):
+def test_nets_save_load_and_take_an_initialization(tmp_path):
     model = FullyConnectedNet([5], 7, 3, init=initialization.orthogonal, rng=np.random.default_rng(0), dtype=np.float64)
     w = model.params["W1"]
     np.testing.assert_allclose(w.T @ w, np.eye(5), atol=1e-12)

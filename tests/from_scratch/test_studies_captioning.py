@@ -23,7 +23,7 @@ def test_the_study_runs_on_its_twin(tmp_path):
     assert code == 0, printed
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     tables = {name: table["rows"] for name, table in summary["tables"].items()}
-    # Centred differences of a loss of 2 at h = 1e-6 are rounded to some eps 2 / h = 5e-10, of gradients from 1.6e-3 up.
+    # Central differences of a loss of 2 at h = 1e-6 are rounded to eps 2 / h = 5e-10, of gradients from 1.6e-3 up.
     for row, wanted in zip(tables["loss and gradients"], (9.83235591003, 9.82445935443), strict=True):
         assert row[1] == pytest.approx(wanted, abs=1e-10) and row[3] < 2e-6
     assert [row[4] for row in tables["temporal softmax loss"]] == [pytest.approx(v, rel=0.05) for v in (2.3, 23, 2.3)]

@@ -133,8 +133,8 @@ def test_grey_and_edges():
     x = np.zeros((1, 3, 8, 8))
     x[0, 2, 4:] = 10.0  # blue begins in row 4
     x[0, 0, :, 3] = 50.0
-    grey, edges = convnet_layers.grey_and_edges(x)[0]
-    assert np.allclose(grey, 0.3 * x[0, 0] + 0.6 * x[0, 1] + 0.1 * x[0, 2])
+    gray, edges = convnet_layers.gray_and_edges(x)[0]
+    assert np.allclose(gray, 0.3 * x[0, 0] + 0.6 * x[0, 1] + 0.1 * x[0, 2])
     assert np.allclose(edges[3:5, 1:-1], 128 - 4 * 10) and np.allclose(edges[[1, 2, 5, 6], 1:-1], 128)
 
 

@@ -1,4 +1,4 @@
-"""The studies of fully connected nets, initialisation, batch norm and dropout: runs on the twin, and their parts."""
+"""The studies of fully connected nets, initialization, batch norm and dropout: runs on the twin, and their parts."""
 
 import json
 import sys
@@ -21,7 +21,7 @@ FIGURES = {
     "fully_connected": "two_layers overfit sensitivity rules step_sizes best best_filters best_confusion",
     "initialization": "histograms_tanh histograms_sigmoid histograms_ReLU depth training_10_layers training_30_layers",
     "batchnorm": "deep weight_scale batch_size limits",
-    "dropout": "regularisation keep_ratios widths",
+    "dropout": "regularization keep_ratios widths",
 }
 
 

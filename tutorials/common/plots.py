@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # matplotlib is imported when the first figure is drawn: a pr
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-TRAIN, VAL, NEUTRAL = "#0072B2", "#D55E00", "#666666"  # from Okabe and Ito's colour-blind safe palette
+TRAIN, VAL, NEUTRAL = "#0072B2", "#D55E00", "#666666"  # from Okabe and Ito's color-blind safe palette
 PALETTE = (TRAIN, VAL, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
@@ -75,7 +75,7 @@ class Panel:
 
 
 def panels(*content: Panel, columns: int = 3, width: float = 3.3, height: float = 2.8) -> "Figure":
-    """Panels side by side; a label has the same colour in all of them, and one legend stands below."""
+    """Panels side by side; a label has the same color in all of them, and one legend stands below."""
     from matplotlib.ticker import MaxNLocator
 
     columns = min(columns, len(content))
@@ -89,9 +89,9 @@ def panels(*content: Panel, columns: int = 3, width: float = 3.3, height: float 
     for axes, panel in zip(places, content, strict=False):
         for label, values in panel.lines.items():
             x, y = values if isinstance(values, tuple) else (range(len(values)), values)
-            colour = PALETTE[labels.index(label) % len(PALETTE)]
+            color = PALETTE[labels.index(label) % len(PALETTE)]
             style = "-" if labels.index(label) < len(PALETTE) else "--"
-            handles[label] = axes.plot(x, y, style if len(y) > 1 else "", color=colour, marker=panel.marker, ms=3)[0]
+            handles[label] = axes.plot(x, y, style if len(y) > 1 else "", color=color, marker=panel.marker, ms=3)[0]
         if panel.line is not None:
             level = axes.axhline(panel.line, color=NEUTRAL, linestyle="--", linewidth=1)
             handles |= {panel.line_name: level} if panel.line_name else {}
@@ -134,12 +134,12 @@ def curves(
     figure = new_figure(3.2 * (len(names) + 1), 2.8)
     *places, rate = figure.subplots(1, len(names) + 1)
     for axes, (name, label) in zip(places, names.items(), strict=True):
-        for split, colour in (("train", TRAIN), ("val", VAL)):
+        for split, color in (("train", TRAIN), ("val", VAL)):
             if f"{name}/{split}" in tags:
                 steps, values = tags[f"{name}/{split}"]
-                axes.plot(steps, values, color=colour, label=split, marker="o" if len(steps) < 40 else "", ms=3)
+                axes.plot(steps, values, color=color, label=split, marker="o" if len(steps) < 40 else "", ms=3)
             if name == "loss" and published and split in published:
-                axes.plot(*zip(*published[split].items(), strict=True), ":", color=colour, label=f"{split}, published")
+                axes.plot(*zip(*published[split].items(), strict=True), ":", color=color, label=f"{split}, published")
         tidy(axes, "step", label)
         axes.legend(frameon=False)
     rate.plot(*tags.get("lr", ([], [])), color=NEUTRAL)
@@ -151,7 +151,7 @@ def curves(
 def confusion(matrix: np.ndarray, classes: Sequence[str]) -> "Figure":
     """A confusion matrix (C, C) of counts, true classes in rows; cells show the percentage of their row."""
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    side = max(len(classes), 6)  # the colour bar's label needs so much
+    side = max(len(classes), 6)  # the color bar's label needs so much
     figure = new_figure(0.45 * side + 1.8, 0.42 * side + 1.2)
     axes = figure.subplots()
     picture = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
@@ -190,7 +190,7 @@ def bars(values: Sequence[float], names: Sequence[str], label: str, line: float,
 
 
 def filters(weights: np.ndarray) -> "Figure":
-    """First-layer filters (F, 3, H, W) as colour pictures, each stretched to the full range."""
+    """First-layer filters (F, 3, H, W) as color pictures, each stretched to the full range."""
     low, high = (extreme(weights, axis=(1, 2, 3), keepdims=True) for extreme in (np.min, np.max))
     stretched = (weights - low) / np.maximum(high - low, 1e-12)
     return image_grid(stretched.transpose(0, 2, 3, 1), [f"filter {number}" for number in range(len(weights))])
@@ -198,7 +198,7 @@ def filters(weights: np.ndarray) -> "Figure":
 
 @dataclass
 class Heat:
-    """One labelled heat map: values (R, C) in 0..1, NaN where there is nothing; `cells` may say what stands in each."""
+    """One labeled heat map: values (R, C) in 0..1, NaN where there is nothing; `cells` may say what stands in each."""
 
     values: np.ndarray
     rows: Sequence[str]
@@ -210,7 +210,7 @@ class Heat:
 def heat_maps(
     content: Sequence[Heat], xlabel: str, label: str, columns: int = 2, rotation: int = 0, ylabel: str = ""
 ) -> "Figure":
-    """Heat maps side by side under one colour scale from 0 to 1, which `label` names.
+    """Heat maps side by side under one color scale from 0 to 1, which `label` names.
 
     Where all maps have the same rows and columns, these are named on the left and below alone.
     """
@@ -222,7 +222,7 @@ def heat_maps(
     ]
     same = len(content) > 1 and all((heat.rows, heat.columns) == (first.rows, first.columns) for heat in content)
     cell, beside = (0.18, 0.2) if same else (0.26, 1.7)  # inches
-    height = max(cell * sum(heights) + 0.9 * rows, 2.6)  # the colour bar's label needs so much
+    height = max(cell * sum(heights) + 0.9 * rows, 2.6)  # the color bar's label needs so much
     figure = new_figure(columns * (cell * widest + beside) + 1 + same, height)
     places = list(figure.subplots(rows, columns, squeeze=False, height_ratios=heights).flat)
     for axes in places[len(content) :]:
@@ -231,8 +231,8 @@ def heat_maps(
         picture = axes.imshow(heat.values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
         for (row, column), value in np.ndenumerate(heat.values):
             if heat.cells and np.isfinite(value):
-                colour = "white" if value > 0.5 else "black"
-                axes.text(column, row, heat.cells[row][column], ha="center", va="center", fontsize=9, color=colour)
+                color = "white" if value > 0.5 else "black"
+                axes.text(column, row, heat.cells[row][column], ha="center", va="center", fontsize=9, color=color)
         axes.set_xticks(range(len(heat.columns)), heat.columns, rotation=rotation, ha="right" if rotation else "center")
         axes.set_yticks(range(len(heat.rows)), heat.rows)
         axes.tick_params(length=0, labelsize=8 if same else 10)
@@ -250,8 +250,8 @@ def paired(first: Sequence[float], second: Sequence[float], names: tuple[str, st
     axes = figure.subplots()
     jitter = np.linspace(-0.02, 0.02, len(first))  # so that equal pairs do not hide one another
     for shift, left, right in zip(jitter, first, second, strict=True):
-        colour = NEUTRAL if left == right else TRAIN if right > left else VAL
-        axes.plot([shift, 1 + shift], [left, right], "o-", color=colour, ms=4, linewidth=1, alpha=0.7)
+        color = NEUTRAL if left == right else TRAIN if right > left else VAL
+        axes.plot([shift, 1 + shift], [left, right], "o-", color=color, ms=4, linewidth=1, alpha=0.7)
     for place, values, align in ((-0.1, first, "right"), (1.1, second, "left")):
         axes.plot([place], [np.mean(values)], "D", color="black", ms=6)
         axes.text(place + (-0.05 if align == "right" else 0.05), np.mean(values), f"mean {np.mean(values):.3f}",
@@ -266,10 +266,10 @@ def spreads(lines: Mapping[str, Mapping[float, Sequence[float]]], xlabel: str, y
     """Lines through the means of several measurements at each x (on a logarithmic axis), their ranges as bands."""
     figure = new_figure(6.5, 4)
     axes = figure.subplots()
-    for (label, line), colour, mark in zip(lines.items(), PALETTE, "osD^vPX", strict=False):
+    for (label, line), color, mark in zip(lines.items(), PALETTE, "osD^vPX", strict=False):
         x, values = list(line), list(line.values())
-        axes.plot(x, [np.mean(row) for row in values], marker=mark, color=colour, ms=5, label=label)
-        axes.fill_between(x, [min(row) for row in values], [max(row) for row in values], color=colour, alpha=0.15)
+        axes.plot(x, [np.mean(row) for row in values], marker=mark, color=color, ms=5, label=label)
+        axes.fill_between(x, [min(row) for row in values], [max(row) for row in values], color=color, alpha=0.15)
     ticks = sorted({one for line in lines.values() for one in line})
     axes.set_xscale("log")
     axes.set_xticks(ticks, [f"{one:g}" for one in ticks])
@@ -280,11 +280,11 @@ def spreads(lines: Mapping[str, Mapping[float, Sequence[float]]], xlabel: str, y
 
 
 def overlay(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
-    """Heat maps (N, H, W) in 0..1 over pictures (N, H, W, 3) uint8, which turn grey beneath them."""
+    """Heat maps (N, H, W) in 0..1 over pictures (N, H, W, 3) uint8, which turn gray beneath them."""
     from matplotlib import colormaps
 
-    grey = (images / 255).mean(3, keepdims=True)
-    return 0.55 * grey + 0.45 * colormaps["inferno"](maps)[..., :3]
+    gray = (images / 255).mean(3, keepdims=True)
+    return 0.55 * gray + 0.45 * colormaps["inferno"](maps)[..., :3]
 
 
 def ranked(content: Mapping[str, Mapping[str, float]], label: str, columns: int = 2) -> "Figure":

@@ -15,7 +15,7 @@ from numpy import ndarray
 from data.tokens import Corpus
 from tutorials.text import tokenizer
 
-# S. Vigna's SplitMix64: its multipliers, to spread neighbouring numbers over all 64 bits.
+# S. Vigna's SplitMix64: its multipliers, to spread neighboring numbers over all 64 bits.
 GOLDEN, MIX1, MIX2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 PER_TEXT, MOST = 128, 2**20  # buckets, where the user names no number
 

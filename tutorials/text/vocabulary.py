@@ -79,7 +79,7 @@ class Vocabulary:
 class Subwords(Vocabulary):
     """Pieces of words, most frequent words whole, by SentencePiece: no word is unknown whose letters are known.
 
-    Byte-pair encoding (R. Sennrich et al., 2016): begin with letters, and merge the most frequent pair of neighbours,
+    Byte-pair encoding (R. Sennrich et al., 2016): begin with letters, and merge the most frequent pair of neighbors,
     again and again. A piece that begins a word carries a mark.
     """
 

@@ -127,7 +127,7 @@ def tell_topic(text: str, path: Path) -> Answer:
 
 def from_french(text: str, path: Path) -> Answer:
     translator, trained = load_translator(path, "seq2seq", seq2seq.Seq2Seq)
-    text = eng_fra.normalise([text])[0] if seq2seq.is_filtered(trained) else text.strip()
+    text = eng_fra.normalize([text])[0] if seq2seq.is_filtered(trained) else text.strip()
     return translate(translator, trained, text, path, FRENCH, trained.attention != "none")
 
 
