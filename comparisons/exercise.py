@@ -1,4 +1,4 @@
-"""Exercises: write a layer yourself, and let its parity case judge it.
+"""Exercises: write a layer yourself, and let its parity case check it.
 
     python -m comparisons.exercise --list                          all of them, in the course's order
     python -m comparisons.exercise batchnorm_backward              a file to fill in, below exercises/

@@ -50,7 +50,7 @@ def from_folder(path: Path, seed: int = 0) -> Pictures:
     """The pictures below a folder's class folders; with `train` and `val` (or `test`) in it, below those of each.
 
     Without such a split a fifth of each class, drawn from the seed, is for the test. What is no picture to learn from
-    is skipped and told. Raises StudyError for less than two classes, and for a class without pictures.
+    is skipped and reported. Raises StudyError for less than two classes, and for a class without pictures.
     """
     test = next((path / name for name in TEST_FOLDERS if (path / name).is_dir() and (path / "train").is_dir()), None)
     if test is None:

@@ -71,7 +71,7 @@ def build(tables: Sequence[tuple[Table, Layout]], tokenise: Callable[[str], list
     """Tokenise all rows once and write the arrays; at no time is more than a buffer of the words in memory."""
     folder.mkdir()
     numbers, columns = Numbers(), {name: array("q") for name in ("offsets", "labels", "lines")}
-    digests, buffer, bounds, told, total = array("Q"), array("i"), [0], [], 0
+    digests, buffer, bounds, tables, total = array("Q"), array("i"), [0], [], 0
     with (folder / "words.int32").open("wb") as file:
         for table, layout in tables:
             labels, skipped = Numbers(), Skipped()
@@ -91,14 +91,14 @@ def build(tables: Sequence[tuple[Table, Layout]], tokenise: Callable[[str], list
                     buffer = array("i")
             check_skipped(table, skipped, len(digests) - bounds[-1])
             bounds.append(len(digests))
-            told.append({"skipped": str(skipped), "labels": list(labels)})
+            tables.append({"skipped": str(skipped), "labels": list(labels)})
         buffer.tofile(file)
     columns["offsets"].append(total)
-    sort_labels(columns["labels"], bounds, told)
+    sort_labels(columns["labels"], bounds, tables)
     for name, values in (*columns.items(), ("digests", digests)):
         np.save(folder / f"{name}.npy", np.frombuffer(values, np.uint64 if name == "digests" else np.int64))
     (folder / "lexicon.txt").write_text("\n".join(numbers), encoding="utf-8", newline="\n")
-    (folder / "about.json").write_text(json.dumps({"bounds": bounds, "tables": told}))
+    (folder / "about.json").write_text(json.dumps({"bounds": bounds, "tables": tables}))
 
 
 def digest(tokens: Iterable[str]) -> int:
@@ -116,10 +116,10 @@ def check_skipped(table: Table, skipped: Skipped, kept: int) -> None:
         )
 
 
-def sort_labels(labels: array, bounds: list[int], told: list[dict[str, Any]]) -> None:
+def sort_labels(labels: array, bounds: list[int], tables: list[dict[str, Any]]) -> None:
     """Number each table's labels by their order instead of by their first row, in place."""
     numbered = np.frombuffer(labels, np.int64)
-    for low, high, table in zip(bounds, bounds[1:], told, strict=False):
+    for low, high, table in zip(bounds, bounds[1:], tables, strict=False):
         found = table["labels"]
         table["labels"] = sorted(found, key=label_order)
         rank = {label: place for place, label in enumerate(table["labels"])}

@@ -16,10 +16,10 @@ from docs.chapter import Chapter
 from docs.evidence import many
 from docs.ideas import IDEAS, Idea
 from docs.markdown import ROOT, include, readme, relative, table, toctree
-from tutorials.tools.run_all import STUDIES
+from tutorials.tools.run_all import PROGRAMS
 
-TUTORIALS = [study.target for study in STUDIES if study.module.startswith("tutorials.")]
-BY_HAND = [study.target for study in STUDIES if study.target not in TUTORIALS]
+TUTORIALS = [program.target for program in PROGRAMS if program.module.startswith("tutorials.")]
+BY_HAND = [program.target for program in PROGRAMS if program.target not in TUTORIALS]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -41,15 +41,15 @@ class Book:
 
     def __init__(self, pages: Path, runs: Path) -> None:
         self.pages, self.runs, self.written = pages, runs, set()
-        self.scripts = {study.target: script.read(script.module(study.module)) for study in STUDIES}
+        self.scripts = {program.target: script.read(script.module(program.module)) for program in PROGRAMS}
         self.ideas = {target: ideas.used_by_hand(self.scripts[target].path) for target in BY_HAND}
         self.ideas |= {target: [idea for idea in IDEAS if ideas.uses(idea, self.scripts[target])]
                        for target in TUTORIALS}  # fmt: skip
 
     def write(self) -> None:
-        for study in STUDIES:
-            chapter = Chapter(study, self.scripts[study.target], self.pages / "chapters", self.runs)
-            self.page(f"chapters/{study.target}", chapter.parts(self.rungs(study.target)))
+        for program in PROGRAMS:
+            chapter = Chapter(program, self.scripts[program.target], self.pages / "chapters", self.runs)
+            self.page(f"chapters/{program.target}", chapter.parts(self.rungs(program.target)))
         for idea in IDEAS:
             self.page(f"ideas/{idea.page}", self.idea(idea))
         self.page("ideas/index", self.index_of_ideas())
@@ -77,7 +77,7 @@ class Book:
             "## Contents",
             toctree("Start here", ["ideas/index", "How to run it <readme>", "한국어 <index.ko>"]),
             toctree("Tutorials, in torch", [f"chapters/{target}" for target in TUTORIALS]),
-            toctree("Held against torch", ["parity"]),
+            toctree("Checked against PyTorch", ["parity"]),
             toctree("By hand, in NumPy", [f"chapters/{target}" for target in BY_HAND]),
             results.group() if results else "",
         ]
@@ -86,8 +86,8 @@ class Book:
         """The parity report, as it was written."""
         report = self.runs / "parity/parity.md"
         if not report.exists():
-            told = "There is no report here yet: `make parity-report` holds every hand-written function against torch "
-            return ["(parity)=", "# Held against torch", f"{told} and writes it; then `make book` again."]
+            notice = "There is no report here yet: `make parity-report` checks every hand-written function against"
+            return ["(parity)=", "# Checked against PyTorch", f"{notice} PyTorch and writes it; then `make book`."]
         figures = relative(report.parent / "figures", self.pages)
         text = report.read_text(encoding="utf-8").replace("](figures/", f"]({figures}/")
         return ["(parity)=", text, "The same by idea: [index of ideas](#ideas)."]
@@ -120,10 +120,10 @@ class Book:
     def idea(self, idea: Idea) -> list[str]:
         report = self.runs / "parity/parity.md"
         measured = ideas.parity_rows(idea, report) if report.exists() else "Their figures: `make parity-report`."
-        torch = [f"[{lesson.title}: {section.title}](#chapter-{target}-{lesson.sections.index(section) + 1}):\n\n"
+        torch = [f"[{source.title}: {section.title}](#chapter-{target}-{source.sections.index(section) + 1}):\n\n"
                  f"```python\n{line}\n```"
-                 for target in TUTORIALS for lesson in [self.scripts[target]]
-                 for section, line in ideas.uses(idea, lesson)]  # fmt: skip
+                 for target in TUTORIALS for source in [self.scripts[target]]
+                 for section, line in ideas.uses(idea, source)]  # fmt: skip
         code = []
         for path, name, new in ideas.places(idea):
             code += [f"### {path.name}"] if new else []
@@ -136,7 +136,7 @@ class Book:
             f"Experiments with it: {experiments}." if experiments else "",
             *code,
             f"({idea.label}-parity)=",
-            "## Held against torch",
+            "## Checked against PyTorch",
             f"Cases: {', '.join(f'`{name}`' for name in ideas.cases(idea))}.",
             measured,
             "More about them: [the parity report](#parity).",

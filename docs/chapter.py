@@ -7,7 +7,7 @@ from docs import evidence, script
 from docs.evidence import Evidence, number
 from docs.markdown import ROOT, directive, figure, include, table
 from docs.script import Piece, Script, Section
-from tutorials.tools.run_all import Study
+from tutorials.tools.run_all import Program
 
 ANSWERS = {  # where each study's answers begin in ANSWERS.md
     "fully-connected": "## FullyConnectedNets",
@@ -21,52 +21,52 @@ ANSWERS = {  # where each study's answers begin in ANSWERS.md
 class Chapter:
     """One tutorial or study, for a page in `folder`."""
 
-    def __init__(self, study: Study, lesson: Script, folder: Path, runs: Path) -> None:
-        self.study, self.lesson, self.folder = study, lesson, folder
-        self.found: Evidence = evidence.gather(study.target, runs)
+    def __init__(self, program: Program, source: Script, folder: Path, runs: Path) -> None:
+        self.program, self.source, self.folder = program, source, folder
+        self.found: Evidence = evidence.gather(program.target, runs)
         self.tables, self.tables_of = self.found.tables()
-        self.helpers = [script.read(path) for path in script.imported(lesson.path)]
+        self.helpers = [script.read(path) for path in script.imported(source.path)]
         self.drawn = self.assign()
 
     def parts(self, links: str) -> list[str]:
         """The page, part by part; `links` lead to the ideas."""
-        lesson, target = self.lesson, self.study.target
-        begin = [f"(chapter-{target})=", f"# {lesson.title}", lesson.about, links, *self.results()]
+        source, target = self.source, self.program.target
+        begin = [f"(chapter-{target})=", f"# {source.title}", source.about, links, *self.results()]
         contents = [
             "## The script at a glance",
             "It begins with what a user can choose, and with the published figures:",
         ]
-        contents += self.pieces(lesson, lesson.before)
+        contents += self.pieces(source, source.before)
         contents += [
             "`main()` is its table of contents:",
-            self.code(lesson, lesson.main.lineno, lesson.main.end_lineno),
+            self.code(source, source.main.lineno, source.main.end_lineno),
         ]
         sections = []
-        for count, section in enumerate(lesson.sections, 1):
+        for count, section in enumerate(source.sections, 1):
             title = section.title or "Functions"
             sections += [
                 f"(chapter-{target}-{count})=",
                 f"## {title[0].upper()}{title[1:]}",
-                *self.pieces(lesson, section),
+                *self.pieces(source, section),
             ]
         return [*begin, *contents, *sections, *self.elsewhere(), *self.answers()]
 
     def results(self) -> list[str]:
-        target, found = self.study.target, self.found
-        told = found.facts() + ([f"The figures are of {found.source()}."] if found.figures else [])
+        target, found = self.program.target, self.found
+        facts = found.facts() + ([f"The figures are of {found.source()}."] if found.figures else [])
         if found.drawn is None:
-            told.append(f"There is no run with figures here yet: `make {target}` makes one on generated data, "
+            facts.append(f"There is no run with figures here yet: `make {target}` makes one on generated data, "
                         f"`make {target} DATA=official` one on the real data; then `make book` again.")  # fmt: skip
         elif found.drawn["data"] == "tiny":
-            told.append(f"On the real data: `make {target} DATA=official`, then `make book` again.")
-        return ["## Results", found.metrics_table(), "\n".join(f"- {line}" for line in told)]
+            facts.append(f"On the real data: `make {target} DATA=official`, then `make book` again.")
+        return ["## Results", found.metrics_table(), "\n".join(f"- {line}" for line in facts)]
 
     # Which piece of code draws what
 
     def assign(self) -> dict[int, list[str]]:
         """The names of figures and tables by the piece that makes them: one that hands a name to `run.figure` or
-        `lab.table`, or else one that has the name among its texts; the script's own pieces before its helpers'."""
-        own = [piece for section in self.lesson.sections for piece in section.pieces]
+        `study.table`, or else one that has the name among its texts; the script's own pieces before its helpers'."""
+        own = [piece for section in self.source.sections for piece in section.pieces]
         others = [piece for helper in self.helpers for one in helper.all_sections() for piece in one.pieces]
         ways = [(piece, getattr(piece, way)) for way in ("calls", "mentions") for piece in (*own, *others)]
         drawn: dict[int, list[str]] = {}
@@ -122,9 +122,9 @@ class Chapter:
 
     def answers(self) -> list[str]:
         """The chapter's part of ANSWERS.md."""
-        if self.study.target not in ANSWERS:
+        if self.program.target not in ANSWERS:
             return []
-        title = ANSWERS[self.study.target]
+        title = ANSWERS[self.program.target]
         text = (ROOT / "from_scratch/ANSWERS.md").read_text(encoding="utf-8")
         level = title.count("#")
         first, *lines = text[text.index(f"\n{title}") + 1 :].splitlines()

@@ -52,15 +52,15 @@ class Evidence:
         """One sentence for each group of runs: device, time, versions."""
         groups = [(f"{NAMES['official']}, recipe {recipe}", runs) for recipe, runs in sorted(self.recipes.items())]
         groups += [(NAMES["tiny"], [self.twin])] if self.twin else []
-        told = []
+        lines = []
         for name, runs in groups:
             train, total = (statistics.mean(one["seconds"][part] for one in runs) for part in ("train", "total"))
             versions = ", ".join(f"{package} {version}" for package, version in runs[0]["versions"].items())
             where = f"{runs[0]['device']}, {many(runs[0]['threads'], 'thread')}"
-            told.append(
+            lines.append(
                 f"{name[0].upper()}{name[1:]}: {train:.0f} s of training, {total:.0f} s in all, on {where}; {versions}."
             )
-        return told
+        return lines
 
 
 def gather(target: str, runs: Path) -> Evidence:

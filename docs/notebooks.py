@@ -15,9 +15,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from docs import script
 from docs.script import Script, Section
-from tutorials.tools.run_all import STUDIES, Study
+from tutorials.tools.run_all import PROGRAMS, Program
 
-TUTORIALS = [study for study in STUDIES if study.module.startswith("tutorials.")]
+TUTORIALS = [program for program in PROGRAMS if program.module.startswith("tutorials.")]
 PARAMETERS = """\
 DATA = "tiny"  # the generated twin; "official": the real data
 RECIPE = "study"  # our edition; "original": the published protocol
@@ -63,45 +63,45 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("runs/notebooks"), help="where the notebooks go")
     options = parser.parse_args(argv)
     options.out.mkdir(parents=True, exist_ok=True)
-    for study in TUTORIALS:
-        path = options.out / f"{study.target}.ipynb"
-        nbformat.write(notebook(study), path)
+    for program in TUTORIALS:
+        path = options.out / f"{program.target}.ipynb"
+        nbformat.write(notebook(program), path)
         print(f"wrote {path}")
     return 0
 
 
-def notebook(study: Study) -> nbformat.NotebookNode:
+def notebook(program: Program) -> nbformat.NotebookNode:
     """A tutorial as a notebook."""
-    lesson = script.read(script.module(study.module))
-    steps = Steps(lesson)
+    source = script.read(script.module(program.module))
+    steps = Steps(source)
     cells = [
-        new_markdown_cell(f"# {lesson.title}\n\n{lesson.about}"),
-        new_code_cell(PARAMETERS.format(target=study.target).strip()),
+        new_markdown_cell(f"# {source.title}\n\n{source.about}"),
+        new_code_cell(PARAMETERS.format(target=program.target).strip()),
         new_code_cell(SETUP.strip()),
-        *definitions(lesson, lesson.before),
-        *steps.after(lesson.before),
+        *definitions(source, source.before),
+        *steps.after(source.before),
     ]
-    for section in lesson.sections:
-        cells += [new_markdown_cell(f"## {section.title}"), *definitions(lesson, section), *steps.after(section)]
+    for section in source.sections:
+        cells += [new_markdown_cell(f"## {section.title}"), *definitions(source, section), *steps.after(section)]
     if steps.left:
-        raise ValueError(f"{lesson.path}: nothing defines what main() needs: {sorted(steps.missing)}")
+        raise ValueError(f"{source.path}: nothing defines what main() needs: {sorted(steps.missing)}")
     cells.append(new_code_cell(CLOSE))
     for number, cell in enumerate(cells):
         cell.id = f"cell-{number}"  # the same every time
     return new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
 
 
-def definitions(lesson: Script, section: Section) -> list[nbformat.NotebookNode]:
-    return [new_code_cell(lesson.lines(piece.first, piece.last)) for piece in section.pieces]
+def definitions(source: Script, section: Section) -> list[nbformat.NotebookNode]:
+    return [new_code_cell(source.lines(piece.first, piece.last)) for piece in section.pieces]
 
 
 class Steps:
     """The statements of a tutorial's main(), to be dealt out in order."""
 
-    def __init__(self, lesson: Script) -> None:
-        self.left = [step for node in lesson.main.body for step in taken_apart(node, lesson)]
-        self.missing = {name for section in lesson.sections for name in defined(section)}
-        self.uses = {name: used for section in lesson.all_sections() for name, used in defined(section).items()}
+    def __init__(self, source: Script) -> None:
+        self.left = [step for node in source.main.body for step in taken_apart(node, source)]
+        self.missing = {name for section in source.sections for name in defined(section)}
+        self.uses = {name: used for section in source.all_sections() for name, used in defined(section).items()}
 
     def after(self, section: Section) -> list[nbformat.NotebookNode]:
         """The next statements, as far as all that they call is defined by the end of this section."""
@@ -117,16 +117,16 @@ class Steps:
         return self.reach(used | more) if more else used
 
 
-def taken_apart(node: ast.stmt, lesson: Script) -> list[tuple[str, set[str]]]:
+def taken_apart(node: ast.stmt, source: Script) -> list[tuple[str, set[str]]]:
     """A statement of main() as cells, each with the names that it uses; a `with` opens its run and goes on."""
     if isinstance(node, ast.If) and any(isinstance(part, ast.Return) for part in ast.walk(node)):
         return []  # another way of using the script, such as --image
     if isinstance(node, ast.With):
         opened = OPEN.format(frame=ast.unparse(node.items[0].context_expr)).strip()
-        return [(opened, names(node.items[0])), *(step for part in node.body for step in taken_apart(part, lesson))]
+        return [(opened, names(node.items[0])), *(step for part in node.body for step in taken_apart(part, source))]
     if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and ast.unparse(node.value.func) == "parse":
         return [(f"{ast.unparse(node)[:-1]}, argv)", names(node))]
-    return [(textwrap.dedent(lesson.lines(node.lineno, node.end_lineno)), names(node))]
+    return [(textwrap.dedent(source.lines(node.lineno, node.end_lineno)), names(node))]
 
 
 def names(node: ast.AST) -> set[str]:

@@ -31,6 +31,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_all.STUDIES = tuple(run_all.Study(name, "tests.study_rows", "test/accuracy", 0.5) for name in sys.argv[1:])
+    run_all.PROGRAMS = tuple(run_all.Program(name, "tests.study_rows", "test/accuracy", 0.5) for name in sys.argv[1:])
     run_all.PRELOAD = []
     sys.exit(run_all.main())

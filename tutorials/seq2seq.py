@@ -147,8 +147,8 @@ def load_pairs(run: Run) -> Parallel:
         more = eng_fra.further(corpus, (parts.val, parts.test), options.extra, options.seed)
         train = Pairs(parts.train.source + more.source, parts.train.target + more.target)
         parts = replace(parts, train=train)
-    told = ", ".join(f"{len(part):,} {name}" for name, part in vars(parts).items() if len(part))
-    run.say(f"{len(pairs):,} pairs: {told}")
+    sizes = ", ".join(f"{len(part):,} {name}" for name, part in vars(parts).items() if len(part))
+    run.say(f"{len(pairs):,} pairs: {sizes}")
     return parts
 
 

@@ -21,8 +21,8 @@ from data import StudyError
 from data.hymenoptera import from_folder
 from tutorials.common import checkpoint, plots
 from tutorials.common.device import predicting, seed_everything
+from tutorials.common.experiment import Experiment, Trial
 from tutorials.common.options import Options, parse
-from tutorials.common.parts import Part, Whole
 from tutorials.reports import transfer_learning as report
 from tutorials.vision import fine_tuning_comparison as comparison
 from tutorials.vision import linear_probe, models
@@ -118,7 +118,7 @@ def main() -> None:
     options = parse(TransferOptions, RECIPES)
     if options.image:
         return classify(options.image, options.run_dir)
-    with Whole("transfer", options) as run:
+    with Experiment("transfer", options) as run:
         photos, train, test = load_photos(run)
         pretrained = load_pretrained(run)
         transform = data_transforms(pretrained.preset, options.min_crop)
@@ -129,12 +129,12 @@ def main() -> None:
         report.show_training_batch(run, datasets["train"], pretrained.preset)
         # The frozen net comes first: with --probe, fine-tuning starts from its last layer.
         frozen = feature_extractor(run, pretrained, datasets, photos)
-        tuned = run.part("finetune", partial(fine_tune, pretrained=pretrained, datasets=datasets, head=frozen["head"]))
+        tuned = run.trial("finetune", partial(fine_tune, pretrained=pretrained, datasets=datasets, head=frozen["head"]))
         outcomes = {"finetune": tuned, "frozen": frozen}
         metrics = comparison.on_published_split(run, photos.labels[test], outcomes)
 
-        def tune(part: Part, train: np.ndarray, test: np.ndarray, head: Any, weights: Any = pretrained) -> dict:
-            outcome = fine_tune(part, weights, image_datasets(photos, transform, train, test), head)
+        def tune(trial: Trial, train: np.ndarray, test: np.ndarray, head: Any, weights: Any = pretrained) -> dict:
+            outcome = fine_tune(trial, weights, image_datasets(photos, transform, train, test), head)
             return {name: value for name, value in outcome.items() if name != "net"}  # the weights are not kept
 
         if options.folds:
@@ -181,7 +181,7 @@ def image_datasets(
     return {"train": photos.subset(train, transform["train"]), "val": photos.subset(test, transform["val"])}
 
 
-def load_photos(run: Whole) -> tuple[Photos, np.ndarray, np.ndarray]:
+def load_photos(run: Experiment) -> tuple[Photos, np.ndarray, np.ndarray]:
     """The pictures of --images, or ants and bees, and the indices of those to train and to test on."""
     options = run.options
     pictures = from_folder(options.images, options.seed) if options.images else run.load_data("hymenoptera")
@@ -201,15 +201,17 @@ def load_photos(run: Whole) -> tuple[Photos, np.ndarray, np.ndarray]:
 # 2. Training the model
 
 
-def train_model(part: Part, model: nn.Module, parameters: list[dict], datasets: Mapping[str, Photos]) -> dict[str, Any]:
+def train_model(
+    trial: Trial, model: nn.Module, parameters: list[dict], datasets: Mapping[str, Photos]
+) -> dict[str, Any]:
     """Train some parameters of a model; returns logits by epoch, seconds, and the last or the best weights.
 
     The test images are evaluated on the way. Unless --select-best asks for it, nothing follows from it.
     """
-    options, testset = part.options, datasets["val"]
+    options, testset = trial.options, datasets["val"]
     statistics = BatchNormStatistics(model)
-    net = part.distribute(model)
-    dataloader = part.loader(datasets["train"], min(options.batch_size, len(datasets["train"])), shuffle=True)
+    net = trial.distribute(model)
+    dataloader = trial.loader(datasets["train"], min(options.batch_size, len(datasets["train"])), shuffle=True)
     criterion = nn.CrossEntropyLoss()
     optimizer = OPTIMIZERS[options.optimizer](parameters, options.lr)
     steps = len(dataloader)
@@ -218,12 +220,12 @@ def train_model(part: Part, model: nn.Module, parameters: list[dict], datasets: 
                 }[options.schedule]  # fmt: skip
     scheduler = optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule(step / steps))
     history = History()
-    part.track(net=net, optimizer=optimizer, scheduler=scheduler, history=history)
-    for epoch in part.epochs():
+    trial.track(net=net, optimizer=optimizer, scheduler=scheduler, history=history)
+    for epoch in trial.epochs():
         net.train()
         if options.frozen_norms:
             statistics.freeze()
-        for inputs, labels in part.batches(dataloader):
+        for inputs, labels in trial.batches(dataloader):
             optimizer.zero_grad()
             with torch.autocast(inputs.device.type, torch.bfloat16, enabled=options.half):
                 outputs = net(inputs)  # (N, C)
@@ -231,21 +233,21 @@ def train_model(part: Part, model: nn.Module, parameters: list[dict], datasets: 
             loss.backward()
             optimizer.step()
             scheduler.step()
-            part.log("train", loss=loss, accuracy=(outputs.argmax(1) == labels).float().mean())
+            trial.log("train", loss=loss, accuracy=(outputs.argmax(1) == labels).float().mean())
         if (epoch + 1) % options.test_every and epoch + 1 < options.epochs:
             continue
-        outputs = predict(part, net, testset)
+        outputs = predict(trial, net, testset)
         history.add(outputs, statistics.drift())
         accuracy = (outputs.argmax(1) == testset.labels).float().mean()
-        part.log("val", loss=criterion(outputs, testset.labels), accuracy=accuracy)
+        trial.log("val", loss=criterion(outputs, testset.labels), accuracy=accuracy)
         if options.select_best:
-            part.keep_best(float(accuracy))
-    best = checkpoint.load_best(part.folder / "best.safetensors", part.name)[0] if options.select_best else None
+            trial.keep_best(float(accuracy))
+    best = checkpoint.load_best(trial.folder / "best.safetensors", trial.name)[0] if options.select_best else None
     return history.state_dict() | {"scores": torch.stack(history.scores), "net": best or model.state_dict()}
 
 
 @torch.no_grad()
-def predict(run: Whole | Part, net: nn.Module, dataset: Photos) -> Tensor:
+def predict(run: Experiment | Trial, net: nn.Module, dataset: Photos) -> Tensor:
     """Logits (N, C) of all pictures, in order, on the CPU."""
     net.eval()
     with torch.autocast(run.device.type, torch.bfloat16, enabled=run.options.half):
@@ -265,12 +267,12 @@ class Pretrained:
     preset: Preset
 
 
-def load_pretrained(run: Whole) -> Pretrained:
+def load_pretrained(run: Experiment) -> Pretrained:
     """torchvision's weights of --model, or those of --weights-file; on the twin, a small net pretrained here."""
     options = run.options
     model = options.model or (SMALL if options.data == "tiny" and not options.images else "resnet18")
     if model == SMALL:
-        return Pretrained(SMALL, run.part("pretrain", pretrain, epochs=3, log_every=10)["net"], PRESET)
+        return Pretrained(SMALL, run.trial("pretrain", pretrain, epochs=3, log_every=10)["net"], PRESET)
     net = models.build(model)
     load = partial(models.load_weights, net, model, options.weights_file, None, options.data_root)
     return Pretrained(model, net.state_dict(), Preset.of(run.place.main_first(load).transforms()))
@@ -293,14 +295,14 @@ def replace_head(net: nn.Module, classes: int) -> nn.Module:
 
 
 def fine_tune(
-    part: Part, pretrained: Pretrained, datasets: Mapping[str, Photos], head: linear_probe.Head | None
+    trial: Trial, pretrained: Pretrained, datasets: Mapping[str, Photos], head: linear_probe.Head | None
 ) -> dict[str, Any]:
     """Train all layers, or with --frozen-share the later ones; from a linear probe's head if there is one."""
-    net = load_model(pretrained, part.options.channels_last)
+    net = load_model(pretrained, trial.options.channels_last)
     replace_head(net, len(datasets["train"].classes))
     if head:
         linear_probe.set_head(net, head)
-    return train_model(part, net, parameter_groups(net, part.options), datasets)
+    return train_model(trial, net, parameter_groups(net, trial.options), datasets)
 
 
 def parameter_groups(net: nn.Module, options: TransferOptions) -> list[dict]:
@@ -321,11 +323,11 @@ def parameter_groups(net: nn.Module, options: TransferOptions) -> list[dict]:
 
 
 def feature_extractor(
-    run: Whole, pretrained: Pretrained, datasets: Mapping[str, Photos], photos: Photos
+    run: Experiment, pretrained: Pretrained, datasets: Mapping[str, Photos], photos: Photos
 ) -> dict[str, Any]:
     """Train the last layer alone: epoch by epoch, or with --probe at once, on features computed once."""
     if not run.options.probe:
-        return {"head": None, **run.part("frozen", partial(train_head, pretrained=pretrained, datasets=datasets))}
+        return {"head": None, **run.trial("frozen", partial(train_head, pretrained=pretrained, datasets=datasets))}
     import sklearn.model_selection  # noqa: F401 (before the clock starts)
 
     features, cpu = compute_features(run, pretrained, photos)
@@ -341,17 +343,17 @@ def feature_extractor(
     return {"scores": scores[None], "cpu": cpu, "net": net.state_dict(), "head": head, "features": features}
 
 
-def train_head(part: Part, pretrained: Pretrained, datasets: Mapping[str, Photos]) -> dict[str, Any]:
+def train_head(trial: Trial, pretrained: Pretrained, datasets: Mapping[str, Photos]) -> dict[str, Any]:
     """The original's way: everything frozen but a new last layer, and batch norm nevertheless in training mode."""
-    net = load_model(pretrained, part.options.channels_last)
+    net = load_model(pretrained, trial.options.channels_last)
     for parameter in net.parameters():
         parameter.requires_grad = False
     # Parameters of new modules have requires_grad=True.
     head = replace_head(net, len(datasets["train"].classes))
-    return train_model(part, net, [{"params": list(head.parameters())}], datasets)
+    return train_model(trial, net, [{"params": list(head.parameters())}], datasets)
 
 
-def compute_features(run: Whole, pretrained: Pretrained, photos: Photos) -> tuple[Tensor, float]:
+def compute_features(run: Experiment, pretrained: Pretrained, photos: Photos) -> tuple[Tensor, float]:
     """Features (N, D) of all pictures, and the CPU seconds they took; computed once for all runs."""
     seed_everything(run.options.seed)  # a resumed run has drawn less by now
     net = load_model(pretrained, run.options.channels_last)
@@ -366,7 +368,7 @@ def compute_features(run: Whole, pretrained: Pretrained, photos: Photos) -> tupl
 
 
 def visualize_model(
-    run: Whole, pretrained: Pretrained, photos: Photos, testset: Photos, metrics: Mapping[str, float],
+    run: Experiment, pretrained: Pretrained, photos: Photos, testset: Photos, metrics: Mapping[str, float],
     outcomes: Mapping[str, Mapping[str, Any]],
 ) -> None:  # fmt: skip
     """Save the better net, better on the folds if there are any; its curves, predictions and features."""

@@ -19,8 +19,8 @@ from from_scratch.normalization import (
     layernorm_forward,
 )
 from from_scratch.solver import Solver
-from from_scratch.studies.lab import Lab, LabOptions
 from from_scratch.studies.shared import check_gradients, progress
+from from_scratch.studies.study import Study, StudyOptions
 from tutorials.common.options import parse
 from tutorials.common.plots import Panel, panels
 
@@ -49,34 +49,36 @@ PEERS = {  # training accuracy after ten epochs, the middle of what seven studen
 
 
 def main() -> None:
-    with Lab("batchnorm", parse(LabOptions, {})) as lab:
-        data = lab.load_pictures(PICTURES[lab.options.data])
-        show_statistics(lab)
-        time_backward(lab)
+    with Study("batchnorm", parse(StudyOptions, {})) as study:
+        data = study.load_pictures(PICTURES[study.options.data])
+        show_statistics(study)
+        time_backward(study)
         nets = {f"{norm}, reg {reg:g}": {"reg": reg, "normalization": NORMS[norm]}
                 for norm, reg in (("batch norm", 0), ("batch norm", 3.14), ("layer norm", 3.14))}  # fmt: skip
-        check_gradients(lab, nets, {"batch norm, reg 0": 2.261, "batch norm, reg 3.14": 6.997})
-        metrics = deep_nets(lab, data)
-        sweep_weight_scales(lab, data)
-        metrics |= vary_batch_size(lab, data)
-        measure_noise(lab, data)
-        compare_preprocessing(lab)
-        find_limits(lab, data)
+        check_gradients(study, nets, {"batch norm, reg 0": 2.261, "batch norm, reg 3.14": 6.997})
+        metrics = deep_nets(study, data)
+        sweep_weight_scales(study, data)
+        metrics |= vary_batch_size(study, data)
+        measure_noise(study, data)
+        compare_preprocessing(study)
+        find_limits(study, data)
         published = {f"{name}/train_accuracy": value for name, value in PEERS.items()}
-        lab.finish(metrics, published, dict.fromkeys(metrics, 0.1))
+        study.finish(metrics, published, dict.fromkeys(metrics, 0.1))
 
 
-def fit(lab: Lab, name: str, data: dict, norm: str, hidden: list[int], repeat: int = 0, **options: object) -> Solver:
+def fit(
+    study: Study, name: str, data: dict, norm: str, hidden: list[int], repeat: int = 0, **options: object
+) -> Solver:
     """Train a net of our own; those of one shape start from the same weights."""
-    net = FullyConnectedNet(hidden, normalization=NORMS[norm], rng=lab.rng(f"weights {repeat}"), **options)
-    return train(lab, name, net, data, watch=False)
+    net = FullyConnectedNet(hidden, normalization=NORMS[norm], rng=study.rng(f"weights {repeat}"), **options)
+    return train(study, name, net, data, watch=False)
 
 
-def train(lab: Lab, name: str, net: FullyConnectedNet, data: dict, lr: float = 1e-3, batch_size: int = 50,
+def train(study: Study, name: str, net: FullyConnectedNet, data: dict, lr: float = 1e-3, batch_size: int = 50,
           **options: object) -> Solver:  # fmt: skip
     """Ten epochs of Adam; a net that explodes is no error."""
     with np.errstate(all="ignore"):
-        return lab.train(name, net, data, num_epochs=10, batch_size=batch_size, update_rule="adam",
+        return study.train(name, net, data, num_epochs=10, batch_size=batch_size, update_rule="adam",
                          optim_config={"learning_rate": lr}, **options)  # fmt: skip
 
 
@@ -88,7 +90,7 @@ def notebook_net(norm: str) -> FullyConnectedNet:
 # Experiment 8: statistics before and after
 
 
-def show_statistics(lab: Lab) -> None:
+def show_statistics(study: Study) -> None:
     """Means and deviations of a two-layer net's outputs; the legacy generator draws what the notebook drew."""
     np.random.seed(231)
     X, w1, w2 = (np.random.randn(*shape) for shape in ((200, 50), (50, 60), (60, 3)))
@@ -102,7 +104,7 @@ def show_statistics(lab: Lab) -> None:
     }
     rows = [[name, *out.mean(axis=0), *out.std(axis=0)] for name, out in outs.items()]
     heads = [f"{what} {number}" for what in ("mean of feature", "deviation of") for number in (1, 2, 3)]
-    lab.table("batchnorm_statistics", ["", *heads], rows)
+    study.table("batchnorm_statistics", ["", *heads], rows)
     outs = {
         "before": a,
         "layer norm, gamma 1, beta 0": layernorm_forward(a, np.ones(3), np.zeros(3), {})[0],
@@ -110,7 +112,7 @@ def show_statistics(lab: Lab) -> None:
     }
     rows = [[name, *out.mean(axis=1)[:4], *out.std(axis=1)[:4]] for name, out in outs.items()]
     heads = [f"{what} {number}" for what in ("mean of example", "deviation of") for number in (1, 2, 3, 4)]
-    lab.table("layernorm_statistics", ["", *heads], rows)
+    study.table("layernorm_statistics", ["", *heads], rows)
 
 
 def warmed_up() -> np.ndarray:
@@ -128,7 +130,7 @@ def warmed_up() -> np.ndarray:
 # Experiment 9: two ways back
 
 
-def time_backward(lab: Lab, rounds: int = 200) -> None:
+def time_backward(study: Study, rounds: int = 200) -> None:
     """Node by node against the closed form, on the notebook's array, turn by turn."""
     np.random.seed(231)
     x = 5 * np.random.randn(100, 500) + 12
@@ -138,7 +140,7 @@ def time_backward(lab: Lab, rounds: int = 200) -> None:
     times = np.array([[clock(method, dout, cache) for method in methods.values()] for _ in range(rounds)])
     node, closed = (method(dout, cache)[0] for method in methods.values())
     slow, fast = np.median(times, axis=0)
-    lab.table("backward", ["", "node by node", "closed form", "times faster", "peers"],
+    study.table("backward", ["", "node by node", "closed form", "times faster", "peers"],
               [["microseconds, median", 1e6 * slow, 1e6 * fast, slow / fast, "0.7-3.6"],
                ["largest difference of dx", "", float(np.abs(node - closed).max()), "", ""]])  # fmt: skip
 
@@ -153,62 +155,62 @@ def clock(method: Callable, *arguments: object) -> float:
 # Experiment 11: a deep net with and without
 
 
-def deep_nets(lab: Lab, data: dict) -> dict[str, float]:
+def deep_nets(study: Study, data: dict) -> dict[str, float]:
     """The notebook's very nets and batches, which the peers' figures are of; then several nets of other draws."""
     names = {norm: f"deep/{key(norm)}" for norm in NORMS}
     np.random.seed(231)
     nets = {norm: notebook_net(norm) for norm in ("batch norm", "no norm")}
-    solvers = {norm: train(lab, names[norm], net, data, rng=None) for norm, net in nets.items()}
-    solvers["layer norm"] = train(lab, names["layer norm"], notebook_net("layer norm"), data, rng=None)
+    solvers = {norm: train(study, names[norm], net, data, rng=None) for norm, net in nets.items()}
+    solvers["layer norm"] = train(study, names["layer norm"], notebook_net("layer norm"), data, rng=None)
     solvers = {norm: solvers[norm] for norm in NORMS}
-    lab.figure("deep", progress(solvers))
-    repeats, rows = range(2 * REPEATS[lab.options.data]), []
+    study.figure("deep", progress(solvers))
+    repeats, rows = range(2 * REPEATS[study.options.data]), []
     for norm in NORMS:  # one net says little: how fast the plain one starts is a matter of luck
-        more = [fit(lab, f"deep {n}", data, norm, [100] * 5, repeat=n, weight_scale=2e-2) for n in repeats]
+        more = [fit(study, f"deep {n}", data, norm, [100] * 5, repeat=n, weight_scale=2e-2) for n in repeats]
         last = np.array([(solver.train_acc_history[-1], solver.val_acc_history[-1]) for solver in more])
         rows.append([norm, *map(float, (*last.mean(axis=0), *last.std(axis=0)))])
     heads = ["train, mean", "val, mean", "deviation of train", "of val"]
-    lab.table("deep_repeated", [f"{len(repeats)} nets each", *heads], rows)
-    return record(lab, "deep", {names[norm]: solver for norm, solver in solvers.items()})
+    study.table("deep_repeated", [f"{len(repeats)} nets each", *heads], rows)
+    return record(study, "deep", {names[norm]: solver for norm, solver in solvers.items()})
 
 
 def key(norm: str) -> str:
     return norm.replace(" ", "_")
 
 
-def record(lab: Lab, table: str, solvers: Mapping[str, Solver]) -> dict[str, float]:
+def record(study: Study, table: str, solvers: Mapping[str, Solver]) -> dict[str, float]:
     """A table of last accuracies, beside the peers'; the training accuracies as metrics."""
-    peers = PEERS if lab.options.data == "official" else {}
+    peers = PEERS if study.options.data == "official" else {}
     rows = [[name, s.train_acc_history[-1], peers.get(name, ""), s.val_acc_history[-1], s.best_val_acc]
             for name, s in solvers.items()]  # fmt: skip
-    lab.table(table, ["net", "train", "train, peers", "val", "best val"], rows)
+    study.table(table, ["net", "train", "train, peers", "val", "best val"], rows)
     return {f"{name}/train_accuracy": s.train_acc_history[-1] for name, s in solvers.items()}
 
 
 # Experiment 12: weight scales
 
 
-def sweep_weight_scales(lab: Lab, data: dict) -> None:
-    scales = np.logspace(-4, 0, SCALES[lab.options.data])
-    found = {norm: np.array([measure_scale(lab, data, norm, scale) for scale in scales]) for norm in NORMS}
-    lab.figure("weight_scale", scale_panels(scales, found))
+def sweep_weight_scales(study: Study, data: dict) -> None:
+    scales = np.logspace(-4, 0, SCALES[study.options.data])
+    found = {norm: np.array([measure_scale(study, data, norm, scale) for scale in scales]) for norm in NORMS}
+    study.figure("weight_scale", scale_panels(scales, found))
     values = np.hstack([found[norm][:, :3] for norm in NORMS])
     rows = [[f"{scale:.2g}", *map(float, row)] for scale, row in zip(scales, values, strict=True)]
     heads = [f"{what}, {norm}" for norm in NORMS for what in ("val", "train", "last loss")]
-    lab.table("weight_scale", ["weight scale", *heads], rows)
+    study.table("weight_scale", ["weight scale", *heads], rows)
     head = ["", "scales with training accuracy above 0.3", "last hidden layer at the start, least RMS", "most",
             "gradient of W1, least RMS", "most", "cosine of two pictures, median"]  # fmt: skip
     rows = []
     for norm, values in found.items():
         extremes = [float(extreme(values[:, column])) for column in (3, 4) for extreme in (np.min, np.max)]
         rows.append([norm, int((values[:, 1] > 0.3).sum()), *extremes, float(np.median(values[:, 5]))])
-    lab.table("weight_scale_range", head, rows)
+    study.table("weight_scale_range", head, rows)
 
 
-def measure_scale(lab: Lab, data: dict, norm: str, scale: float) -> tuple[float, ...]:
+def measure_scale(study: Study, data: dict, norm: str, scale: float) -> tuple[float, ...]:
     """Best accuracies and last loss of an eight-layer net; its last hidden layer and first gradient before training."""
-    solver = fit(lab, f"weight scale {scale:.1g}", data, norm, [50] * 7, weight_scale=scale)
-    start = FullyConnectedNet([50] * 7, normalization=NORMS[norm], weight_scale=scale, rng=lab.rng("weights 0"))
+    solver = fit(study, f"weight scale {scale:.1g}", data, norm, [50] * 7, weight_scale=scale)
+    start = FullyConnectedNet([50] * 7, normalization=NORMS[norm], weight_scale=scale, rng=study.rng("weights 0"))
     for bn_param in start.bn_params:
         bn_param["momentum"] = 0.0  # the running averages are then the last batch's
     X, y = data["X_train"][:200], data["y_train"][:200]
@@ -252,12 +254,12 @@ def scale_panels(scales: np.ndarray, found: Mapping[str, np.ndarray]) -> Figure:
 # Experiments 13 and 14: batch sizes
 
 
-def vary_batch_size(lab: Lab, data: dict) -> dict[str, float]:
+def vary_batch_size(study: Study, data: dict) -> dict[str, float]:
     """Batches of 5, 10 and 50 with each norm, and of 5 without, drawn as the notebook drew them."""
 
     def one(size: int, norm: str) -> None:
         name = f"batch_{size}/{key(norm)}"
-        solvers[name] = train(lab, name, notebook_net(norm), data, 10**-3.5, size, rng=None)
+        solvers[name] = train(study, name, notebook_net(norm), data, 10**-3.5, size, rng=None)
 
     solvers: dict[str, Solver] = {}
     np.random.seed(231)
@@ -275,27 +277,27 @@ def vary_batch_size(lab: Lab, data: dict) -> dict[str, float]:
             lines = {label: getattr(solver, f"{split}_acc_history") for label, solver in shown.items()}
             axes = {"title": norm, "ylim": (0, 1) if split == "train" else (0, 0.5)}
             content.append(Panel(f"{'training' if split == 'train' else 'validation'} accuracy", lines, axes=axes))
-    lab.figure("batch_size", panels(*content, columns=2, width=5))
-    return record(lab, "batch_size", solvers)
+    study.figure("batch_size", panels(*content, columns=2, width=5))
+    return record(study, "batch_size", solvers)
 
 
-def measure_noise(lab: Lab, data: dict, rounds: int = 200) -> None:
+def measure_noise(study: Study, data: dict, rounds: int = 200) -> None:
     """How far a batch's mean and deviation lie from those of all pictures, in the first layer's units."""
-    a = affine_forward(data["X_train"], he((3072, 100), rng=lab.rng("noise")), np.zeros(100))[0]
-    mean, deviation, rng, rows = a.mean(axis=0), a.std(axis=0), lab.rng("noisy batches"), []
+    a = affine_forward(data["X_train"], he((3072, 100), rng=study.rng("noise")), np.zeros(100))[0]
+    mean, deviation, rng, rows = a.mean(axis=0), a.std(axis=0), study.rng("noisy batches"), []
     for size in BATCHES:
         batches = a[rng.integers(len(a), size=(rounds, size))]  # (rounds, size, 100)
         off = (batches.mean(axis=1) - mean) / deviation, batches.std(axis=1) / deviation - 1
         rows.append([size, rms(off[0]), rms(off[1])])
-    lab.table("noise", ["batch of", "error of the mean, in deviations", "error of the deviation, relative"], rows)
+    study.table("noise", ["batch of", "error of the mean, in deviations", "error of the deviation, relative"], rows)
 
 
 # Question: which preprocessing is like batch norm, and which like layer norm?
 
 
-def compare_preprocessing(lab: Lab) -> None:
+def compare_preprocessing(study: Study) -> None:
     """What four ways of preparing pictures, and the two norms, make equal: features, examples, or rows of pixels."""
-    x = lab.load_data("cifar10").train_images[:1000] + 1.0  # (N, 3, 32, 32); no row of pixels is all black
+    x = study.load_data("cifar10").train_images[:1000] + 1.0  # (N, 3, 32, 32); no row of pixels is all black
     D = x[0].size
     norms = {
         "batch norm": batchnorm_forward(x.reshape(-1, D), np.ones(D), np.zeros(D), {"mode": "train"})[0],
@@ -311,15 +313,15 @@ def compare_preprocessing(lab: Lab) -> None:
     rows = [[name, *(float(v.mean(axis=axes).std() / v.std()) for axes in (0, (1, 2, 3), (1, 3)))]
             for name, v in prepared.items()]  # fmt: skip
     head = ["", "spread of the features' means", "of the pictures' means", "of the pixel rows' means"]
-    lab.table("preprocessing", head, rows)
+    study.table("preprocessing", head, rows)
 
 
 # Question: where does layer norm fail?
 
 
-def find_limits(lab: Lab, data: dict) -> None:
+def find_limits(study: Study, data: dict) -> None:
     """Three hidden layers of few units; many layers; strong weight decay: each with and without the norms."""
-    scale, which = data["X_train"].std(), lab.options.data
+    scale, which = data["X_train"].std(), study.options.data
     data = data | {name: data[name] / scale for name in ("X_train", "X_val")}
     cases = {
         "units of each of 3 hidden layers": {width: ([width] * 3, 0.0) for width in WIDTHS[which]},
@@ -330,18 +332,20 @@ def find_limits(lab: Lab, data: dict) -> None:
     for case, nets in cases.items():
         for value, (hidden, reg) in nets.items():
             for norm in NORMS:
-                found[case, value, norm] = mean_accuracies(lab, f"{case} {value}", data, norm, hidden, reg)
-    lab.figure("limits", limit_panels(cases, found))
+                found[case, value, norm] = mean_accuracies(study, f"{case} {value}", data, norm, hidden, reg)
+    study.figure("limits", limit_panels(cases, found))
     for number, (case, nets) in enumerate(cases.items()):
         rows = [[value, *(found[case, value, norm][split] for split in (0, 1) for norm in NORMS)] for value in nets]
         heads = [f"{split}, {norm}" for split in ("train", "val") for norm in NORMS]
-        lab.table(("few_units", "many_layers", "weight_decay")[number], [case, *heads], rows)
+        study.table(("few_units", "many_layers", "weight_decay")[number], [case, *heads], rows)
 
 
-def mean_accuracies(lab: Lab, name: str, data: dict, norm: str, hidden: list[int], reg: float) -> tuple[float, float]:
+def mean_accuracies(
+    study: Study, name: str, data: dict, norm: str, hidden: list[int], reg: float
+) -> tuple[float, float]:
     """Last training and best validation accuracy, over a few nets."""
-    repeats = range(REPEATS[lab.options.data])
-    solvers = [fit(lab, f"{name} {n}", data, norm, hidden, repeat=n, init=he, reg=reg) for n in repeats]
+    repeats = range(REPEATS[study.options.data])
+    solvers = [fit(study, f"{name} {n}", data, norm, hidden, repeat=n, init=he, reg=reg) for n in repeats]
     both = np.array([(solver.train_acc_history[-1], solver.best_val_acc) for solver in solvers])
     return tuple(map(float, both.mean(axis=0)))
 

@@ -23,8 +23,8 @@ from from_scratch.classifiers.rnn import CaptioningRNN
 from from_scratch.classifiers.transformer import CaptioningTransformer
 from from_scratch.rnn_layers import temporal_softmax_loss
 from from_scratch.studies import sequence_questions
-from from_scratch.studies.lab import Lab, LabOptions
 from from_scratch.studies.shared import net_errors, rise_and_fall
+from from_scratch.studies.study import Study, StudyOptions
 from tutorials.common.options import parse
 from tutorials.common.plots import NEUTRAL, Panel, new_figure, panels
 
@@ -73,20 +73,20 @@ SHRINK = {"official": 1, "tiny": 2}  # the twin has a vocabulary of 38 words
 
 
 def main() -> None:
-    with Lab("captioning", parse(LabOptions, {})) as lab:
-        captions = lab.load_data("captions")
+    with Study("captioning", parse(StudyOptions, {})) as study:
+        captions = study.load_data("captions")
         data = {level: encode(captions, level) for level in ("word", "char")}
-        show_pictures(lab, captions)
-        check_temporal_softmax(lab)
-        check_gradients(lab)
-        metrics = overfit(lab, captions, data["word"])
-        sequence_questions.open_gates(lab)
-        sequence_questions.scale_scores(lab)
-        sequence_questions.time_attention(lab)
-        sequence_questions.count_heads(lab, data["word"])
-        nets = {recipe: train(lab, recipe, data[recipe.level]) for recipe in CAPTIONERS[lab.options.data]}
-        metrics |= compare(lab, captions, data, nets)
-        lab.finish(metrics, PUBLISHED, {"test/bleu": metrics["commonest caption/test_bleu"]})
+        show_pictures(study, captions)
+        check_temporal_softmax(study)
+        check_gradients(study)
+        metrics = overfit(study, captions, data["word"])
+        sequence_questions.open_gates(study)
+        sequence_questions.scale_scores(study)
+        sequence_questions.time_attention(study)
+        sequence_questions.count_heads(study, data["word"])
+        nets = {recipe: train(study, recipe, data[recipe.level]) for recipe in CAPTIONERS[study.options.data]}
+        metrics |= compare(study, captions, data, nets)
+        study.finish(metrics, PUBLISHED, {"test/bleu": metrics["commonest caption/test_bleu"]})
 
 
 def build(kind: str, data: dict, hidden: int, wordvec: int, rng: np.random.Generator, heads: int = 4):
@@ -101,11 +101,11 @@ def build(kind: str, data: dict, hidden: int, wordvec: int, rng: np.random.Gener
 # Experiment 25: look at the data
 
 
-def show_pictures(lab: Lab, captions: Captions, count: int = 3) -> None:
+def show_pictures(study: Study, captions: Captions, count: int = 3) -> None:
     """Some training pictures with their captions."""
     chosen = present(captions.train)[:count]
     texts = ["\n".join(f"– {text}" for text in captions.train.references[i]) for i in chosen]
-    lab.figure("training_captions", captioned([captions.train.files[i] for i in chosen], texts, size=4))
+    study.figure("training_captions", captioned([captions.train.files[i] for i in chosen], texts, size=4))
 
 
 def present(split: Split) -> list[int]:
@@ -137,17 +137,17 @@ def captioned(files: Sequence[str], texts: Sequence[str], columns: int = 4, size
 # Experiments 26 and 27: losses and gradients
 
 
-def check_temporal_softmax(lab: Lab) -> None:
+def check_temporal_softmax(study: Study) -> None:
     """The loss of scores that say nothing is T log V for each caption, less what is masked."""
     rng, rows = np.random.default_rng(231), []
     for N, T, V, kept, wanted in ((100, 1, 10, 1.0, "2.3"), (100, 10, 10, 1.0, "23"), (5000, 10, 10, 0.1, "2.2-2.4")):
         scores, words = 0.001 * rng.standard_normal((N, T, V)), rng.integers(V, size=(N, T))
         loss, _ = temporal_softmax_loss(scores, words, rng.random((N, T)) <= kept)
         rows.append((N, T, V, kept, float(loss), wanted))
-    lab.table("temporal softmax loss", ("N", "T", "V", "kept", "loss", "notebook"), rows)
+    study.table("temporal softmax loss", ("N", "T", "V", "kept", "loss", "notebook"), rows)
 
 
-def check_gradients(lab: Lab) -> None:
+def check_gradients(study: Study) -> None:
     """Captioners of the notebooks' evenly spaced parameters: the printed loss, and the worst gradient."""
     words, rows = {"<NULL>": 0, "cat": 2, "dog": 3}, []
     N, D, W, H, T = 10, 20, 30, 40, 13
@@ -158,7 +158,7 @@ def check_gradients(lab: Lab) -> None:
         features = np.linspace(*ends, N * D).reshape(N, D)
         captions = np.arange(N * T).reshape(N, T) % 3
         rows.append((kind, float(net.loss(features, captions)[0]), wanted, worst_error(kind)))
-    lab.table("loss and gradients", ("captioner", "loss", "notebook", "worst error, as a share of the largest"), rows)
+    study.table("loss and gradients", ("captioner", "loss", "notebook", "worst error, as a share of the largest"), rows)
 
 
 def worst_error(kind: str) -> float:
@@ -173,28 +173,28 @@ def worst_error(kind: str) -> float:
 # Experiments 28, 29 and 31: overfit fifty captions, and sample
 
 
-def overfit(lab: Lab, captions: Captions, data: dict, count: int = 50) -> dict[str, float]:
+def overfit(study: Study, captions: Captions, data: dict, count: int = 50) -> dict[str, float]:
     """Fifty captions learnt by heart: right for pictures that were seen, nonsense for others."""
-    chosen = lab.rng("fifty captions").choice(len(data["train_captions"]), count, replace=False)
+    chosen = study.rng("fifty captions").choice(len(data["train_captions"]), count, replace=False)
     small = data | {f"train_{part}": data[f"train_{part}"][chosen] for part in ("captions", "image_idxs")}
     curves, metrics, nets = [], {}, {}
-    shrink = SHRINK[lab.options.data]
+    shrink = SHRINK[study.options.data]
     for kind, (hidden, lr, decay, epochs, threshold) in OVERFIT.items():
-        nets[kind] = build(kind, data, hidden // shrink, 256 // shrink, lab.rng(f"overfit {kind}"), heads=2)
+        nets[kind] = build(kind, data, hidden // shrink, 256 // shrink, study.rng(f"overfit {kind}"), heads=2)
         options = dict(update_rule="adam", optim_config={"learning_rate": lr}, lr_decay=decay, batch_size=25)
-        solver = lab.train(f"overfit/{kind}", nets[kind], small, CaptioningSolver, num_epochs=epochs, **options)
+        solver = study.train(f"overfit/{kind}", nets[kind], small, CaptioningSolver, num_epochs=epochs, **options)
         metrics[f"overfit/{kind}_loss"] = float(solver.loss_history[-1])
         steps = np.arange(1, len(solver.loss_history) + 1)
         log = {"yscale": "log", "title": f"{kind}: to come below {threshold:g}"}
         curves.append(Panel("training loss (nats)", {kind: (steps, solver.loss_history)}, "step", "", threshold, log))
-    lab.figure("overfit", panels(*curves))
+    study.figure("overfit", panels(*curves))
     rows = [(kind, metrics[f"overfit/{kind}_loss"], row[-1]) for kind, row in OVERFIT.items()]
-    lab.table("overfitting fifty captions", ("captioner", "last loss", "notebook's threshold"), rows)
-    show_samples(lab, captions, small, nets["lstm"])
+    study.table("overfitting fifty captions", ("captioner", "last loss", "notebook's threshold"), rows)
+    show_samples(study, captions, small, nets["lstm"])
     return metrics
 
 
-def show_samples(lab: Lab, captions: Captions, small: dict, net: CaptioningRNN) -> None:
+def show_samples(study: Study, captions: Captions, small: dict, net: CaptioningRNN) -> None:
     """Two pictures whose captions were learnt, two that were not: sampled and true captions."""
     files, texts = [], []
     learnt = small["train_image_idxs"]
@@ -208,17 +208,17 @@ def show_samples(lab: Lab, captions: Captions, small: dict, net: CaptioningRNN) 
         said, true = decode(np.stack([sampled[0], np.resize(caption, sampled.shape[1])]), small["idx_to_word"])
         files.append(getattr(captions, split).files[i])
         texts.append(f"{split}\nsampled: {said}\ntrue: {true}")
-    lab.figure("overfit_samples", captioned(files, texts))
+    study.figure("overfit_samples", captioned(files, texts))
 
 
 # Experiment 30: captioners that are to describe pictures they have not seen
 
 
-def train(lab: Lab, recipe: Captioner, data: dict) -> tuple:
+def train(study: Study, recipe: Captioner, data: dict) -> tuple:
     """The trained net, its solver and the seconds that the training took."""
-    net = build(recipe.kind, data, recipe.hidden, recipe.wordvec, lab.rng(f"weights of {recipe.name}"))
-    before = lab.seconds
-    solver = lab.train(
+    net = build(recipe.kind, data, recipe.hidden, recipe.wordvec, study.rng(f"weights of {recipe.name}"))
+    before = study.seconds
+    solver = study.train(
         f"captioners/{recipe.name}",
         net,
         data,
@@ -230,7 +230,7 @@ def train(lab: Lab, recipe: Captioner, data: dict) -> tuple:
         num_epochs=recipe.epochs,
         num_val_samples=1000,
     )
-    return net, solver, lab.seconds - before
+    return net, solver, study.seconds - before
 
 
 def caption(net: object, data: dict, split: str, level: str) -> list[str]:
@@ -253,10 +253,10 @@ def per_caption(net: object, data: dict) -> int:
 def bits_per_character(net: object, data: dict, split: Split, level: str) -> float:
     """What a captioner needs for a validation caption, in bits for each of its characters and its end."""
     nats = per_caption(net, data) * CaptioningSolver(net, data).check_loss("val")
-    told = data["train_captions"].shape[1] - 1  # places: a longer caption is cut there
+    counted = data["train_captions"].shape[1] - 1  # places: a longer caption is cut there
     between, tokens = (" ", str.split) if level == "word" else ("", list)
     texts = [tokens(text) for text in chain(*split.references)]
-    return nats / np.log(2) / np.mean([len(between.join(text[:told])) + (len(text) < told) for text in texts])
+    return nats / np.log(2) / np.mean([len(between.join(text[:counted])) + (len(text) < counted) for text in texts])
 
 
 def peak(net: object, data: dict, batch: int = 100) -> float:
@@ -269,7 +269,7 @@ def peak(net: object, data: dict, batch: int = 100) -> float:
     return size
 
 
-def compare(lab: Lab, captions: Captions, data: dict, nets: dict) -> dict[str, float]:
+def compare(study: Study, captions: Captions, data: dict, nets: dict) -> dict[str, float]:
     """BLEU of every captioner and of the commonest caption; words against characters; what they say."""
     commonest, _ = Counter(chain(*captions.train.references)).most_common(1)[0]
     baseline = [bleu([commonest] * len(split.files), split.references) for split in (captions.val, captions.test)]
@@ -287,21 +287,21 @@ def compare(lab: Lab, captions: Captions, data: dict, nets: dict) -> dict[str, f
         epoch = seconds / max(solver.epoch, 1)
         levels.append((recipe.name, vocabulary, embedding, tokens, peak(net, coded), epoch, bits, scores[0]))
     head = ("captioner", "parameters", "seconds", "val BLEU-4", "test BLEU-4", "what it says most often")
-    lab.table("captioners", head, rows)
+    study.table("captioners", head, rows)
     head = ("captioner", "vocabulary", "embedding and output weights", "tokens a caption", "step's peak, MiB",
             "seconds an epoch", "bits a character (val)", "val BLEU-4")  # fmt: skip
-    lab.table("words against characters", head, levels)
+    study.table("words against characters", head, levels)
     best = max(said, key=lambda recipe: said[recipe][0][0])  # by validation
-    lab.say(f"\n{best.name} has the best BLEU on the validation pictures; of test pictures it says, for example:")
-    show_test_captions(lab, captions.test, said[best][1])
+    study.say(f"\n{best.name} has the best BLEU on the validation pictures; of test pictures it says, for example:")
+    show_test_captions(study, captions.test, said[best][1])
     nats = {r.name: np.multiply(per_caption(net, data[r.level]), s.val_loss_history) for r, (net, s, _) in nets.items()}
     words = {recipe.name: nats[recipe.name] for recipe in nets if recipe.level == "word"}
-    lab.figure("validation_loss", panels(Panel("validation loss (nats a caption)", words), width=6))
+    study.figure("validation_loss", panels(Panel("validation loss (nats a caption)", words), width=6))
     own = {f"{recipe.name}/test_bleu": scores[1] for recipe, (scores, _) in said.items()}
     return {"test/bleu": said[best][0][1], "commonest caption/test_bleu": baseline[1], **own}
 
 
-def show_test_captions(lab: Lab, test: Split, texts: Sequence[str]) -> None:
+def show_test_captions(study: Study, test: Split, texts: Sequence[str]) -> None:
     """Captions of test pictures: the four of highest BLEU, four from the middle, the four of lowest."""
     sentence = BLEU(tokenize="none", effective_order=True, force=True).sentence_score
     score = {i: sentence(texts[i], test.references[i]).score for i in present(test)}
@@ -309,10 +309,10 @@ def show_test_captions(lab: Lab, test: Split, texts: Sequence[str]) -> None:
     middle = len(order) // 2
     chosen = order[:4] + order[middle - 2 : middle + 2] + order[-4:]
     lines = [f"BLEU {score[i]:.0f}: {texts[i]}\ntrue: {test.references[i][0]}" for i in chosen]
-    lab.figure("test_captions", captioned([test.files[i] for i in chosen], lines))
-    lab.logger.text("captions", "\n".join(f"1. {line}".replace("\n", "; ") for line in lines), 0)
+    study.figure("test_captions", captioned([test.files[i] for i in chosen], lines))
+    study.logger.text("captions", "\n".join(f"1. {line}".replace("\n", "; ") for line in lines), 0)
     for place in (0, 5, 11):
-        lab.say(f"{Path(test.files[chosen[place]]).name}: {lines[place]}")
+        study.say(f"{Path(test.files[chosen[place]]).name}: {lines[place]}")
 
 
 if __name__ == "__main__":

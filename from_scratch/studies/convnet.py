@@ -22,8 +22,8 @@ from from_scratch.studies.convnet_layers import (
     show_norm_statistics,
     time_layers,
 )
-from from_scratch.studies.lab import Lab, LabOptions
 from from_scratch.studies.shared import mirror_and_shift, rise_and_fall, small
+from from_scratch.studies.study import Study, StudyOptions
 from from_scratch.vis_utils import visualize_grid
 from tutorials.common.options import parse
 from tutorials.common.plots import Panel, bars, confusion, image_grid, new_figure, panels, smooth
@@ -57,36 +57,36 @@ PUBLISHED = {  # the middle of what seven students' notebooks show; none of them
 
 
 def main() -> None:
-    with Lab("convnet", parse(LabOptions, {})) as lab:
-        data = lab.load_pictures()
-        process_pictures(lab)
-        time_layers(lab, TIMED[lab.options.data])
-        check_losses(lab)
-        check_gradients(lab)
-        show_norm_statistics(lab)
-        check_norm_gradients(lab)
-        measure_memory(lab, DEEP["official"].blocks)
-        metrics = overfit(lab, data)
+    with Study("convnet", parse(StudyOptions, {})) as study:
+        data = study.load_pictures()
+        process_pictures(study)
+        time_layers(study, TIMED[study.options.data])
+        check_losses(study)
+        check_gradients(study)
+        show_norm_statistics(study)
+        check_norm_gradients(study)
+        measure_memory(study, DEEP["official"].blocks)
+        metrics = overfit(study, data)
         scaled = scale(data)
-        metrics |= one_epoch(lab, data, scaled)
-        metrics |= deep_net(lab, scaled, DEEP[lab.options.data])
-        lab.finish(metrics, PUBLISHED, {name: 0.1 for name in metrics if name.endswith("accuracy")})
+        metrics |= one_epoch(study, data, scaled)
+        metrics |= deep_net(study, scaled, DEEP[study.options.data])
+        study.finish(metrics, PUBLISHED, {name: 0.1 for name in metrics if name.endswith("accuracy")})
 
 
 # Experiment 21: a hundred pictures
 
 
-def overfit(lab: Lab, data: Mapping[str, np.ndarray]) -> dict[str, float]:
+def overfit(study: Study, data: Mapping[str, np.ndarray]) -> dict[str, float]:
     few = small(data, 100)
     np.random.seed(231)
     net = ThreeLayerConvNet(weight_scale=1e-2)
-    solver = lab.train("overfit", net, few, num_epochs=15, batch_size=50, update_rule="adam",
+    solver = study.train("overfit", net, few, num_epochs=15, batch_size=50, update_rule="adam",
                        optim_config={"learning_rate": 1e-3})  # fmt: skip
-    lab.figure("overfit", learning(solver, 1))
+    study.figure("overfit", learning(solver, 1))
     kept = solver.check_accuracy(few["X_train"], few["y_train"])
     rows = [["last", solver.train_acc_history[-1], solver.val_acc_history[-1]], ["kept", kept, solver.best_val_acc]]
-    peers = [["last, peers", 0.99, ""], ["kept, peers", 0.82, 0.25]] if lab.options.data == "official" else []
-    lab.table("overfit", ["parameters", "train", "val"], rows + peers)
+    peers = [["last, peers", 0.99, ""], ["kept, peers", 0.82, 0.25]] if study.options.data == "official" else []
+    study.table("overfit", ["parameters", "train", "val"], rows + peers)
     return {"overfit/train_accuracy": solver.train_acc_history[-1]}
 
 
@@ -109,28 +109,28 @@ def scale(data: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: array / deviation if name.startswith("X") else array for name, array in data.items()}
 
 
-def one_epoch(lab: Lab, data: Mapping[str, np.ndarray], scaled: Mapping[str, np.ndarray]) -> dict[str, float]:
+def one_epoch(study: Study, data: Mapping[str, np.ndarray], scaled: Mapping[str, np.ndarray]) -> dict[str, float]:
     """The notebook's recipe, and a better start and schedule for the same net and the same number of steps."""
     np.random.seed(231)
     plain, better = (ThreeLayerConvNet(weight_scale=1e-3, hidden_dim=500, reg=reg) for reg in (1e-3, 1e-4))
     for name in ("W1", "W2", "W3"):
-        better.params[name] = he(better.params[name].shape, lab.rng(f"one epoch {name}"), better.dtype)
+        better.params[name] = he(better.params[name].shape, study.rng(f"one epoch {name}"), better.dtype)
     start = better.params["W1"].copy()
     options = dict(num_epochs=1, batch_size=50, update_rule="adam", optim_config={"learning_rate": 1e-3})
     solvers = {
-        "as written": lab.train("one_epoch/as_written", plain, data, **options),
-        "better": lab.train("one_epoch/better", better, scaled, schedule=rise_and_fall(0.1), **options),
+        "as written": study.train("one_epoch/as_written", plain, data, **options),
+        "better": study.train("one_epoch/better", better, scaled, schedule=rise_and_fall(0.1), **options),
     }
     losses = {name: smooth(solver.loss_history, 20) for name, solver in solvers.items()}
     panel = Panel("training loss with weight decay (nats)", losses, "step", "")
-    lab.figure("one_epoch", panels(panel, width=6, height=4))
+    study.figure("one_epoch", panels(panel, width=6, height=4))
     filters = {name: solver.model.params["W1"] for name, solver in solvers.items()}
     filters["better, less its start"] = filters["better"] - start  # the noise of the start hides what was learnt
-    lab.figure("filters", filter_grids(filters))
-    return record_epoch(lab, solvers)
+    study.figure("filters", filter_grids(filters))
+    return record_epoch(study, solvers)
 
 
-def record_epoch(lab: Lab, solvers: Mapping[str, Solver]) -> dict[str, float]:
+def record_epoch(study: Study, solvers: Mapping[str, Solver]) -> dict[str, float]:
     """Both recipes beside the peers; accuracies as metrics."""
     recipes = {
         "as written": ["pictures less their mean", "deviation 0.001", 1e-3, "0.001"],
@@ -141,10 +141,10 @@ def record_epoch(lab: Lab, solvers: Mapping[str, Solver]) -> dict[str, float]:
         train = solver.check_accuracy(solver.X_train[:10000], solver.y_train[:10000])
         rows.append([name, *recipes[name], train, solver.best_val_acc])
         metrics |= {f"{metric}/train_accuracy": train, f"{metric}/val_accuracy": solver.best_val_acc}
-    if lab.options.data == "official":
+    if study.options.data == "official":
         rows.append(["peers, as written", *recipes["as written"], "0.476-0.49", "0.48-0.505"])
     head = ["recipe", "input", "weights at the start", "reg", "learning rate", "train (10,000 pictures)", "val"]
-    lab.table("one_epoch", head, rows)
+    study.table("one_epoch", head, rows)
     return metrics
 
 
@@ -161,39 +161,39 @@ def filter_grids(filters: Mapping[str, np.ndarray]) -> Figure:
 # A deep net of the same layers
 
 
-def deep_net(lab: Lab, data: Mapping[str, np.ndarray], recipe: Deep) -> dict[str, float]:
+def deep_net(study: Study, data: Mapping[str, np.ndarray], recipe: Deep) -> dict[str, float]:
     """Train by the recipe, choose the epoch on validation pictures, and look at the test pictures once."""
-    net, before = DeepConvNet(blocks=recipe.blocks, reg=recipe.reg, rng=lab.rng("deep")), lab.seconds
-    solver = lab.train("deep", net, data, num_epochs=recipe.epochs, batch_size=recipe.batch_size, update_rule="adam",
+    net, before = DeepConvNet(blocks=recipe.blocks, reg=recipe.reg, rng=study.rng("deep")), study.seconds
+    solver = study.train("deep", net, data, num_epochs=recipe.epochs, batch_size=recipe.batch_size, update_rule="adam",
                        optim_config={"learning_rate": recipe.lr}, schedule=rise_and_fall(recipe.warmup),
                        augment=partial(mirror_and_shift, pixels=recipe.shift))  # fmt: skip
-    lab.figure("deep", learning(solver, 20, 0.75 if lab.options.data == "official" else None))
+    study.figure("deep", learning(solver, 20, 0.75 if study.options.data == "official" else None))
     size = sum(w.size for w in net.params.values())
-    about = asdict(recipe) | {"parameters": size, "minutes of training": round((lab.seconds - before) / 60, 1)}
-    lab.table("deep_recipe", ["option", "value"], [[name, str(value)] for name, value in about.items()])
+    about = asdict(recipe) | {"parameters": size, "minutes of training": round((study.seconds - before) / 60, 1)}
+    study.table("deep_recipe", ["option", "value"], [[name, str(value)] for name, value in about.items()])
     X, y = data["X_test"], data["y_test"]
     scores = np.concatenate([net.loss(X[start : start + 500]) for start in range(0, len(X), 500)])
-    show_test(lab, scores, y)
+    show_test(study, scores, y)
     return {"deep/val_accuracy": solver.best_val_acc, "deep/test_accuracy": float(np.mean(scores.argmax(axis=1) == y))}
 
 
-def show_test(lab: Lab, scores: np.ndarray, y: np.ndarray) -> None:
+def show_test(study: Study, scores: np.ndarray, y: np.ndarray) -> None:
     """Which classes are found, for which they are taken, and the mistakes of which the net was surest."""
-    pictures = lab.load_data("cifar10")
+    pictures = study.load_data("cifar10")
     classes, predicted = pictures.classes, scores.argmax(axis=1)
     counts = np.zeros((len(classes),) * 2, int)
     np.add.at(counts, (y, predicted), 1)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     found = share.diagonal()
-    lab.figure("deep_confusion", confusion(counts, classes))
-    lab.figure("deep_classes", bars(found, classes, "test accuracy", float(np.mean(predicted == y)), "all"))
+    study.figure("deep_confusion", confusion(counts, classes))
+    study.figure("deep_classes", bars(found, classes, "test accuracy", float(np.mean(predicted == y)), "all"))
     wrong = share - np.diag(found)
     rows = [
         [classes[c], float(found[c]), classes[wrong[c].argmax()], float(wrong[c].max())] for c in range(len(classes))
     ]
-    lab.table("deep_classes", ["class", "test accuracy", "most often taken for", "share"], rows)
+    study.table("deep_classes", ["class", "test accuracy", "most often taken for", "share"], rows)
     images = pictures.test_images.transpose(0, 2, 3, 1)
-    lab.figure("deep_mistakes", surest_mistakes(images, scores, y, classes))
+    study.figure("deep_mistakes", surest_mistakes(images, scores, y, classes))
 
 
 def surest_mistakes(

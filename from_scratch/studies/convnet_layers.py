@@ -18,8 +18,8 @@ from data.pictures import open_picture
 from from_scratch import fast_layers, layers
 from from_scratch.classifiers.cnn import DeepConvNet, ThreeLayerConvNet
 from from_scratch.gradient_check import eval_numerical_gradient_array
-from from_scratch.studies.lab import Lab
 from from_scratch.studies.shared import gradient_errors, net_errors
+from from_scratch.studies.study import Study
 from tutorials.common.plots import new_figure
 
 # N pictures, C channels, H W pixels
@@ -28,13 +28,13 @@ from tutorials.common.plots import new_figure
 # Experiment 18: filters made by hand
 
 
-def process_pictures(lab: Lab) -> None:
+def process_pictures(study: Study) -> None:
     """Gray and edges by one convolution, of the photograph that comes with matplotlib and of a test picture."""
     photograph = open_picture(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg")
-    picture = Image.fromarray(lab.load_data("cifar10").test_images[0].transpose(1, 2, 0))
+    picture = Image.fromarray(study.load_data("cifar10").test_images[0].transpose(1, 2, 0))
     both = [ImageOps.fit(image, (200, 200), Image.Resampling.BICUBIC) for image in (photograph, picture)]
     x = np.stack([np.asarray(image, float) for image in both]).transpose(0, 3, 1, 2)  # (2, 3, 200, 200)
-    lab.figure("image_processing", filtered(x, gray_and_edges(x)))
+    study.figure("image_processing", filtered(x, gray_and_edges(x)))
 
 
 def gray_and_edges(x: np.ndarray) -> np.ndarray:
@@ -62,7 +62,7 @@ def filtered(x: np.ndarray, out: np.ndarray) -> Figure:
 # Experiment 19: naive against fast
 
 
-def time_layers(lab: Lab, N: int) -> None:
+def time_layers(study: Study, N: int) -> None:
     """Milliseconds on the notebook's arrays, for which N is 100."""
     np.random.seed(231)
     x, w, b, dout = (np.random.randn(*shape) for shape in ((N, 3, 31, 31), (25, 3, 3, 3), (25,), (N, 25, 16, 16)))
@@ -71,7 +71,7 @@ def time_layers(lab: Lab, N: int) -> None:
     pool_param = {"pool_height": 2, "pool_width": 2, "stride": 2}
     rows += compare("max_pool", (x, pool_param), dout, {"forward": "61-97", "backward": "30-54"})
     head = ["layer", "naive, ms", "fast, ms (median)", "times faster", "peers", "largest difference"]
-    lab.table("naive_and_fast", head, rows)
+    study.table("naive_and_fast", head, rows)
 
 
 def compare(layer: str, arguments: tuple, dout: np.ndarray, peers: Mapping[str, str], rounds: int = 15) -> list[list]:
@@ -104,34 +104,34 @@ def clock(call: Callable, times: int) -> tuple:
 # Experiment 20: first losses and gradients
 
 
-def check_losses(lab: Lab) -> None:
+def check_losses(study: Study) -> None:
     np.random.seed(231)
     net = ThreeLayerConvNet()
     X, y = np.random.randn(50, 3, 32, 32), np.random.randint(10, size=50)
     rows = []
     for net.reg, expected in ((0.0, 2.3026), (0.5, 2.508)):
         rows.append([net.reg, float(net.loss(X, y)[0]), expected])
-    lab.table("initial_loss", ["reg", "loss", "notebook"], rows)
+    study.table("initial_loss", ["reg", "loss", "notebook"], rows)
 
 
-def check_gradients(lab: Lab) -> None:
+def check_gradients(study: Study) -> None:
     """Errors against numerical gradients: of the notebook's net, and of a small deep one."""
     np.random.seed(231)
     X, y = np.random.randn(2, 3, 16, 16), np.random.randint(10, size=2)
     three = ThreeLayerConvNet((3, 16, 16), num_filters=3, filter_size=3, hidden_dim=7, dtype=np.float64)
-    deep = DeepConvNet((3, 16, 16), ((3, 3), (4,)), dtype=np.float64, rng=lab.rng("gradients"))
+    deep = DeepConvNet((3, 16, 16), ((3, 3), (4,)), dtype=np.float64, rng=study.rng("gradients"))
     rows = []
     for title, net in (("three layers", three), ("deep, ((3, 3), (4,))", deep)):
         _, grads = net.loss(X, y)
         for name, error in sorted(net_errors(net, X, y, h=1e-6).items()):
             rows.append([title, name, error, float(np.abs(grads[name]).max())])
-    lab.table("gradient_check", ["net", "gradient of", "error, as a share of the largest", "largest"], rows)
+    study.table("gradient_check", ["net", "gradient of", "error, as a share of the largest", "largest"], rows)
 
 
 # Experiment 24: spatial batch norm and group norm
 
 
-def show_norm_statistics(lab: Lab) -> None:
+def show_norm_statistics(study: Study) -> None:
     """Means and deviations, over what each norm makes equal, on the notebook's arrays."""
     np.random.seed(231)
     x, train = 4 * np.random.randn(2, 3, 4, 5) + 10, {"mode": "train"}
@@ -147,7 +147,7 @@ def show_norm_statistics(lab: Lab) -> None:
     normed, _ = layers.spatial_groupnorm_forward(x, ones, zeros, 2, {})
     gn = {"groups of 3 channels: before": x, "groups of 3 channels: group norm": normed}
     rows += [[name, *spread(out.reshape(4, -1))] for name, out in gn.items()]
-    lab.table("norm_statistics", ["", "least mean", "most", "least deviation", "most"], rows)
+    study.table("norm_statistics", ["", "least mean", "most", "least deviation", "most"], rows)
 
 
 def tested_norm() -> np.ndarray:
@@ -167,7 +167,7 @@ def spread(sets: np.ndarray) -> list[float]:
     return [float(value) for value in (mean.min(), mean.max(), deviation.min(), deviation.max())]
 
 
-def check_norm_gradients(lab: Lab) -> None:
+def check_norm_gradients(study: Study) -> None:
     """Errors against numerical gradients, on the notebook's arrays."""
     np.random.seed(231)
     x, gamma, beta, dout = (np.random.randn(*shape) for shape in ((2, 3, 4, 5), (3,), (3,), (2, 3, 4, 5)))
@@ -179,7 +179,7 @@ def check_norm_gradients(lab: Lab) -> None:
     forward, backward = layers.spatial_groupnorm_forward, layers.spatial_groupnorm_backward
     group = norm_errors(lambda *arrays: forward(*arrays, 2, {}), backward, (5 * x + 12, gamma, beta), dout)
     rows = [["spatial batch norm", *batch], ["group norm, 2 groups", *group]]
-    lab.table("norm_gradients", ["error, as a share of the largest, of", "dx", "dgamma", "dbeta"], rows)
+    study.table("norm_gradients", ["error, as a share of the largest, of", "dx", "dgamma", "dbeta"], rows)
 
 
 def norm_errors(forward: Callable, backward: Callable, arrays: Sequence[np.ndarray], dout: np.ndarray) -> list[float]:
@@ -192,7 +192,7 @@ def norm_errors(forward: Callable, backward: Callable, arrays: Sequence[np.ndarr
 # What a step needs
 
 
-def measure_memory(lab: Lab, blocks: tuple[tuple[int, ...], ...]) -> None:
+def measure_memory(study: Study, blocks: tuple[tuple[int, ...], ...]) -> None:
     """Peak of NumPy's arrays, beyond the net and its pictures, of three layers and of a deep net of these blocks."""
     nets = {
         "three layers, hidden 500": ThreeLayerConvNet(hidden_dim=500),
@@ -204,7 +204,7 @@ def measure_memory(lab: Lab, blocks: tuple[tuple[int, ...], ...]) -> None:
         size = sum(w.nbytes for w in net.params.values())
         rows.append([title, N, *(amount / 2**20 for amount in (size, peak(net.loss, X, y), peak(net.loss, X)))])
     head = ["net, float32", "pictures", "parameters, MiB", "loss and gradients, MiB", "scores, MiB"]
-    lab.table("memory", head, rows)
+    study.table("memory", head, rows)
 
 
 def peak(call: Callable, *arguments: object) -> int:

@@ -20,8 +20,8 @@ from from_scratch.activations import (
 from from_scratch.classifiers.fc_net import FullyConnectedNet, TwoLayerNet
 from from_scratch.initialization import he
 from from_scratch.solver import Solver
-from from_scratch.studies.lab import Lab, LabOptions
 from from_scratch.studies.shared import check_gradients, heat_maps, mirror_and_shift, progress, rise_and_fall, small
+from from_scratch.studies.study import Study, StudyOptions
 from tutorials.common.options import parse
 from tutorials.common.plots import Panel, confusion, filters, panels, smooth
 
@@ -79,23 +79,23 @@ PUBLISHED = {  # the middle of what seven students' notebooks show
 
 
 def main() -> None:
-    with Lab("fully-connected", parse(LabOptions, {})) as lab:
-        data = lab.load_pictures()
-        show_slopes(lab)
-        check_gradients(lab, {"reg 0": {"reg": 0.0}, "reg 3.14": {"reg": 3.14}}, {"reg 0": 2.300, "reg 3.14": 7.052})
-        metrics = two_layers(lab, data)
-        metrics |= overfit(lab, data)
-        find_sensitivity(lab, data)
-        metrics |= compare_rules(lab, data)
-        measure_steps(lab, data)
-        metrics |= best_net(lab, data, RECIPES[lab.options.data])
-        lab.finish(metrics, PUBLISHED, dict.fromkeys(metrics, 0.1))
+    with Study("fully-connected", parse(StudyOptions, {})) as study:
+        data = study.load_pictures()
+        show_slopes(study)
+        check_gradients(study, {"reg 0": {"reg": 0.0}, "reg 3.14": {"reg": 3.14}}, {"reg 0": 2.300, "reg 3.14": 7.052})
+        metrics = two_layers(study, data)
+        metrics |= overfit(study, data)
+        find_sensitivity(study, data)
+        metrics |= compare_rules(study, data)
+        measure_steps(study, data)
+        metrics |= best_net(study, data, RECIPES[study.options.data])
+        study.finish(metrics, PUBLISHED, dict.fromkeys(metrics, 0.1))
 
 
 # Question 1: which activation has a gradient of zero?
 
 
-def show_slopes(lab: Lab) -> None:
+def show_slopes(study: Study) -> None:
     """The slope of each activation far from zero and near to it, in float32 as the nets compute."""
     x = np.array([-200, -20, -2, 2, 20, 200], np.float32)
     layers = {
@@ -104,65 +104,65 @@ def show_slopes(lab: Lab) -> None:
         "leaky ReLU": (leaky_relu_forward, leaky_relu_backward),
     }
     slopes = {name: backward(np.ones_like(x), forward(x)[1]) for name, (forward, backward) in layers.items()}
-    lab.table("slopes", ["activation", *(f"at {value:g}" for value in x)],
+    study.table("slopes", ["activation", *(f"at {value:g}" for value in x)],
               [[name, *map(float, values)] for name, values in slopes.items()])  # fmt: skip
 
 
 # Experiment 2: a two-layer net
 
 
-def two_layers(lab: Lab, data: dict) -> dict[str, float]:
-    net = TwoLayerNet(hidden_dim=100, weight_scale=1e-3, reg=0.25, rng=lab.rng("two layers"))
-    solver = lab.train("two_layers", net, data, num_epochs=TWO_LAYERS[lab.options.data], batch_size=200,
+def two_layers(study: Study, data: dict) -> dict[str, float]:
+    net = TwoLayerNet(hidden_dim=100, weight_scale=1e-3, reg=0.25, rng=study.rng("two layers"))
+    solver = study.train("two_layers", net, data, num_epochs=TWO_LAYERS[study.options.data], batch_size=200,
                        update_rule="sgd_momentum", optim_config={"learning_rate": 2e-4}, lr_decay=0.9)  # fmt: skip
     accuracy = {"training": solver.train_acc_history, "validation": solver.val_acc_history}
     loss = Panel("training loss (nats)", {"training": smooth(solver.loss_history, 20)}, "step", "")
-    lab.figure("two_layers", panels(loss, Panel("accuracy (dashed: 0.5)", accuracy, line=0.5)))
+    study.figure("two_layers", panels(loss, Panel("accuracy (dashed: 0.5)", accuracy, line=0.5)))
     return {"two_layer/val_accuracy": solver.best_val_acc}
 
 
 # Experiments 3 and 4: fifty pictures, learnt by heart, with three and with five layers
 
 
-def overfit(lab: Lab, data: dict) -> dict[str, float]:
+def overfit(study: Study, data: dict) -> dict[str, float]:
     solvers = {}
     for layers, (lr, scale) in OVERFIT.items():
         name = f"{layers}_layers"
-        net = FullyConnectedNet([100] * (layers - 1), weight_scale=scale, rng=lab.rng(name))
-        solvers[name] = lab.train(f"overfit/{name}", net, small(data, 50), num_epochs=20, batch_size=25,
+        net = FullyConnectedNet([100] * (layers - 1), weight_scale=scale, rng=study.rng(name))
+        solvers[name] = study.train(f"overfit/{name}", net, small(data, 50), num_epochs=20, batch_size=25,
                                   optim_config={"learning_rate": lr})  # fmt: skip
-    lab.figure("overfit", progress(solvers, 1, "log"))
+    study.figure("overfit", progress(solvers, 1, "log"))
     return {f"{name}/train_accuracy": solver.train_acc_history[-1] for name, solver in solvers.items()}
 
 
-def find_sensitivity(lab: Lab, data: dict) -> None:
+def find_sensitivity(study: Study, data: dict) -> None:
     """Question 2: which depth is more sensitive to the weight scale? Training accuracy over a grid of both."""
-    rates, scales, repeats = GRID[lab.options.data]
+    rates, scales, repeats = GRID[study.options.data]
     rates, scales = np.logspace(-5, -1, rates), np.logspace(-3, 0, scales)
     few, maps, rows = small(data, 50, 50), {}, []
     for layers in OVERFIT:
         maps[f"{layers} layers"] = reached = np.zeros((len(rates), len(scales)))
         for (row, column), _ in np.ndenumerate(reached):
             reached[row, column] = np.mean(
-                [memorize(lab, few, layers, rates[row], scales[column], repeat) for repeat in range(repeats)]
+                [memorize(study, few, layers, rates[row], scales[column], repeat) for repeat in range(repeats)]
             )
         whole = reached >= 0.98
         rows.append([layers, float(whole.mean()), int(whole.any(axis=0).sum()), int(whole.sum(axis=1).max()),
                      float(reached.max(axis=0).mean())])  # fmt: skip
     head = ["layers", "share of the grid at 98 % or more", "weight scales there with some learning rate",
             "with the best single one", "best accuracy, mean over scales"]  # fmt: skip
-    lab.table("sensitivity", head, rows)
+    study.table("sensitivity", head, rows)
     ticks = [f"{value:.1g}" for value in rates], [f"{value:.2g}" for value in scales]
-    lab.figure(
+    study.figure(
         "sensitivity", heat_maps(maps, ("learning rate", ticks[0]), ("weight scale", ticks[1]), "training accuracy")
     )
 
 
-def memorize(lab: Lab, few: dict, layers: int, lr: float, scale: float, repeat: int) -> float:
+def memorize(study: Study, few: dict, layers: int, lr: float, scale: float, repeat: int) -> float:
     """The training accuracy after 20 epochs of 50 pictures; a training that explodes is no error here."""
-    net = FullyConnectedNet([100] * (layers - 1), weight_scale=scale, rng=lab.rng(f"grid {layers} {repeat}"))
+    net = FullyConnectedNet([100] * (layers - 1), weight_scale=scale, rng=study.rng(f"grid {layers} {repeat}"))
     with np.errstate(all="ignore"):
-        solver = lab.train(f"sensitivity {repeat}", net, few, watch=False, num_epochs=20, batch_size=25,
+        solver = study.train(f"sensitivity {repeat}", net, few, watch=False, num_epochs=20, batch_size=25,
                            optim_config={"learning_rate": lr})  # fmt: skip
     return solver.train_acc_history[-1]
 
@@ -170,18 +170,18 @@ def memorize(lab: Lab, few: dict, layers: int, lr: float, scale: float, repeat: 
 # Experiments 5 and 6: update rules
 
 
-def compare_rules(lab: Lab, data: dict) -> dict[str, float]:
-    few, solvers = small(data, COMPARED[lab.options.data]), {}
+def compare_rules(study: Study, data: dict) -> dict[str, float]:
+    few, solvers = small(data, COMPARED[study.options.data]), {}
     for rule, lr in RULES.items():
-        net = FullyConnectedNet([100] * 5, weight_scale=5e-2, rng=lab.rng("rules"))
-        solvers[rule] = lab.train(f"rules/{rule}", net, few, num_epochs=5, update_rule=rule,
+        net = FullyConnectedNet([100] * 5, weight_scale=5e-2, rng=study.rng("rules"))
+        solvers[rule] = study.train(f"rules/{rule}", net, few, num_epochs=5, update_rule=rule,
                                   optim_config={"learning_rate": lr})  # fmt: skip
-    lab.figure("rules", progress(solvers))
+    study.figure("rules", progress(solvers))
     last = {rule: (s.train_acc_history[-1], s.val_acc_history[-1]) for rule, s in solvers.items()}
     peers = {"sgd_momentum": ("0.52-0.54", "0.35-0.37"), "adam": ("0.53-0.58", "0.36-0.38")}
-    peers = peers if lab.options.data == "official" else {}
+    peers = peers if study.options.data == "official" else {}
     rows = [[rule, RULES[rule], *values, *peers.get(rule, ("", ""))] for rule, values in last.items()]
-    lab.table("rules", ["rule", "learning rate", "train", "val", "train, peers", "val, peers"], rows)
+    study.table("rules", ["rule", "learning rate", "train", "val", "train, peers", "val, peers"], rows)
     return {f"{rule}/{split}_accuracy": value for rule, values in last.items()
             for split, value in zip(("train", "val"), values, strict=True)}  # fmt: skip
 
@@ -198,22 +198,24 @@ class StepSizes(Solver):
         self.sizes = [*getattr(self, "sizes", []), float(np.sqrt(np.mean(moved**2))) / lr]
 
 
-def measure_steps(lab: Lab, data: dict) -> None:
+def measure_steps(study: Study, data: dict) -> None:
     """Question 3: AdaGrad's steps shrink for ever, those of RMSProp and Adam do not."""
     few, sizes = small(data, 4000, 100), {}
     for rule in ("adagrad", "rmsprop", "adam"):
-        net = FullyConnectedNet([100] * 5, weight_scale=5e-2, rng=lab.rng("rules"))
-        solver = lab.train("steps", net, few, StepSizes, watch=False, num_epochs=STEPS[lab.options.data],
+        net = FullyConnectedNet([100] * 5, weight_scale=5e-2, rng=study.rng("rules"))
+        solver = study.train("steps", net, few, StepSizes, watch=False, num_epochs=STEPS[study.options.data],
                            num_train_samples=100, update_rule=rule,
                            optim_config={"learning_rate": RULES[rule]})  # fmt: skip
         sizes[rule] = np.array(solver.sizes)
     steps = np.arange(1, len(sizes["adam"]) + 1)
     shown = [int(step) for step in 10.0 ** np.arange(5) if step <= len(steps)]
-    lab.table("step_sizes", ["step", *sizes], [[step, *(float(s[step - 1]) for s in sizes.values())] for step in shown])
+    study.table(
+        "step_sizes", ["step", *sizes], [[step, *(float(s[step - 1]) for s in sizes.values())] for step in shown]
+    )
     lines = {rule: (steps, values) for rule, values in sizes.items()}
     lines["1 / square root of the step"] = (steps, steps**-0.5)
     scales = {"xscale": "log", "yscale": "log"}
-    lab.figure(
+    study.figure(
         "step_sizes", panels(Panel("RMS of a step / learning rate", lines, "step", "", axes=scales), width=6, height=4)
     )
 
@@ -221,28 +223,28 @@ def measure_steps(lab: Lab, data: dict) -> None:
 # Experiment 7: the best net
 
 
-def best_net(lab: Lab, data: dict, recipe: Recipe) -> dict[str, float]:
+def best_net(study: Study, data: dict, recipe: Recipe) -> dict[str, float]:
     """Train by the recipe, choose the epoch on validation pictures, and look at the test pictures once."""
     data = prepare(data, recipe.whiten)
     net = FullyConnectedNet(list(recipe.hidden), dropout_keep_ratio=recipe.keep, normalization=recipe.normalization,
-                            reg=recipe.reg, init=he, rng=lab.rng("best"))  # fmt: skip
+                            reg=recipe.reg, init=he, rng=study.rng("best"))  # fmt: skip
     start = net.params["W1"].copy()
-    solver = lab.train("best", net, data, num_epochs=recipe.epochs, batch_size=recipe.batch_size,
+    solver = study.train("best", net, data, num_epochs=recipe.epochs, batch_size=recipe.batch_size,
                        update_rule=recipe.rule, optim_config={"learning_rate": recipe.lr},
                        augment=partial(mirror_and_shift, pixels=recipe.shift),
                        schedule=rise_and_fall(recipe.warmup))  # fmt: skip
     accuracy = {"training": solver.train_acc_history, "validation": solver.val_acc_history}
     loss = Panel("training loss (nats)", {"training": smooth(solver.loss_history, 20)}, "step", "")
-    lab.figure("best", panels(loss, Panel("accuracy", accuracy)))
+    study.figure("best", panels(loss, Panel("accuracy", accuracy)))
     learnt = net.params["W1"] - start  # the noise of the start would hide it
     most = np.argsort(-np.linalg.norm(learnt, axis=0))[:32]
-    lab.figure("best_filters", filters(learnt.T[most].reshape(-1, 3, 32, 32)))
+    study.figure("best_filters", filters(learnt.T[most].reshape(-1, 3, 32, 32)))
     X, y = data["X_test"], data["y_test"]
     predicted = np.concatenate([net.loss(X[start : start + 500]).argmax(axis=1) for start in range(0, len(X), 500)])
     counts = np.zeros((10, 10), int)
     np.add.at(counts, (y, predicted), 1)
-    lab.figure("best_confusion", confusion(counts, lab.load_data("cifar10").classes))
-    lab.table("best_recipe", ["option", "value"], [[name, str(value)] for name, value in asdict(recipe).items()])
+    study.figure("best_confusion", confusion(counts, study.load_data("cifar10").classes))
+    study.table("best_recipe", ["option", "value"], [[name, str(value)] for name, value in asdict(recipe).items()])
     return {"best/val_accuracy": solver.best_val_acc, "best/test_accuracy": np.mean(predicted == y)}
 
 

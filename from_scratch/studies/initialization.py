@@ -15,8 +15,8 @@ from from_scratch.affine import affine_backward, affine_forward
 from from_scratch.classifiers.fc_net import FullyConnectedNet
 from from_scratch.initialization import gaussian, he, xavier
 from from_scratch.solver import Solver
-from from_scratch.studies.lab import Lab, LabOptions
 from from_scratch.studies.shared import progress, small
+from from_scratch.studies.study import Study, StudyOptions
 from tutorials.common.options import parse
 from tutorials.common.plots import TRAIN, Panel, panels
 
@@ -39,15 +39,15 @@ TRAINING = {"tiny": (500, 4), "official": (4000, 8)}  # pictures, epochs
 
 
 def main() -> None:
-    with Lab("initialization", parse(LabOptions, {})) as lab:
-        signals = measure_signals(lab)
+    with Study("initialization", parse(StudyOptions, {})) as study:
+        signals = measure_signals(study)
         for activation in ACTIVATIONS:
-            lab.figure(f"histograms_{activation}", histograms({name: signals[activation, name] for name in INITS}))
-        lab.figure("depth", depth(signals))
-        tabulate(lab, signals)
-        metrics = compare_trainings(lab)
+            study.figure(f"histograms_{activation}", histograms({name: signals[activation, name] for name in INITS}))
+        study.figure("depth", depth(signals))
+        tabulate(study, signals)
+        metrics = compare_trainings(study)
         chance = {name: 0.1 for name in metrics if name.endswith("accuracy")}
-        lab.finish(metrics | relu_signals(signals), {}, chance)
+        study.finish(metrics | relu_signals(signals), {}, chance)
 
 
 # What ten layers do to a signal
@@ -87,14 +87,14 @@ def propagate(x: np.ndarray, weights: Sequence[np.ndarray], activation: tuple, d
     return Signal(outs, grads[::-1])
 
 
-def measure_signals(lab: Lab) -> dict[tuple[str, str], Signal]:
+def measure_signals(study: Study) -> dict[tuple[str, str], Signal]:
     """Normal numbers of deviation 1 through every net, and as many back."""
-    rng = lab.rng("signals")
+    rng = study.rng("signals")
     x, dout = rng.standard_normal((2, EXAMPLES, UNITS))
     signals = {}
     for activation, layer in ACTIVATIONS.items():
         for name, init in INITS.items():
-            weights = [init((UNITS, UNITS), rng=lab.rng(f"layer {number}")) for number in range(LAYERS)]
+            weights = [init((UNITS, UNITS), rng=study.rng(f"layer {number}")) for number in range(LAYERS)]
             signals[activation, name] = propagate(x, weights, layer, dout)
     return signals
 
@@ -146,14 +146,14 @@ def positive(values: Sequence[float]) -> np.ndarray:
     return np.where(values > 0, values, np.nan)
 
 
-def tabulate(lab: Lab, signals: Mapping[tuple[str, str], Signal]) -> None:
+def tabulate(study: Study, signals: Mapping[tuple[str, str], Signal]) -> None:
     head = ["activation", "initialization", "RMS, layer 1", "RMS, layer 10", "deviation over examples, layer 10",
             "share of zeros, layer 10", "gradient's RMS at the input"]  # fmt: skip
     rows = []
     for (activation, name), signal in signals.items():
         rms, zero = signal.rms(), float(np.mean(signal.forward[-1] == 0))
         rows.append([activation, name, rms[1], rms[-1], signal.spread()[-1], zero, signal.gradient_rms()[0]])
-    lab.table("signals", head, rows)
+    study.table("signals", head, rows)
 
 
 def relu_signals(signals: Mapping[tuple[str, str], Signal]) -> dict[str, float]:
@@ -165,40 +165,40 @@ def relu_signals(signals: Mapping[tuple[str, str], Signal]) -> dict[str, float]:
 # What that does to training
 
 
-def compare_trainings(lab: Lab) -> dict[str, float]:
+def compare_trainings(study: Study) -> dict[str, float]:
     """Ten layers of ReLU from each initialization, thirty from the two that ten do not tell apart."""
-    count, epochs = TRAINING[lab.options.data]
-    data = small(lab.load_pictures(), count)
+    count, epochs = TRAINING[study.options.data]
+    data = small(study.load_pictures(), count)
     scale = data["X_train"].std()
     data |= {name: data[name] / scale for name in ("X_train", "X_val")}  # so that the input's deviation is 1
     rows = []
     for layers, names in {10: list(INITS), 30: ["Xavier", "He"]}.items():
         solvers = {}
         for name in names:
-            lr = best_rate(lab, data, name, layers, epochs)
-            solvers[name] = solver = train(lab, data, name, layers, lr, epochs, True)
+            lr = best_rate(study, data, name, layers, epochs)
+            solvers[name] = solver = train(study, data, name, layers, lr, epochs, True)
             last = float(np.mean(solver.loss_history[-10:]))
             rows.append([layers, name, lr, last, solver.train_acc_history[-1], solver.val_acc_history[-1]])
-        lab.figure(f"training_{layers}_layers", progress(solvers))
-    lab.table("training", ["layers", "initialization", "learning rate", "last loss", "train", "val"], rows)
+        study.figure(f"training_{layers}_layers", progress(solvers))
+    study.table("training", ["layers", "initialization", "learning rate", "last loss", "train", "val"], rows)
     return {f"{name.split()[0].lower()}/{layers}_layers/train_accuracy": accuracy
             for layers, name, _, _, accuracy, _ in rows}  # fmt: skip
 
 
-def best_rate(lab: Lab, data: dict, name: str, layers: int, epochs: int) -> float:
+def best_rate(study: Study, data: dict, name: str, layers: int, epochs: int) -> float:
     """Of three learning rates the one with the lowest loss at the end: none is given up for a slow start."""
     losses = {}
     for lr in RATES:
-        loss = np.mean(train(lab, data, name, layers, lr, epochs, False).loss_history[-10:])
+        loss = np.mean(train(study, data, name, layers, lr, epochs, False).loss_history[-10:])
         losses[lr] = loss if np.isfinite(loss) else np.inf
     return min(losses, key=losses.get)
 
 
-def train(lab: Lab, data: dict, name: str, layers: int, lr: float, epochs: int, watch: bool) -> Solver:
+def train(study: Study, data: dict, name: str, layers: int, lr: float, epochs: int, watch: bool) -> Solver:
     """The solver of one training; one that explodes in the search for a learning rate is no error."""
-    net = FullyConnectedNet([100] * (layers - 1), init=INITS[name], rng=lab.rng("net"))
+    net = FullyConnectedNet([100] * (layers - 1), init=INITS[name], rng=study.rng("net"))
     with np.errstate(all="ignore"):
-        return lab.train(f"{layers}_layers/{name.replace(' ', '_')}", net, data, watch=watch, num_epochs=epochs,
+        return study.train(f"{layers}_layers/{name.replace(' ', '_')}", net, data, watch=watch, num_epochs=epochs,
                          batch_size=50, update_rule="sgd_momentum", optim_config={"learning_rate": lr})  # fmt: skip
 
 

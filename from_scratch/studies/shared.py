@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from from_scratch.classifiers.fc_net import FullyConnectedNet
 from from_scratch.gradient_check import eval_numerical_gradient
 from from_scratch.solver import Solver
-from from_scratch.studies.lab import Lab
+from from_scratch.studies.study import Study
 from tutorials.common.plots import Panel, new_figure, panels, smooth
 
 
@@ -73,7 +73,7 @@ def net_errors(net: object, X: np.ndarray, y: np.ndarray, h: float = 1e-5) -> di
     return gradient_errors(numerical, grads)
 
 
-def check_gradients(lab: Lab, nets: Mapping[str, dict], notebook: Mapping[str, float]) -> None:
+def check_gradients(study: Study, nets: Mapping[str, dict], notebook: Mapping[str, float]) -> None:
     """The notebook's check: initial losses, and each gradient's error against the numerical one.
 
     The legacy generator draws what the notebook drew, net after net.
@@ -86,7 +86,7 @@ def check_gradients(lab: Lab, nets: Mapping[str, dict], notebook: Mapping[str, f
         columns[label] = {"initial loss": float(net.loss(X, y)[0]), "initial loss, notebook": notebook.get(label, "")}
         columns[label] |= {f"error of {name}": error for name, error in sorted(net_errors(net, X, y).items())}
     names = list(next(iter(columns.values())))
-    lab.table(
+    study.table(
         "gradient_check", ["", *columns], [[name, *(column[name] for column in columns.values())] for name in names]
     )
 

@@ -19,7 +19,7 @@ from comparisons.cases import CASES
 from comparisons.nets import NET_CASES
 from docs import book as generator
 from docs import evidence, ideas, script
-from tutorials.tools.run_all import STUDIES
+from tutorials.tools.run_all import PROGRAMS
 
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 RUN = ("sentiment", "dropout")  # a tutorial and a study that are quick on their twins
@@ -39,11 +39,11 @@ def book(tmp_path_factory, worker_id) -> Path:
 
 
 def build(folder: Path) -> None:
-    for study in (study for study in STUDIES if study.target in RUN):
+    for program in (program for program in PROGRAMS if program.target in RUN):
         with pytest.MonkeyPatch.context() as patch:
-            arguments = ["--epochs", "1", "--run-dir", str(folder / "runs/study" / study.target)]
-            patch.setattr(sys, "argv", [study.target, *arguments])
-            importlib.import_module(study.module).main()
+            arguments = ["--epochs", "1", "--run-dir", str(folder / "runs/study" / program.target)]
+            patch.setattr(sys, "argv", [program.target, *arguments])
+            importlib.import_module(program.module).main()
     results = report.collect(steps=2, repeats=1, cases=CASES[:3], nets=dict(list(NET_CASES.items())[:1]))
     report.write(results, folder / "runs/parity")
     arguments = ["--runs", str(folder / "runs"), "--out", str(folder / "site")]
@@ -77,7 +77,7 @@ def pages(book) -> dict[str, Page]:
 
 
 def test_there_is_a_page_for_everything(pages):
-    chapters = {f"chapters/{study.target}.html" for study in STUDIES}
+    chapters = {f"chapters/{program.target}.html" for program in PROGRAMS}
     assert chapters | {f"ideas/{idea.page}.html" for idea in ideas.IDEAS} <= pages.keys()
     assert {"index.html", "readme.html", "parity.html", "ideas/index.html", "search.html"} <= pages.keys()
 
@@ -101,11 +101,11 @@ def test_every_link_and_picture_is_there_and_none_is_fetched_from_elsewhere(book
 
 def test_a_chapter_shows_its_script_its_figures_and_its_numbers(book, pages):
     for target in RUN:
-        study = next(study for study in STUDIES if study.target == target)
+        program = next(program for program in PROGRAMS if program.target == target)
         page, folder = pages[f"chapters/{target}.html"], book.parent / "runs/study" / target
-        lesson = script.read(script.module(study.module))
-        for section in lesson.sections:
-            for name in re.findall(r"^(?:def|class) (\w+)", lesson.text(section), re.M):
+        source = script.read(script.module(program.module))
+        for section in source.sections:
+            for name in re.findall(r"^(?:def|class) (\w+)", source.text(section), re.M):
                 assert re.search(rf"(?:def|class)\s+{name}\b", page.text), f"{target}: {name}"
         shown = {Path(picture["src"]).stem for picture in page.pictures}
         drawn = [path.stem for path in (folder / "figures").glob("*.png")]
@@ -137,7 +137,7 @@ def test_official_numbers_come_from_the_committed_results(pages):
 
 
 def test_a_chapter_without_a_run_says_how_to_get_one(pages):
-    without = [study.target for study in STUDIES if study.target not in RUN]
+    without = [program.target for program in PROGRAMS if program.target not in RUN]
     assert all(
         f"make {target} makes one on generated data" in pages[f"chapters/{target}.html"].text for target in without
     )
@@ -168,7 +168,7 @@ def test_the_parity_report_is_a_chapter(book, pages):
 
 def test_each_question_is_answered_in_its_chapter(pages):
     answers = (evidence.ROOT / "from_scratch/ANSWERS.md").read_text()
-    chapters = " ".join(pages[f"chapters/{study.target}.html"].text for study in STUDIES)
+    chapters = " ".join(pages[f"chapters/{program.target}.html"].text for program in PROGRAMS)
     for question in re.findall(r"^### (.*)", answers, re.M):
         assert question.translate({ord("'"): "’"}).split("(")[0] in chapters, question
 

@@ -11,7 +11,7 @@ nbclient = pytest.importorskip("nbclient", reason="needs the packages of make no
 
 from docs import notebooks, script  # noqa: E402
 
-TARGETS = [study.target for study in notebooks.TUTORIALS]
+TARGETS = [program.target for program in notebooks.TUTORIALS]
 QUICK = ("cifar10",)  # the others run by `make test-notebooks`
 PARAMETERS = "DATA, RECIPE, SEED, ARGS, FOLDER = 'tiny', 'study', 3, '--epochs 1', {folder!r}"
 
@@ -30,13 +30,13 @@ def test_a_notebook_has_all_of_its_tutorial(written, study):
     code = [cell.source for cell in cells if cell.cell_type == "code"]
     assert all(name in code[0] for name in ("DATA", "RECIPE", "SEED", "ARGS"))
     whole = ast.unparse(ast.parse("\n".join(code)))
-    lesson = script.read(script.module(study.module))
-    definitions = [node for section in lesson.all_sections() for piece in section.pieces for node in piece.nodes]
-    (frame,) = (node for node in lesson.main.body if isinstance(node, ast.With))
+    source = script.read(script.module(study.module))
+    definitions = [node for section in source.all_sections() for piece in section.pieces for node in piece.nodes]
+    (frame,) = (node for node in source.main.body if isinstance(node, ast.With))
     assert len(definitions) > 5
     for node in [*definitions, *frame.body]:
         assert ast.unparse(node) in whole
-    for section in lesson.sections:
+    for section in source.sections:
         assert any(cell.source == f"## {section.title}" for cell in cells)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tutorials.tools.run_all import STUDIES
+from tutorials.tools.run_all import PROGRAMS
 
 pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="needs make")
 ROOT = Path(__file__).parents[2]
@@ -139,10 +139,10 @@ def test_a_file_whose_name_has_blanks_is_one_file(checkout):
 
 
 def test_the_seeds_run_one_after_another_until_one_fails(checkout):
-    for study in STUDIES:
-        runs = [[study.module, "--data=official", f"--seed={seed}"] for seed in (0, 1)]
-        mean = ["tutorials.tools.scorecard", "--seeds", "2", study.target]
-        assert shown(checkout, study.target, "SEEDS=2", "DATA=official") == [*runs, mean]
+    for program in PROGRAMS:
+        runs = [[program.module, "--data=official", f"--seed={seed}"] for seed in (0, 1)]
+        mean = ["tutorials.tools.scorecard", "--seeds", "2", program.target]
+        assert shown(checkout, program.target, "SEEDS=2", "DATA=official") == [*runs, mean]
     done = make(checkout, "names", "SEEDS=9")
     assert done.returncode and done.stdout.splitlines()[-1] == '["tutorials.char_rnn", "--seed=7"]'
     assert shown(checkout, "names", "SEED=4") == [["tutorials.char_rnn", "--seed=4"]]

@@ -10,7 +10,7 @@ import pytest
 from tutorials.common import plots, published
 from tutorials.common.published import ORIGINALS, Figure, Original
 from tutorials.tools import scorecard, scorecard_page
-from tutorials.tools.run_all import STUDIES
+from tutorials.tools.run_all import PROGRAMS
 from tutorials.translation import PUBLISHED
 
 ROOT = Path(__file__).parents[2]
@@ -100,10 +100,10 @@ def test_nothing_that_the_scorecard_writes_is_stale(monkeypatch):
 
 
 def test_the_facts_of_the_originals_are_those_that_the_runs_were_held_against():
-    assert list(ORIGINALS) == [one.target for one in STUDIES]
+    assert list(ORIGINALS) == [one.target for one in PROGRAMS]
     told = {(run["name"], metric): value for run in scorecard.read_summaries(ROOT / scorecard.RESULTS)
             for metric, value in run["published"].items()}  # fmt: skip
-    for one in STUDIES:
+    for one in PROGRAMS:
         for line in ast.parse((ROOT / f"{one.module.replace('.', '/')}.py").read_text(encoding="utf-8")).body:
             if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == "PUBLISHED":
                 told |= {(one.target, metric): value for metric, value in ast.literal_eval(line.value).items()}

@@ -184,13 +184,13 @@ def test_the_cache_is_the_formula_and_uses_only_the_past():
         then = range(max(0, now - size), now)
         weights = torch.stack([2.0 * unit[now] @ unit[at] for at in then]).softmax(0)
         expected[now] = sum(weight for weight, at in zip(weights, then, strict=True) if targets[at] == targets[now])
-    torch.testing.assert_close(memory.recall(states, targets, rows=3).float(), expected)
+    torch.testing.assert_close(memory.read(states, targets, rows=3).float(), expected)
     nats = torch.rand(20, dtype=torch.float64)
     p = 0.7 * (-nats).exp() + 0.3 * expected
     torch.testing.assert_close(memory.nats(nats, states, targets), -p.log())
     changed = states.clone()
     changed[12:] += 1
-    assert torch.equal(memory.recall(changed, targets)[:12], memory.recall(states, targets)[:12])
+    assert torch.equal(memory.read(changed, targets)[:12], memory.read(states, targets)[:12])
 
 
 def test_the_cache_is_fitted_to_a_text_that_repeats_itself():

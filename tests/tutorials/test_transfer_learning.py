@@ -20,8 +20,8 @@ from tests.processes import finish, run_to_end, start
 from tests.weights import publish, save_own
 from tutorials import transfer_learning as transfer
 from tutorials.common import checkpoint
+from tutorials.common.experiment import Experiment
 from tutorials.common.options import parse
-from tutorials.common.parts import Whole
 from tutorials.vision import fine_tuning_comparison as comparison
 from tutorials.vision import linear_probe, models
 from tutorials.vision.small_convnet import PRESET, SMALL, SmallNet
@@ -340,7 +340,7 @@ def test_a_wrong_option_exits_with_2_and_says_which(tmp_path, argv, told, monkey
 def test_real_photographs_by_squeezenets_features(real_data, real_squeezenet, tmp_path, monkeypatch):
     argv = ["--data", "official", "--data-root", str(real_data), "--model", "squeezenet1_0"]
     argv += ["--weights-file", str(real_squeezenet), "--run-dir", str(tmp_path / "run"), "--device", "cpu"]
-    with Whole("transfer", parse(transfer.TransferOptions, transfer.RECIPES, argv)) as run:
+    with Experiment("transfer", parse(transfer.TransferOptions, transfer.RECIPES, argv)) as run:
         (photos, train, test), pretrained = transfer.load_photos(run), transfer.load_pretrained(run)
         transform = transfer.data_transforms(pretrained.preset, 1)
         photos.transform = transform["val"]

@@ -29,7 +29,7 @@ class Original:
     source: str
     minutes: float | None = None  # of training, as printed
     machine: str = ""
-    needs: str = "not run yet"  # told where there is no run of ours on the official data
+    needs: str = "not run yet"  # shown where there is no run of ours on the official data
 
 
 ORIGINALS = {

@@ -106,8 +106,8 @@ def leak(run: Run, net: torch.nn.Module, size: int, tokens: Tensor, length: int 
         states = net.encode(changed)
         moved = (states[:length] - states[length]).norm(dim=2).cpu().numpy()  # (changed token, place)
         moved /= moved.max()
-        told = f"{title.split(':')[0]}: {np.tril(moved, -1).max():.1e}"
-        run.say(f"largest effect of a token on an earlier place, {told} of the largest of all")
+        effect = f"{title.split(':')[0]}: {np.tril(moved, -1).max():.1e}"
+        run.say(f"largest effect of a token on an earlier place, {effect} of the largest of all")
         seen = np.where(moved > 1e-6, moved, np.nan)  # less is rounding
         picture = axes.imshow(seen, cmap="viridis_r", norm=LogNorm(1e-3, 1))
         axes.set(title=title, xlabel="place in the window")

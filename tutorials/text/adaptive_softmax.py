@@ -93,9 +93,9 @@ class SummedCrossEntropy(torch.autograd.Function):
         dx, dw = torch.empty_like(x), torch.zeros_like(weight)
         for part, own, slot in zip(x.split(rows), targets.split(rows), dx.split(rows), strict=True):
             scores = F.linear(part, weight, bias)
-            told = scores.to(weight.dtype).log_softmax(1)  # the scores may be in half precision
-            total -= told.gather(1, own[:, None]).sum()
-            p = told.exp_()
+            log_p = scores.to(weight.dtype).log_softmax(1)  # the scores may be in half precision
+            total -= log_p.gather(1, own[:, None]).sum()
+            p = log_p.exp_()
             p[torch.arange(len(own), device=own.device), own] -= 1
             db += p.sum(0)
             p = p.to(scores.dtype)

@@ -25,12 +25,12 @@ class Memory:
 
     def nats(self, nats: Tensor, states: Tensor, targets: Tensor) -> Tensor:
         """What tokens cost with it: those of the net (n,), its states (n, E) and the tokens (n,) -> (n,)."""
-        return self.mix(nats, self.recall(states, targets))
+        return self.mix(nats, self.read(states, targets))
 
     def mix(self, nats: Tensor, p: Tensor) -> Tensor:
         return -torch.logaddexp(-nats + torch.tensor(1 - self.share).log(), (self.share * p).log())
 
-    def recall(self, states: Tensor, targets: Tensor, rows: int = 256) -> Tensor:
+    def read(self, states: Tensor, targets: Tensor, rows: int = 256) -> Tensor:
         """The cache's p of each token (n,)."""
         states, p = torch.nn.functional.normalize(states.float(), dim=1), torch.zeros(len(states), dtype=torch.float64)
         for at in range(0, len(states), rows):
@@ -46,7 +46,7 @@ def fit_memory(nats: Tensor, states: Tensor, targets: Tensor, beginning: int = 5
     """Of a few memories the one that makes a text's beginning cheapest: fit it on another text than is tested."""
     found, nats = {}, nats[:beginning]
     for sharpness in (10.0, 15.0, 20.0, 30.0):
-        p = Memory(sharpness=sharpness).recall(states[:beginning], targets[:beginning])
+        p = Memory(sharpness=sharpness).read(states[:beginning], targets[:beginning])
         for share in (0.02, 0.05, 0.1, 0.15, 0.2, 0.3):
             memory = Memory(share, sharpness)
             found[memory] = float(memory.mix(nats, p).mean())

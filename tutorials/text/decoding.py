@@ -84,8 +84,8 @@ def beam(step: Step, state: Any, memory: Any, limits: Tensor, width: int, alpha:
     ends = torch.zeros_like(limits)  # found so far
     for place in range(beginnings.shape[2]):
         length = (place + 1) ** alpha
-        told, state = log_probabilities(step, tokens, state, memory)
-        total = scores[:, :, None] + told.view(*scores.shape, -1)  # (N, K, V)
+        log_p, state = log_probabilities(step, tokens, state, memory)
+        total = scores[:, :, None] + log_p.view(*scores.shape, -1)  # (N, K, V)
         ranked, which = total.flatten(1).topk(2 * K)  # of 2K continuations, at most K are ends
         parent, token = which // total.shape[2], which % total.shape[2]
         ending = token == EOS

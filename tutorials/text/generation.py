@@ -108,6 +108,6 @@ def race(net: Any, tokens: list[int], count: int = 200) -> str:
         begun = time.process_time()
         texts.append(way())
         seconds.append(time.process_time() - begun)
-    told = ", ".join(f"{one:.2f} s {name} ({one / seconds[0]:.1f}x)" for name, one in zip(ways, seconds, strict=True))
+    times = ", ".join(f"{one:.2f} s {name} ({one / seconds[0]:.1f}x)" for name, one in zip(ways, seconds, strict=True))
     same = "the same words" if texts[0] == texts[1] == texts[2] else "NOT the same words"
-    return f"{count} words: {told}; {same}"
+    return f"{count} words: {times}; {same}"

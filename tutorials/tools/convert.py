@@ -43,8 +43,8 @@ def convert(path: Path, out: Path | None = None, force: bool = False) -> Path:
         }
         content = safetensors.torch.save(tensors, {"format": "pt"})
     except Exception as error:  # sparse and quantized tensors, and dtypes that the format lacks
-        told = weights.reason(error)
-        raise StudyError(f"convert: safetensors cannot hold a tensor of {path} ({told}). Save dense ones.") from error
+        reason = weights.reason(error)
+        raise StudyError(f"convert: safetensors cannot hold a tensor of {path} ({reason}). Save dense ones.") from error
     try:
         write_atomic(out, content)
     except OSError as error:

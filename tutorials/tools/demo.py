@@ -246,10 +246,10 @@ def fill(gr: ModuleType, tab: Tab, models: list[str]) -> None:
         with gr.Column():
             writes = tab.answer in (from_french, from_german, write_on)
             said = gr.Textbox(label="The net writes", lines=3) if writes else gr.Label(label="The net says")
-            told = gr.Markdown()
+            footer = gr.Markdown()
     figure = gr.Plot(show_label=False, visible=False)
     for field, triggers in asked:
-        gr.on(triggers, partial(ask, gr, tab), [field, *settings], [said, figure, told],
+        gr.on(triggers, partial(ask, gr, tab), [field, *settings], [said, figure, footer],
               api_visibility="private", concurrency_limit=1, concurrency_id="nets")  # fmt: skip
 
 
@@ -276,10 +276,10 @@ def picture_fields(gr: ModuleType) -> list[tuple[Any, list]]:
 def ask(gr: ModuleType, tab: Tab, given: Any, *settings: Any) -> tuple[Any, Any, str]:
     """The net's answer; what the user can mend becomes a message on the page."""
     try:
-        said, figure, told = tab.answer(tab.check(given), tab.find(tab.target), *settings)
+        said, figure, footer = tab.answer(tab.check(given), tab.find(tab.target), *settings)
     except StudyError as error:
         raise gr.Error(escape(str(error)), print_exception=False) from None
-    return said, gr.Plot(figure, visible=figure is not None), told
+    return said, gr.Plot(figure, visible=figure is not None), footer
 
 
 if __name__ == "__main__":

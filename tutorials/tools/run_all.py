@@ -21,7 +21,7 @@ AT_ONCE = min(2, os.cpu_count() or 1)  # rows, each on one thread
 
 
 @dataclass(frozen=True)
-class Study:
+class Program:
     """One row of the table; it has learnt when its headline metric is better than `learnt` (a floor, or a ceiling)."""
 
     target: str  # make's name for it
@@ -32,21 +32,21 @@ class Study:
 
 
 # Later tutorials and studies add their row here.
-STUDIES = (
-    Study("cifar10", "tutorials.cifar10", "test/accuracy", 0.5, 10),
-    Study("pretrained", "tutorials.pretrained", "best/top1", 0.6, 15),
-    Study("transfer", "tutorials.transfer_learning", "frozen/fold_mean", 0.65, 19),
-    Study("names", "tutorials.char_rnn", "test/accuracy", 0.8, 11),
-    Study("sentiment", "tutorials.text_sentiment", "test/accuracy", 0.8, 3),
-    Study("seq2seq", "tutorials.seq2seq", "test/bleu", 80, 36),
-    Study("translation", "tutorials.translation", "test/bleu", 80, 35),
-    Study("language-model", "tutorials.language_model", "test/perplexity", 5, 6),
-    Study("fully-connected", "from_scratch.studies.fully_connected", "3_layers/train_accuracy", 0.9, 16),
-    Study("initialization", "from_scratch.studies.initialization", "he/10_layers/train_accuracy", 0.17, 16),
-    Study("batchnorm", "from_scratch.studies.batchnorm", "deep/batch_norm/train_accuracy", 0.35, 19),
-    Study("dropout", "from_scratch.studies.dropout", "keep_1/train_accuracy", 0.8, 11),
-    Study("convnet", "from_scratch.studies.convnet", "deep/test_accuracy", 0.5, 30),
-    Study("captioning", "from_scratch.studies.captioning", "test/bleu", 50, 32),
+PROGRAMS = (
+    Program("cifar10", "tutorials.cifar10", "test/accuracy", 0.5, 10),
+    Program("pretrained", "tutorials.pretrained", "best/top1", 0.6, 15),
+    Program("transfer", "tutorials.transfer_learning", "frozen/fold_mean", 0.65, 19),
+    Program("names", "tutorials.char_rnn", "test/accuracy", 0.8, 11),
+    Program("sentiment", "tutorials.text_sentiment", "test/accuracy", 0.8, 3),
+    Program("seq2seq", "tutorials.seq2seq", "test/bleu", 80, 36),
+    Program("translation", "tutorials.translation", "test/bleu", 80, 35),
+    Program("language-model", "tutorials.language_model", "test/perplexity", 5, 6),
+    Program("fully-connected", "from_scratch.studies.fully_connected", "3_layers/train_accuracy", 0.9, 16),
+    Program("initialization", "from_scratch.studies.initialization", "he/10_layers/train_accuracy", 0.17, 16),
+    Program("batchnorm", "from_scratch.studies.batchnorm", "deep/batch_norm/train_accuracy", 0.35, 19),
+    Program("dropout", "from_scratch.studies.dropout", "keep_1/train_accuracy", 0.8, 11),
+    Program("convnet", "from_scratch.studies.convnet", "deep/test_accuracy", 0.5, 30),
+    Program("captioning", "from_scratch.studies.captioning", "test/bleu", 50, 32),
 )
 # Where processes can be forked, one imports all this once, and each row begins as its copy.
 PRELOAD = ["tutorials.common.logger", "matplotlib.backends.backend_svg", "torchmetrics.functional.classification"]
@@ -62,8 +62,8 @@ def main() -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
     if sys.platform == "linux":
-        context.set_forkserver_preload([*PRELOAD, *(study.module for study in STUDIES)])
-    waiting, running, done = list(STUDIES), [], []
+        context.set_forkserver_preload([*PRELOAD, *(program.module for program in PROGRAMS)])
+    waiting, running, done = list(PROGRAMS), [], []
     stopping.listen()
     print(f"{len(waiting)} runs, {AT_ONCE} at a time, about {left(waiting, [], [])} min; output: {RUNS}/TARGET.log\n")
     print_row("target", "seconds", "headline metric", "chance", "learnt", "left", "figures")
@@ -92,28 +92,28 @@ def main() -> int:
 class Row:
     """One study in a process of its own."""
 
-    def __init__(self, study: Study, context: multiprocessing.context.BaseContext) -> None:
-        self.study, self.folder, self.log = study, RUNS / study.target, RUNS / f"{study.target}.log"
+    def __init__(self, program: Program, context: multiprocessing.context.BaseContext) -> None:
+        self.program, self.folder, self.log = program, RUNS / program.target, RUNS / f"{program.target}.log"
         self.begun, self.seconds = time.monotonic(), 0.0
-        self.process = context.Process(target=work, args=(study.module, self.folder, self.log), daemon=True)
+        self.process = context.Process(target=work, args=(program.module, self.folder, self.log), daemon=True)
         self.process.start()
 
     def tell(self, left: str) -> None:
         """Print the row of a study that has ended."""
-        code, study, summary = self.process.exitcode, self.study, read(self.folder)
-        value, chance = (summary.get(part, {}).get(study.headline) for part in ("metrics", "chance"))
-        self.good = code == 0 and value is not None and (value > study.learnt) == (study.learnt > chance)
-        shown = f"{study.headline} {value:.3f}" if value is not None else f"failed, exit code {code}"
+        code, program, summary = self.process.exitcode, self.program, read(self.folder)
+        value, chance = (summary.get(part, {}).get(program.headline) for part in ("metrics", "chance"))
+        self.good = code == 0 and value is not None and (value > program.learnt) == (program.learnt > chance)
+        shown = f"{program.headline} {value:.3f}" if value is not None else f"failed, exit code {code}"
         where = self.folder / "figures" if self.good else f"see {self.log}"
-        print_row(study.target, f"{self.seconds:.0f}", shown, f"{chance:.3f}" if chance is not None else "-",
+        print_row(program.target, f"{self.seconds:.0f}", shown, f"{chance:.3f}" if chance is not None else "-",
                   "yes" if self.good else "NO", left, where)  # fmt: skip
 
 
-def left(waiting: list[Study], running: list[Row], done: list[Row]) -> str:
+def left(waiting: list[Program], running: list[Row], done: list[Row]) -> str:
     """Minutes and seconds until all rows are done, from their weights and the pace of those that are."""
-    pace = sum(row.seconds for row in done) / sum(row.study.weight for row in done) if done else 1.0
-    rest = [max(pace * row.study.weight - (time.monotonic() - row.begun), 0) for row in running]
-    seconds = max([(sum(rest) + pace * sum(study.weight for study in waiting)) / AT_ONCE, *rest])
+    pace = sum(row.seconds for row in done) / sum(row.program.weight for row in done) if done else 1.0
+    rest = [max(pace * row.program.weight - (time.monotonic() - row.begun), 0) for row in running]
+    seconds = max([(sum(rest) + pace * sum(program.weight for program in waiting)) / AT_ONCE, *rest])
     return f"{round(seconds) // 60}:{round(seconds) % 60:02}"
 
 
@@ -145,8 +145,8 @@ def stop(running: list[Row]) -> None:
             row.process.join(seconds)
     for row in running:
         row.process.kill()
-        told = row.log.read_text().splitlines() if row.log.exists() else []
-        print(f"{row.study.target}: {told[-1] if told else 'stopped'}", flush=True)
+        lines = row.log.read_text().splitlines() if row.log.exists() else []
+        print(f"{row.program.target}: {lines[-1] if lines else 'stopped'}", flush=True)
 
 
 def print_row(*cells: object) -> None:

@@ -16,12 +16,12 @@ from typing import Any
 from tutorials.common.checkpoint import write_atomic
 from tutorials.common.published import ORIGINALS, Figure, Original
 from tutorials.tools import scorecard_page as page
-from tutorials.tools.run_all import STUDIES
+from tutorials.tools.run_all import PROGRAMS
 
 RESULTS, RUNS, WHOLE = Path("docs/results"), Path("runs"), Path("docs/scorecard")
 READMES = (Path("README.md"), Path("README.ko.md"))
 BEGIN, END = "<!-- results: written by make scorecard -->", "<!-- end of results -->"
-BY_HAND = {study.target for study in STUDIES if study.module.startswith("from_scratch.")}
+BY_HAND = {program.target for program in PROGRAMS if program.module.startswith("from_scratch.")}
 Summaries = Sequence[Mapping[str, Any]]
 
 
@@ -81,11 +81,11 @@ def over_seeds(runs: Path, name: str, seeds: int) -> str:
     if len(kinds) > 1:
         raise SystemExit(f"{name}: the newest runs differ: {'; '.join(sorted(kinds))}. Run all seeds with one recipe.")
     wanted = [one.metric for one in ORIGINALS[name].figures] if name in ORIGINALS else []
-    wanted += [study.headline for study in STUDIES if study.target == name]
+    wanted += [program.headline for program in PROGRAMS if program.target == name]
     metrics = [metric for metric in dict.fromkeys(wanted or first["metrics"]) if metric in first["metrics"]]
     figures = {metric: middle([run["metrics"][metric] for run in found]) for metric in metrics}
-    told = ", ".join(f"{metric} {page.spread(*figure)}" for metric, figure in figures.items())
-    return f"{name}, {first['data']} data, recipe {first['recipe']}, {seeds} seeds: {told}"
+    means = ", ".join(f"{metric} {page.spread(*figure)}" for metric, figure in figures.items())
+    return f"{name}, {first['data']} data, recipe {first['recipe']}, {seeds} seeds: {means}"
 
 
 def middle(values: Sequence[float]) -> tuple[float, float | None]:

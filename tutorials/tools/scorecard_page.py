@@ -25,9 +25,9 @@ def short(found: Sequence[Row]) -> str:
         if not row["ran"]:
             continue
         most = {one["recipe"]: one for one in sorted(row["ours"], key=lambda one: len(one["seeds"]))}
-        told = {recipe: cell(most[recipe]) if recipe in most else "-" for recipe in ("original", "study")}
-        told |= dict.fromkeys(row["not_run"], "not run")
-        lines.append([f"`{row['target']}`", metric(row), theirs(row), *told.values(), minutes(row, most)])
+        cells = {recipe: cell(most[recipe]) if recipe in most else "-" for recipe in ("original", "study")}
+        cells |= dict.fromkeys(row["not_run"], "not run")
+        lines.append([f"`{row['target']}`", metric(row), theirs(row), *cells.values(), minutes(row, most)])
     parts = [markdown_table(head, lines)]
     if unrun:
         said = [[name, "; ".join(f"{metric(row)} {theirs(row)}" for row in group if theirs(row) != "-") or "-",

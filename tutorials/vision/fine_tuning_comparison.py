@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tutorials.common import plots
 from tutorials.common.console import print_table
-from tutorials.common.parts import Whole
+from tutorials.common.experiment import Experiment
 from tutorials.vision import linear_probe
 
 # All layers are trained at once and faster when the weights are random.
@@ -70,7 +70,7 @@ def select_on_half(correct: np.ndarray, seed: int, draws: int = 1000) -> float:
     return total / draws
 
 
-def on_published_split(run: Whole, labels: Tensor, outcomes: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+def on_published_split(run: Experiment, labels: Tensor, outcomes: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
     """Accuracy on the test images after the last epoch; with --select-best also that of the best epoch, as the
     original reports it, and how much of it is optimism."""
     metrics, accuracies, drifts = {}, {}, {}
@@ -97,7 +97,7 @@ def by_epoch(lines: Mapping[str, Sequence[float]]) -> dict[str, tuple[range, Seq
     return {name: (range(1, len(line) + 1), line) for name, line in lines.items()}
 
 
-def on_folds(run: Whole, labels: Tensor, features: Tensor, fine_tune: Callable[..., dict]) -> dict[str, float]:
+def on_folds(run: Experiment, labels: Tensor, features: Tensor, fine_tune: Callable[..., dict]) -> dict[str, float]:
     """Both on repeated stratified folds of all images, and whether their difference is significant. `fine_tune` takes a
     part, the indices of training and test images, and a head."""
     from sklearn.model_selection import RepeatedStratifiedKFold  # slow to import
@@ -110,7 +110,7 @@ def on_folds(run: Whole, labels: Tensor, features: Tensor, fine_tune: Callable[.
         frozen.append(accuracy(linear_probe.logits(features[test], head), labels[test]))
         if number < options.folds * options.tuned_repeats:
             work = partial(fine_tune, train=train, test=test, head=head)
-            outcome = run.part(f"folds/{number}", work, test_every=options.epochs)
+            outcome = run.trial(f"folds/{number}", work, test_every=options.epochs)
             tuned.append(accuracy(outcome["scores"][-1], labels[test]))
     same = frozen[: len(tuned)]
     run.figure("folds", plots.paired(same, tuned, ("frozen", "fine-tuned"), "accuracy on the test part of a fold"))
@@ -139,7 +139,7 @@ def accuracy(logits: Tensor, labels: Tensor) -> float:
 
 
 def learning_curve(
-    run: Whole, labels: Tensor, train: np.ndarray, test: np.ndarray, features: Mapping[str, Tensor],
+    run: Experiment, labels: Tensor, train: np.ndarray, test: np.ndarray, features: Mapping[str, Tensor],
     fine_tune: Callable[..., dict], from_scratch: Callable[..., dict],
 ) -> dict[str, float]:  # fmt: skip
     """Test accuracy against the number of training images of each class, pretrained and from random weights.
@@ -161,7 +161,7 @@ def learning_curve(
         ):  # fmt: skip
             work = partial(training, train=draws[0], test=test, head=head)
             changes = dict(epochs=epochs, test_every=epochs, **more)
-            outcome = run.part(f"curve/{name}-{size}", work, **changes)
+            outcome = run.trial(f"curve/{name}-{size}", work, **changes)
             lines[name][size] = [accuracy(outcome["scores"][-1], labels[test])]
     run.figure("learning_curve", plots.spreads(lines, "training images of each class", "test accuracy"))
     return {

@@ -6,7 +6,7 @@ from torch import Tensor, nn, optim
 from torch.utils.data import TensorDataset
 
 import data
-from tutorials.common.parts import Part
+from tutorials.common.experiment import Trial
 from tutorials.vision.images import Preset
 
 SMALL = "small"
@@ -30,24 +30,24 @@ class SmallNet(nn.Module):
         return self.fc(self.blocks(x).mean((2, 3)))  # (N, 64, 4, 4) -> (N, C)
 
 
-def pretrain(part: Part) -> dict[str, dict[str, Tensor]]:
+def pretrain(trial: Trial) -> dict[str, dict[str, Tensor]]:
     """Train a SmallNet on the ten patterns of CIFAR-10's twin; returns its weights as `net`."""
-    twin = data.load("cifar10", "tiny", seed=part.options.seed)
+    twin = data.load("cifar10", "tiny", seed=trial.options.seed)
     images = torch.from_numpy(twin.train_images).float() / 127.5 - 1
-    loader = part.loader(TensorDataset(images, torch.from_numpy(twin.train_labels)), 100, shuffle=True)
+    loader = trial.loader(TensorDataset(images, torch.from_numpy(twin.train_labels)), 100, shuffle=True)
     net = SmallNet()
-    model = part.distribute(net)
+    model = trial.distribute(net)
     optimizer = optim.AdamW(model.parameters(), 1e-2)
-    scheduler = optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, part.options.epochs * len(loader))
-    part.track(net=model, optimizer=optimizer, scheduler=scheduler)
-    for _ in part.epochs():
+    scheduler = optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, trial.options.epochs * len(loader))
+    trial.track(net=model, optimizer=optimizer, scheduler=scheduler)
+    for _ in trial.epochs():
         model.train()
-        for x, labels in part.batches(loader):
+        for x, labels in trial.batches(loader):
             optimizer.zero_grad()
             scores = model(x)
             loss = F.cross_entropy(scores, labels)
             loss.backward()
             optimizer.step()
             scheduler.step()
-            part.log("train", loss=loss, accuracy=(scores.argmax(1) == labels).float().mean())
+            trial.log("train", loss=loss, accuracy=(scores.argmax(1) == labels).float().mean())
     return {"net": {name: value.cpu() for name, value in net.state_dict().items()}}

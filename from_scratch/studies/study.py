@@ -1,4 +1,4 @@
-"""The frame of a study: `with Lab(...)` trains many small nets, each with its own curve on the dashboard."""
+"""The frame of a study: `with Study(...)` trains many small nets, each with its own curve on the dashboard."""
 
 import json
 import time
@@ -23,7 +23,7 @@ from tutorials.common.session import Session
 
 
 @dataclass
-class LabOptions(Options):
+class StudyOptions(Options):
     """What every study takes."""
 
     recipe: Literal["study"] = "study"
@@ -40,14 +40,14 @@ class LabOptions(Options):
     limits = Options.limits | {"epochs": (0, inf), "threads": (1, 1024)}
 
 
-class Lab(Session):
+class Study(Session):
     """One run of one study: `train` nets, show `figure` and `table`, `finish` with the summary.
 
     A study that is interrupted, killed or unplugged goes on with `--resume`: nets that were trained come back from
     their checkpoints, the one that was being trained continues.
     """
 
-    def __init__(self, name: str, options: LabOptions) -> None:
+    def __init__(self, name: str, options: StudyOptions) -> None:
         super().__init__(name, options)
         self.tables: dict[str, dict[str, Any]] = {}
 
@@ -94,7 +94,7 @@ class Lab(Session):
             self.stopping.wait_for_step = False
             self.seconds += training.close()
         if watch:
-            self.say(f"{name}: {training.told} ({training.seconds:.1f} s)")
+            self.say(f"{name}: {training.latest} ({training.seconds:.1f} s)")
         return solver
 
     def table(self, name: str, head: Sequence[str], rows: Sequence[Sequence[str | float | int]]) -> None:
@@ -117,7 +117,7 @@ class Lab(Session):
 NAMES = {"train_acc": "accuracy/train", "val_acc": "accuracy/val", "val_loss": "loss/val"}
 
 
-def tell(values: Mapping[str, float]) -> str:
+def describe(values: Mapping[str, float]) -> str:
     """One line of the record in words."""
     return "  ".join(f"{name} {values[name]:.4f}" for name in ("loss/train", *NAMES.values()) if name in values)
 
@@ -125,14 +125,14 @@ def tell(values: Mapping[str, float]) -> str:
 class Training:
     """What a solver calls after each step: the curve, the checkpoint, the progress bar, and whether to stop."""
 
-    def __init__(self, lab: Lab, name: str, solver: Solver, watch: bool) -> None:
-        self.lab, self.name, self.solver = lab, name, solver
-        self.folder: Path = lab.folder / name
+    def __init__(self, study: Study, name: str, solver: Solver, watch: bool) -> None:
+        self.study, self.name, self.solver = study, name, solver
+        self.folder: Path = study.folder / name
         self.checkpoint = self.folder / "checkpoint.npz"
         self.total = solver.num_epochs * max(solver.num_train // solver.batch_size, 1)
         self.before = 0.0  # seconds before this process began
-        self.written = 0  # steps that the curve has told of
-        self.told = ""
+        self.written = 0  # steps that the curve has shown
+        self.latest = ""
         self.logger: Logger | None = None
         if watch:
             self.open()
@@ -143,10 +143,10 @@ class Training:
     def open(self) -> None:
         """Begin the record, or go on where the checkpoint stands."""
         kept = 0
-        if self.lab.options.resume and self.checkpoint.exists():
+        if self.study.options.resume and self.checkpoint.exists():
             self.solver.resume(self.checkpoint)
             kept = self.read_record(self.folder / "metrics.jsonl")
-            self.lab.started -= self.before  # the study's time counts what came before
+            self.study.started -= self.before  # the study's time counts what came before
         self.logger = Logger(self.folder, self.solver.steps, kept)
 
     def read_record(self, path: Path) -> int:
@@ -157,7 +157,7 @@ class Training:
             if about["step"] > self.solver.steps:
                 break
             kept, self.before, self.written = kept + len(line), about["seconds"], about["step"]
-            self.told = tell(about)
+            self.latest = describe(about)
         return kept
 
     @property
@@ -167,26 +167,26 @@ class Training:
     def __call__(self, step: int, loss: float, **measured: float) -> None:
         self.bar.update()
         if self.logger:
-            if measured or (step + 1) % self.lab.options.log_every == 0:
+            if measured or (step + 1) % self.study.options.log_every == 0:
                 self.write(step + 1, measured)
             if step + 1 == self.total or self.due():
                 self.save()
-        if self.lab.stopping.asked:
+        if self.study.stopping.asked:
             raise KeyboardInterrupt(f"stopped at step {step + 1:,} of {self.name}")
 
     def write(self, step: int, measured: Mapping[str, float]) -> None:
         losses = self.solver.loss_history[self.written : step]
         if not np.isfinite(losses).all():
-            raise StudyError(f"{self.lab.name}: the training loss of {self.name} is not finite at step {step:,}.")
+            raise StudyError(f"{self.study.name}: the training loss of {self.name} is not finite at step {step:,}.")
         values = {"loss/train": float(np.mean(losses, dtype=np.float64))}
         values |= {NAMES[name]: float(value) for name, value in measured.items()}
-        self.told = tell(values)
+        self.latest = describe(values)
         values["lr"] = next(iter(self.solver.optim_configs.values()))["learning_rate"]
         self.logger.scalars(values, step, self.solver.epoch, self.seconds)
         self.written = step
 
     def due(self) -> bool:
-        return self.lab.stopping.asked or time.monotonic() - self.saved_at >= self.lab.options.save_every
+        return self.study.stopping.asked or time.monotonic() - self.saved_at >= self.study.options.save_every
 
     def save(self) -> None:
         self.logger.size()  # the record is on the disk before the checkpoint that counts on it

@@ -11,13 +11,13 @@ from tutorials.common.run import Run
 from tutorials.common.session import CHECKPOINTS, Session
 
 
-class Whole(Run):
+class Experiment(Run):
     """The run around the trainings. With `--resume`, those that were finished come back as what they came to, and the
     one that was interrupted goes on from its checkpoint."""
 
-    find_checkpoint = Session.find_checkpoint  # each part finds its own
+    find_checkpoint = Session.find_checkpoint  # each trial finds its own
 
-    def part(self, name: str, work: Callable[["Part"], Mapping[str, Any]], **changes: Any) -> dict[str, Any]:
+    def trial(self, name: str, work: Callable[["Trial"], Mapping[str, Any]], **changes: Any) -> dict[str, Any]:
         """What one training comes to: `work` trains under the run's options, some of them changed.
 
         Its outcome is kept as tensors and numbers in the folder of its name, and its checkpoints are removed.
@@ -28,28 +28,28 @@ class Whole(Run):
                 (self.folder / name / kept).unlink(missing_ok=True)
         return outcome
 
-    def train(self, name: str, work: Callable[["Part"], Mapping[str, Any]], changes: Mapping[str, Any]) -> dict:
+    def train(self, name: str, work: Callable[["Trial"], Mapping[str, Any]], changes: Mapping[str, Any]) -> dict:
         """The training itself: its outcome with its seconds."""
         self.say(f"\n{name}")
-        with Part(self, name, changes) as part:
-            outcome = {**work(part), "seconds": part.seconds}
-            part.logger and part.logger.size()  # the record is on the disk before what stands for it
+        with Trial(self, name, changes) as trial:
+            outcome = {**work(trial), "seconds": trial.seconds}
+            trial.logger and trial.logger.size()  # the record is on the disk before what stands for it
         return outcome
 
 
-class Part(Run):
-    """One training of a `Whole`."""
+class Trial(Run):
+    """One training of a `Experiment`."""
 
-    def __init__(self, whole: Whole, name: str, changes: Mapping[str, Any]) -> None:
+    def __init__(self, whole: Experiment, name: str, changes: Mapping[str, Any]) -> None:
         options = replace(whole.options, run_dir=whole.folder / name, threads=torch.get_num_threads(), **changes)
         super().__init__(whole.name, options)
         self.title, self.how_to_continue = name, whole.how_to_continue
 
     def identity(self) -> dict[str, Any]:
-        return {"part": self.title, **super().identity()}
+        return {"trial": self.title, **super().identity()}
 
     def find_checkpoint(self) -> dict[str, Any] | None:
-        """Most parts of an interrupted run had not begun: that is not worth a line."""
+        """Most trials of an interrupted run had not begun: that is not worth a line."""
         return super().find_checkpoint() if any((self.folder / name).exists() for name in CHECKPOINTS) else None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:

@@ -15,7 +15,7 @@ NETS = ("rules/adam", "rules/rmsprop")
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("lab") / "whole"
+    folder = tmp_path_factory.mktemp("study") / "whole"
     code, printed = run_to_end(study, folder)
     assert code == 0, printed
     return folder
