@@ -24,7 +24,7 @@ from data.imagenet import ImageNet, read_folder
 from data.pictures import open_picture
 from tutorials.common.device import choose, predicting, seed_everything
 from tutorials.common.options import Options, parse
-from tutorials.common.survey import Survey
+from tutorials.common.session import Session
 from tutorials.reports import pretrained as report
 from tutorials.vision import benchmark, calibration, model_selection
 from tutorials.vision import models as model_zoo
@@ -92,10 +92,12 @@ def main() -> None:
     models = choose_models(options)
     if options.image:
         return predict(options, models)
-    with Survey("pretrained", options) as run:
+    with Session("pretrained", options) as run:
+        if run.place.world_size > 1:
+            raise StudyError("pretrained: several processes would slow each other's times. Leave out NPROC.")
         photographs = load_photographs(run, models)
-        measured = {one.label: run.measure(one.label, partial(measure, run, one, photographs)) for one in models}
-        sizes = run.measure("sizes", partial(measure_sizes, run, models))
+        measured = {one.label: run.once(one.label, partial(measure, run, one, photographs)) for one in models}
+        sizes = run.once("sizes", partial(measure_sizes, run, models))
         report.show(run, models, measured, sizes, photographs, partial(prepare, run))
 
 
@@ -143,7 +145,7 @@ def choose_models(options: PretrainedOptions) -> list[Model]:
     return model_selection.choose(options.models, options.weights_file, default)
 
 
-def load_photographs(run: Survey, models: list[Model]) -> ImageNet | None:
+def load_photographs(run: Session, models: list[Model]) -> ImageNet | None:
     """The labeled images, after every weight file is in place; None when only the cost is measured."""
     options = run.options
     if options.weights == "none":
@@ -180,7 +182,7 @@ class Prepared(Dataset):
 # 3. Measure: cost, quality, robustness
 
 
-def prepare(run: Survey, model: Model, photographs: ImageNet | None) -> tuple[nn.Module, dict[str, Any]]:
+def prepare(run: Session, model: Model, photographs: ImageNet | None) -> tuple[nn.Module, dict[str, Any]]:
     """A model in evaluation mode, on the run's device in float32, and what is known of its weights."""
     seed_everything(run.options.seed)  # so that a model is the same whichever were measured before it
     about: dict[str, Any] = {"member": None, "published": {}, "categories": (), "transform": None}
@@ -226,13 +228,13 @@ def train_head(net: nn.Module, dataset: Prepared, epochs: int) -> None:
         head.bias -= head.weight.flatten(1) @ mean
 
 
-def convert(run: Survey, net: nn.Module) -> nn.Module:
+def convert(run: Session, net: nn.Module) -> nn.Module:
     """The net in the data type and memory format of the options."""
     net = net.to(getattr(torch, run.options.precision))
     return net.to(memory_format=torch.channels_last) if run.options.channels_last else net
 
 
-def measure(run: Survey, model: Model, photographs: ImageNet | None) -> dict[str, Any]:
+def measure(run: Session, model: Model, photographs: ImageNet | None) -> dict[str, Any]:
     """All that is measured of one model: `metrics`, and with weights its `answers` to all images."""
     options = run.options
     net, about = prepare(run, model, photographs)
@@ -261,7 +263,7 @@ def measure(run: Survey, model: Model, photographs: ImageNet | None) -> dict[str
 
 
 @torch.no_grad()
-def answer(run: Survey, net: nn.Module, dataset: Prepared, title: str) -> Answers:
+def answer(run: Session, net: nn.Module, dataset: Prepared, title: str) -> Answers:
     """The net's predictions for all images of a data set, in order, on the CPU."""
     weight = next(net.parameters())
     layout = torch.channels_last if run.options.channels_last else torch.contiguous_format
@@ -274,7 +276,7 @@ def answer(run: Survey, net: nn.Module, dataset: Prepared, title: str) -> Answer
     return Answers.of(torch.cat(parts), torch.cat(labels), dataset.photographs.present)
 
 
-def measure_robustness(run: Survey, net: nn.Module, photographs: ImageNet, transform: Callable, answers: Answers,
+def measure_robustness(run: Session, net: nn.Module, photographs: ImageNet, transform: Callable, answers: Answers,
                       title: str) -> dict[str, float]:  # fmt: skip
     """Top-1 accuracy on the same images, evenly taken, clean and under every corruption, and the mean of the latter."""
     count = min(run.options.robust_images, -(-len(photographs) // 10))
@@ -292,7 +294,7 @@ def measure_robustness(run: Survey, net: nn.Module, photographs: ImageNet, trans
     return found
 
 
-def measure_sizes(run: Survey, models: list[Model]) -> dict[str, Any]:
+def measure_sizes(run: Session, models: list[Model]) -> dict[str, Any]:
     """Multiply-adds, latency and memory against the image size, for the first model of each family."""
     first: dict[str, Model] = {}
     for model in models:

@@ -11,8 +11,10 @@ from torch import nn
 from data.imagenet import ImageNet
 from tutorials.common import plots
 from tutorials.common.console import print_table
+from tutorials.common.logger import Logger
+from tutorials.common.options import deciding
 from tutorials.common.plots import Heat, Panel
-from tutorials.common.survey import Survey
+from tutorials.common.session import Session
 from tutorials.reports import pretrained_plots
 from tutorials.vision import calibration
 from tutorials.vision import models as model_zoo
@@ -24,7 +26,7 @@ from tutorials.vision.gradcam import grad_cam
 Measured = Mapping[str, Mapping[str, Any]]
 
 
-def show(run: Survey, models: Sequence[Any], measured: Measured, sizes: Mapping[str, Any],
+def show(run: Session, models: Sequence[Any], measured: Measured, sizes: Mapping[str, Any],
          photographs: ImageNet | None, prepare: Callable[..., tuple[nn.Module, dict]]) -> None:  # fmt: skip
     """Everything that a run leaves behind; `prepare(model, photographs)` builds a net again."""
     show_cost(run, models, measured, sizes["sizes"])
@@ -42,11 +44,15 @@ def show(run: Survey, models: Sequence[Any], measured: Measured, sizes: Mapping[
     if photographs:
         chance["best/top1"] = chances(measured[models[0].label])["top1"]
     head, rows = table(models, measured, bool(photographs))
-    run.logger.table("models", head, rows, run.measured)
-    for model in models:
+    run.logger.table("models", head, rows, len(models))
+    for number, model in enumerate(models, 1):
         found = measured[model.label]
+        points = {f"results/{model.label}/{name}": value for name, value in found["metrics"].items()}
+        run.logger.scalars(points, number, 1, run.seconds)
         about = {"model": model.label, "family": model.family, "weights": found["about"]["member"] or "none published"}
-        run.hparams(model.label, about, found["metrics"])
+        row = Logger(run.folder / "rows" / model.label)  # a row of its own on the dashboard's table of options
+        row.hparams(deciding(run.options) | about, found["metrics"], 0)
+        row.close()
     run.finish(metrics, published, chance)
     print_table(head, rows)
     if photographs is None:
@@ -112,7 +118,7 @@ def table(models: Sequence[Any], measured: Measured, with_quality: bool) -> tupl
     return head, rows
 
 
-def show_cost(run: Survey, models: Sequence[Any], measured: Measured, sizes: Mapping[str, Any]) -> None:
+def show_cost(run: Session, models: Sequence[Any], measured: Measured, sizes: Mapping[str, Any]) -> None:
     """Accuracy (torchvision's where ours was not measured) against cost, latency, and cost against the image size."""
     found = {label: one["metrics"] for label, one in measured.items()}
     own = all("top1" in one for one in found.values())
@@ -140,7 +146,7 @@ def show_cost(run: Survey, models: Sequence[Any], measured: Measured, sizes: Map
         )))  # fmt: skip
 
 
-def show_quality(run: Survey, models: Sequence[Any], measured: Measured, answers: Mapping[str, Answers],
+def show_quality(run: Session, models: Sequence[Any], measured: Measured, answers: Mapping[str, Answers],
                  labels: torch.Tensor) -> None:  # fmt: skip
     """Calibration, agreement, and robustness to corruptions: a family's curve is the mean of its models'."""
     families = by_family(models)
@@ -171,7 +177,7 @@ def show_quality(run: Survey, models: Sequence[Any], measured: Measured, answers
     )))  # fmt: skip
 
 
-def show_pictures(run: Survey, models: Sequence[Any], measured: Measured, answers: Mapping[str, Answers],
+def show_pictures(run: Session, models: Sequence[Any], measured: Measured, answers: Mapping[str, Answers],
                   photographs: ImageNet, best: Mapping[str, Any], count: int = 8) -> None:  # fmt: skip
     """Galleries with the predictions of each family's best model: some images, the hardest, where families differ."""
     labels = torch.from_numpy(photographs.labels)
@@ -196,7 +202,7 @@ def show_pictures(run: Survey, models: Sequence[Any], measured: Measured, answer
         run.figure(name, pretrained_plots.answer_gallery(images, truths, predictions))
 
 
-def show_filters_and_grad_cam(run: Survey, best: Mapping[str, Any], photographs: ImageNet, prepare: Callable) -> None:
+def show_filters_and_grad_cam(run: Session, best: Mapping[str, Any], photographs: ImageNet, prepare: Callable) -> None:
     """First-layer filters of each family's best model, and its Grad-CAM for its prediction on the same images."""
     numbers = np.linspace(0, len(photographs) - 1, 3).round().astype(int).tolist()
     pictures = [square(photographs.open(number)) for number in numbers]
