@@ -71,7 +71,7 @@ def build(tables: Sequence[tuple[Table, Layout]], tokenise: Callable[[str], list
     """Tokenise all rows once and write the arrays; at no time is more than a buffer of the words in memory."""
     folder.mkdir()
     numbers, columns = Numbers(), {name: array("q") for name in ("offsets", "labels", "lines")}
-    digests, buffer, bounds, tables, total = array("Q"), array("i"), [0], [], 0
+    digests, buffer, bounds, read, total = array("Q"), array("i"), [0], [], 0
     with (folder / "words.int32").open("wb") as file:
         for table, layout in tables:
             labels, skipped = Numbers(), Skipped()
@@ -91,14 +91,14 @@ def build(tables: Sequence[tuple[Table, Layout]], tokenise: Callable[[str], list
                     buffer = array("i")
             check_skipped(table, skipped, len(digests) - bounds[-1])
             bounds.append(len(digests))
-            tables.append({"skipped": str(skipped), "labels": list(labels)})
+            read.append({"skipped": str(skipped), "labels": list(labels)})
         buffer.tofile(file)
     columns["offsets"].append(total)
-    sort_labels(columns["labels"], bounds, tables)
+    sort_labels(columns["labels"], bounds, read)
     for name, values in (*columns.items(), ("digests", digests)):
         np.save(folder / f"{name}.npy", np.frombuffer(values, np.uint64 if name == "digests" else np.int64))
     (folder / "lexicon.txt").write_text("\n".join(numbers), encoding="utf-8", newline="\n")
-    (folder / "about.json").write_text(json.dumps({"bounds": bounds, "tables": tables}))
+    (folder / "about.json").write_text(json.dumps({"bounds": bounds, "tables": read}))
 
 
 def digest(tokens: Iterable[str]) -> int:

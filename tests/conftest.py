@@ -35,11 +35,8 @@ def real_squeezenet(real_data, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def study(request, tmp_path_factory) -> tuple[Path, str]:
-    """A run on the twin of the tutorial that the module tests, with its STUDY options, and what it printed."""
-    folder = tmp_path_factory.mktemp("runs") / "study"
-    code, printed = request.module.run(folder, *getattr(request.module, "STUDY", ()))
-    assert code == 0, printed
-    return folder, printed
+    """The study recipe's run on the twin of the PROGRAM that the module tests, and what it printed. Only read it."""
+    return request.module.PROGRAM.shared_study(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,9 @@ import multiprocessing
 import os
 import socket
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(
     [
         "tests.trainings",
+        "tests.programs",
         "tests.studies",
         "from_scratch.studies.captioning",
         *(f"tutorials.{name}" for name in ("cifar10", "pretrained", "transfer_learning", "char_rnn", "text_sentiment")),
@@ -61,10 +63,10 @@ def finish(process: BaseProcess, seconds: float = 900) -> int:
 
 def run_to_end(function: Callable[..., None], folder: Path, *argv: str) -> tuple[int, str]:
     """A run into `folder`: its exit code, and all that it printed."""
-    output = folder.with_suffix(".txt")
-    output.unlink(missing_ok=True)
-    code = finish(start(function, "--run-dir", str(folder), *argv, output=output))
-    return code, output.read_text()
+    with tempfile.TemporaryDirectory() as place:
+        output = Path(place) / "output.txt"
+        code = finish(start(function, "--run-dir", str(folder), *argv, output=output))
+        return code, output.read_text()
 
 
 def run_ranks(function: Callable[..., None], folder: Path, *argv: str, kill: float | None = None) -> list[int]:
@@ -92,22 +94,41 @@ def run_ranks(function: Callable[..., None], folder: Path, *argv: str, kill: flo
     return [finish(process) for process in processes]
 
 
+CLOCKED = ("seconds", "cpu", "samples_per_second", "journal_size", "file", "latency", "throughput", "memory", "speed")
+
+
+def timeless(tree: Any) -> Any:
+    """A tree of what was recorded, without what a clock wrote."""
+    if not isinstance(tree, Mapping):
+        return tree
+    return {key: timeless(value) for key, value in tree.items() if not any(word in str(key) for word in CLOCKED)}
+
+
 def record(folder: Path) -> list[dict]:
     """The record without what a clock wrote."""
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if not key.startswith(("seconds", "samples"))} for line in lines]
+    return [timeless(json.loads(line)) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
 def same(one: Path, other: Path) -> None:
-    """Both runs ended with the same bits and tell the same story."""
-    for name in ("last", "best"):
-        flat = []
-        for folder in (one, other):
-            tree, tensors = checkpoint.load(folder / f"{name}.safetensors"), {}
-            for clocked in ("seconds", "total_seconds", "journal_size", "file"):
-                tree.pop(clocked, None)
-            flat.append((checkpoint.flatten(tree, "", tensors), tensors))
-        assert flat[0][0] == flat[1][0]
-        for key, tensor in flat[0][1].items():
-            assert torch.equal(tensor, flat[1][1][key]), key
-    assert record(one) == record(other)
+    """Both runs ended with the same bits and tell the same story: weights, states, finished steps, records, summary."""
+    kinds = ("last.safetensors", "best.safetensors", "done.safetensors", "metrics.jsonl", "summary.json")
+    names, others = ({str(path.relative_to(folder)) for kind in kinds for path in folder.rglob(kind)}
+                     for folder in (one, other))  # fmt: skip
+    assert names == others
+    for name in names:
+        if name.endswith("metrics.jsonl"):
+            assert record((one / name).parent) == record((other / name).parent), name
+        elif name.endswith("summary.json"):
+            first, second = (timeless(json.loads((folder / name).read_text())) for folder in (one, other))
+            assert [first[key] for key in ("metrics", "chance")] == [second[key] for key in ("metrics", "chance")]
+            assert first.get("tables") == second.get("tables")
+        else:
+            trees, flat = zip(*(flatten(folder / name) for folder in (one, other)), strict=True)
+            assert trees[0] == trees[1], name
+            for key, tensor in flat[0].items():
+                assert torch.equal(tensor, flat[1][key]), f"{name}: {key}"
+
+
+def flatten(path: Path) -> tuple[Any, dict[str, torch.Tensor]]:
+    tensors: dict[str, torch.Tensor] = {}
+    return checkpoint.flatten(timeless(checkpoint.load(path)), "", tensors), tensors

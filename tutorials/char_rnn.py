@@ -120,7 +120,8 @@ def main() -> None:
         if run.logger:
             net = net.cpu()  # a GPU's kernels have gradients in training mode alone
             report.explain(run, net, testset, encode, () if run.options.folder else EXAMPLES[options.data])
-            nets = {cell: simplest(options, cell, len(trainset.classes)) for cell in ("linear", "gru")}
+            small = replace(options, layers=1, bidirectional=False, pool=False, ngrams=0)
+            nets = {cell: CharRNN(replace(small, cell=cell), len(trainset.classes)) for cell in ("linear", "gru")}
             run.figure("vanishing_gradients", report.vanishing_gradients(nets, trainset))
         run.finish(metrics, {} if options.folder or options.data == "tiny" else PUBLISHED, chance)
 
@@ -363,15 +364,7 @@ def test(run: Run, net: CharRNN, trainset: NamesDataset, testset: NamesDataset) 
     return metrics, {"test/accuracy": majority, "test/macro_f1": 2 * majority / (1 + majority) / len(testset.classes)}
 
 
-# 5. What the model has learned: tutorials/reports/char_rnn.py
-
-
-def simplest(options: NamesOptions, cell: str, classes: int) -> CharRNN:
-    """A model of one layer and one direction, whose gradients through time can be looked at."""
-    return CharRNN(replace(options, cell=cell, layers=1, bidirectional=False, pool=False, ngrams=0), classes)
-
-
-# 6. Running on user input
+# 5. Running on user input
 
 
 def read_name(text: str, net: CharRNN) -> tuple[str, list[str]]:

@@ -27,10 +27,11 @@ from tutorials.common.published import losses_by_step
 from tutorials.common.run import Run
 from tutorials.reports import translation as report
 from tutorials.text import translation_metrics as scores
+from tutorials.text.decoding import NEVER
 from tutorials.text.pairs import PairSet, training_loader
 from tutorials.text.transformer import decoder_memory, decoder_step
 from tutorials.text.translator import Translator, load_translator
-from tutorials.text.vocabulary import PAD, Subwords, Vocabulary, Words
+from tutorials.text.vocabulary import BOS, EOS, PAD, Subwords, Vocabulary, Words
 
 # N sentences, S source tokens, T target tokens, E features (d_model), V target words, M tokens that are no padding
 
@@ -184,6 +185,11 @@ class PositionalEncoding(nn.Module):
         return self.dropout(x + self.table[start : start + x.shape[1]])
 
 
+def causal_mask(T: int, device: torch.device | None = None) -> Tensor:
+    """(T, T), True above the diagonal: no position may attend to a later one."""
+    return torch.ones(T, T, dtype=torch.bool, device=device).triu(1)
+
+
 class Translation(nn.Module):
     """nn.Transformer between embeddings with positions and a linear layer that scores the target's words."""
 
@@ -218,13 +224,10 @@ class Translation(nn.Module):
     def forward(self, source: Tensor, lengths: Tensor, inputs: Tensor, real: Tensor) -> Tensor:
         """Scores (M, V) at the `real` places (N, T) of the target. Padding comes last: no real place sees it."""
         memory, padding = self.read(source, lengths)
-        T = inputs.shape[1]
-        causal = torch.ones(T, T, dtype=torch.bool, device=inputs.device).triu(
-            1
-        )  # True: may not attend to what is later
         states = self.transformer.decoder(
-            self.embed(self.target, inputs), memory, causal, memory_key_padding_mask=padding, tgt_is_causal=True
-        )
+            self.embed(self.target, inputs), memory, causal_mask(inputs.shape[1], inputs.device),
+            memory_key_padding_mask=padding, tgt_is_causal=True,
+        )  # fmt: skip
         return self.out(states[real])
 
     def encode(self, source: Tensor, lengths: Tensor) -> tuple[None, dict]:
@@ -341,6 +344,25 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
         run.figure("beam", report.beam_widths(translator, val, options.length_penalty))
         run.figure("lengths", report.written_lengths(translator, parts.test))
     run.finish(metrics, published, report.commonest(parts.train, "test", parts.test))
+
+
+@torch.no_grad()
+def greedy_decode(translator: Translator, text: str) -> str:
+    """The original's greedy decoding: the likeliest next token again and again, by a pass over all tokens before it.
+
+    Calling the translator gives the same sentences, many at once, with cached keys and values (`race_translation`).
+    """
+    net = translator.net.eval()
+    source, lengths = next(translator.batches([text]))
+    memory, _ = net.read(source, lengths)  # (1, S, E)
+    written = source.new_full((1, 1), BOS)
+    while written.shape[1] <= translator.limit and written[0, -1] != EOS:
+        inputs = net.embed(net.target, written)  # (1, T, E)
+        states = net.transformer.decoder(inputs, memory, causal_mask(written.shape[1], source.device))
+        scores = net.out(states[:, -1])  # (1, V)
+        scores[:, NEVER] = -torch.inf
+        written = torch.cat([written, scores.argmax(-1)[None]], 1)
+    return translator.languages[1].decode(written[0, 1:].tolist())
 
 
 def translate_text(options: TranslationOptions) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -15,7 +14,7 @@ from from_scratch.classifiers.fc_net import FullyConnectedNet
 from from_scratch.gradient_check import eval_numerical_gradient_array
 from from_scratch.initialization import gaussian, he, xavier
 from from_scratch.studies import batchnorm, fully_connected, initialization, shared
-from tests.processes import finish, run_to_end, start
+from tests.processes import run_to_end
 
 FIGURES = {
     "fully_connected": "two_layers overfit sensitivity rules step_sizes best best_filters best_confusion",
@@ -130,20 +129,6 @@ def test_dropout_tables(runs):
     division = {tuple(row[:2]): row[2:] for row in read(runs["dropout"])["tables"]["division"]["rows"]}
     for layers in (1, 3):
         assert division[layers, "not divided"][0] > 3 * division[layers, "divided"][0]
-
-
-def test_a_killed_study_goes_on_where_it_was(runs, tmp_path):
-    folder = tmp_path / "dropout"
-    process = start(partial(run_study, "dropout"), "--run-dir", str(folder), output=tmp_path / "killed.txt")
-    while not (folder / "keep_1" / "checkpoint.npz").exists():
-        time.sleep(0.01)
-        assert process.is_alive(), (tmp_path / "killed.txt").read_text()
-    process.kill()
-    assert finish(process) < 0
-    code, printed = run_to_end(partial(run_study, "dropout"), folder, "--resume")
-    assert code == 0, printed
-    one, other = read(runs["dropout"]), read(folder)
-    assert one["metrics"] == other["metrics"] and one["tables"] == other["tables"]
 
 
 def test_zca_makes_numbers_independent():

@@ -1,39 +1,28 @@
 """The names tutorial: its cells against torch's, batches against single names, whole runs on the twin."""
 
 import json
-import os
 import re
-import signal
 import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import data
 from data.names import MARKS
-from tests.processes import finish, run_ranks, run_to_end, same, start
+from tests import programs
 from tutorials import char_rnn
 from tutorials.char_rnn import CharRNN, LinearRNN, NamesDataset, NamesOptions, encode
 from tutorials.common import checkpoint, plots
 from tutorials.text.char_ngrams import CharNgrams
 from tutorials.tools import race_names
 
+PROGRAM = programs.NAMES
+run, main = PROGRAM.run, PROGRAM.main
+
 NAMES = ("Satoshi", "Li", "O'Neal", "Schmidhuber", "X", "van der Berg")
-
-
-def main(*argv: str) -> None:
-    sys.argv = ["char_rnn", "--device", "cpu", *argv]
-    char_rnn.main()
-
-
-def run(folder: Path, *argv: str) -> tuple[int, str]:
-    return run_to_end(main, folder, *argv)
 
 
 def net_of(cell: str, **options) -> CharRNN:
@@ -131,8 +120,6 @@ def test_the_study_recipe_learns_the_twin_and_leaves_everything(study):
     drawn = {path.stem for path in (folder / "figures").iterdir()}
     assert drawn == {"curves", "confusion", "language_accuracy", "length_accuracy", "saliency", "letter_by_letter",
                      "vanishing_gradients"}  # fmt: skip
-    for path in (folder / "figures").glob("*.png"):
-        assert np.asarray(Image.open(path).convert("L")).std() > 5, f"{path.name} is blank"
     assert "1,800 names of 6 classes" in printed and re.search(r"Fjordic +\d+\.\d % of \d+ test names", printed)
     assert "accuracy by length: " in printed
 
@@ -142,9 +129,7 @@ def test_the_dashboard_shows_all_kinds(study):
 
     events = EventAccumulator(str(study[0]), size_guidance={"tensors": 0}).Reload()
     tags = events.Tags()
-    scalars = {"loss/train", "loss/val", "accuracy/train", "accuracy/val", "macro_f1/val", "lr", "grad_norm"}
-    assert scalars | {"samples_per_second", "test/accuracy", "test/macro_f1"} <= set(tags["scalars"])
-    assert {f"figures/{path.stem}" for path in (study[0] / "figures").iterdir()} <= set(tags["images"])
+    assert {"accuracy/train", "accuracy/val", "macro_f1/val"} <= set(tags["scalars"])
     assert "pr/Aquish" in tags["tensors"]
     for name, rows in (("letters", 58 + len(MARKS)), ("names", None)):  # neither may have removed the other
         projector = next(study[0].glob(f"*/{name}"))
@@ -157,11 +142,6 @@ def test_the_original_recipe_is_the_published_protocol(tmp_path):
     code, printed = run(tmp_path / "original", "--recipe", "original", "--epochs", "2", "--log-every", "23")
     assert code == 0, printed
     summary = json.loads((tmp_path / "original" / "summary.json").read_text())
-    assert char_rnn.RECIPES["original"]["epochs"] == 27
-    options = summary["options"]
-    assert (options["optimizer"], options["lr"], options["grad_clip"], options["batch_size"]) == ("sgd", 0.15, 3, 64)
-    assert (options["cell"], options["hidden_size"], options["sum_losses"]) == ("linear", 128, True)
-    assert (options["schedule"], options["logit_adjustment"]) == ("constant", 0)
     assert "1,530 names to train, 0 to validate, 270 to test" in printed
     assert 0 < summary["metrics"]["test/new_names"] < 1  # the leak of a split at random, told
     assert [json.loads(line)["epoch"] for line in (tmp_path / "original/metrics.jsonl").open()] == [1, 2]
@@ -188,29 +168,6 @@ def test_the_published_loss_is_read_at_the_end_of_epoch_25(tmp_path):
     metrics = json.loads((tmp_path / "long" / "summary.json").read_text())["metrics"]
     losses = plots.read_curves(tmp_path / "long" / "metrics.jsonl")["loss/train"][1]
     assert len(losses) == 25 and metrics["train/loss_epoch_25"] == losses[-1] < losses[0]
-
-
-def test_killed_in_the_middle_it_goes_on_to_the_same_bits(tmp_path):
-    argv = ("--hidden-size", "8", "--epochs", "4", "--save-every", "0.3")
-    assert run(tmp_path / "whole", *argv)[0] == 0
-    folder = tmp_path / "killed"
-    process = start(main, "--run-dir", str(folder), *argv, output=tmp_path / "out.txt")
-    while process.is_alive() and not (folder / "last.safetensors").exists():
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    assert finish(process) == -signal.SIGKILL
-    assert 0 < checkpoint.load(folder / "last.safetensors")["step"] < 36
-    assert run(folder, *argv, "--resume")[0] == 0
-    same(tmp_path / "whole", folder)
-
-
-def test_two_processes_give_the_loss_curve_of_one(tmp_path):
-    argv = ["--recipe", "original", "--epochs", "1", "--log-every", "1", "--hidden-size", "16"]
-    assert run(tmp_path / "one", *argv)[0] == 0
-    assert run_ranks(main, tmp_path / "two", *argv) == [0, 0]
-    one, two = (plots.read_curves(tmp_path / name / "metrics.jsonl") for name in ("one", "two"))
-    assert one["loss/train"][0] == two["loss/train"][0] == list(range(1, 24))
-    assert np.allclose(one["loss/train"][1], two["loss/train"][1], rtol=1e-4)
 
 
 def test_your_own_names(study, tmp_path):
@@ -256,21 +213,6 @@ def test_the_race_trains_both_ways_alike(monkeypatch, capsys):
     losses = re.findall(r"mean loss ([\d.]+)", printed)
     assert len(losses) == 2 and abs(float(losses[0]) - float(losses[1])) < 1e-5
     assert float(re.search(r"batched is ([\d.]+) times as fast", printed)[1]) > 4  # about 20 where nothing else runs
-
-
-@pytest.mark.parametrize(
-    "argv, told",
-    [
-        (["--cell", "transformer"], "transformer"),
-        (["--layers", "0"], "--layers must be in 1..16"),
-        (["--grad-clip", "0"], "--grad-clip must be at least"),
-        (["--logit-adjustment", "-1"], "--logit-adjustment must be in 0..2"),
-        (["--cell", "linear", "--bidirectional"], "--cell linear has one layer and one direction"),
-    ],
-)
-def test_a_wrong_option_exits_with_2_and_says_which(tmp_path, argv, told):
-    code, printed = run(tmp_path / "wrong", *argv)
-    assert code == 2 and told in printed and not (tmp_path / "wrong").exists()
 
 
 def test_real_names_are_learnt(real_data, tmp_path):

@@ -3,13 +3,11 @@
 import json
 import os
 import re
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
-from tests.processes import run_to_end
+from tests import programs
 from tutorials import language_model
 from tutorials.common import autocast
 from tutorials.common.autocast import Autocast
@@ -21,16 +19,10 @@ from tutorials.text.generation import Style, choose, race, write
 from tutorials.text.perplexity import measure
 from tutorials.tools import ablate_language_model
 
+PROGRAM = programs.LANGUAGE_MODEL
+run, main = PROGRAM.run, PROGRAM.main
+
 SMALL = ("--d-model", "24", "--dim-feedforward", "32", "--epochs", "2")
-
-
-def main(*argv: str) -> None:
-    sys.argv = ["language_model", "--device", "cpu", *argv]
-    language_model.main()
-
-
-def run(folder: Path, *argv: str) -> tuple[int, str]:
-    return run_to_end(main, folder, *argv)
 
 
 def build(size: int = 50, recipe: str = "study", **changed) -> LanguageModel:
@@ -276,13 +268,6 @@ def test_each_change_can_be_taken_away():
     for name, *numbers in rows:
         steps, _, perplexity = (float(number) for number in numbers)
         assert steps >= 1 and perplexity > 1, name
-
-
-def test_wrong_options_are_refused(capsys):
-    for wrong in (("--heads", "5"), ("--top-p", "1.5"), ("--length", "1")):
-        with pytest.raises(SystemExit) as stopped:
-            main(*wrong)
-        assert stopped.value.code == 2 and wrong[0] in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not os.environ.get("STUDY_DATA"), reason="needs the real text")

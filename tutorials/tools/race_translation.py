@@ -7,32 +7,11 @@ import argparse
 import time
 from pathlib import Path
 
-import torch
-
 import data
 from data import default_root
 from tutorials.common import checkpoint
-from tutorials.text.decoding import NEVER
 from tutorials.text.translator import Translator, load_translator
-from tutorials.text.vocabulary import BOS, EOS
-from tutorials.translation import Translation
-
-
-@torch.no_grad()
-def one_by_one(translator: Translator, text: str) -> str:
-    """The likeliest next token again and again; each is found by a pass over all tokens before it."""
-    net = translator.net.eval()
-    source, lengths = next(translator.batches([text]))
-    memory, _ = net.read(source, lengths)
-    written = torch.tensor([[BOS]])
-    while written.shape[1] <= translator.limit and written[0, -1] != EOS:
-        embedded = net.embed(net.target, written)
-        T = written.shape[1]
-        states = net.transformer.decoder(embedded, memory, torch.ones(T, T, dtype=torch.bool).triu(1))
-        scores = net.out(states[:, -1])
-        scores[:, NEVER] = -torch.inf
-        written = torch.cat([written, scores.argmax(-1)[None]], 1)
-    return translator.languages[1].decode(written[0, 1:].tolist())
+from tutorials.translation import Translation, greedy_decode
 
 
 def race(translator: Translator, sources: list[str]) -> float:
@@ -41,7 +20,7 @@ def race(translator: Translator, sources: list[str]) -> float:
     together = translator(sources)
     ours = time.process_time() - since
     since = time.process_time()
-    single = [one_by_one(translator, text) for text in sources]
+    single = [greedy_decode(translator, text) for text in sources]
     theirs = time.process_time() - since
     same = sum(a == b for a, b in zip(single, together, strict=True))
     print(f"one by one, prefix recomputed: {theirs:.2f} CPU seconds for {len(sources):,} sentences")
