@@ -52,7 +52,7 @@ class Program:
         return folder, output.read_text()
 
 
-FEW_FOLDS = ("--folds", "2", "--repeats", "1", "--epochs", "2", "--no-curve")
+FEW_FOLDS = ("--folds", "2", "--repeats", "1", "--epochs", "1", "--no-curve")
 MEASURED = ("--repetitions", "1", "--batch-size", "10", "--robust-images", "3")
 TRANSLATOR = ("--hidden-size", "48", "--epochs", "6", "--batch-size", "32", "--lr", "0.01", "--log-every", "10",
               "--dropout", "0.1", "--output-dropout", "0.1", "--word-dropout", "0")  # fmt: skip

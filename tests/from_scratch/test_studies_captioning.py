@@ -1,7 +1,6 @@
 """The captioning study on its tiny twin, and its measures."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -10,18 +9,12 @@ from PIL import Image
 from data import load
 from data.captions import Split, encode
 from from_scratch.studies import captioning
-from tests.processes import run_to_end
+from tests.programs import STUDIES
 
 
-def run(*argv: str) -> None:
-    sys.argv = ["captioning", *argv]
-    captioning.main()
-
-
-def test_the_study_runs_on_its_twin(tmp_path):
-    code, printed = run_to_end(run, tmp_path / "run", "--epochs", "1")
-    assert code == 0, printed
-    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+def test_the_study_runs_on_its_twin(tmp_path_factory):
+    folder, _ = STUDIES["captioning"].shared_study(tmp_path_factory)
+    summary = json.loads((folder / "summary.json").read_text())
     tables = {name: table["rows"] for name, table in summary["tables"].items()}
     # Central differences of a loss of 2 at h = 1e-6 are rounded to eps 2 / h = 5e-10, of gradients from 1.6e-3 up.
     for row, wanted in zip(tables["loss and gradients"], (9.83235591003, 9.82445935443), strict=True):
@@ -31,9 +24,9 @@ def test_the_study_runs_on_its_twin(tmp_path):
         "commonest caption", "rnn words", "lstm words", "transformer words", "lstm characters"
     ]  # fmt: skip
     assert summary["chance"]["test/bleu"] == summary["metrics"]["commonest caption/test_bleu"] > 5
-    figures = {path.stem for path in (tmp_path / "run" / "figures").iterdir()}
+    figures = {path.stem for path in (folder / "figures").iterdir()}
     assert figures == {"training_captions", "overfit", "overfit_samples", "test_captions", "validation_loss"}
-    record = (tmp_path / "run" / "captioners" / "lstm words" / "metrics.jsonl").read_text().splitlines()
+    record = (folder / "captioners" / "lstm words" / "metrics.jsonl").read_text().splitlines()
     assert json.loads(record[-1])["loss/val"] < json.loads(record[0])["loss/val"]
 
 

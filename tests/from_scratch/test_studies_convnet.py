@@ -1,7 +1,6 @@
 """The study of convolutional nets: a run on the twin, and its parts."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -9,24 +8,16 @@ import pytest
 from from_scratch.layers import spatial_batchnorm_backward, spatial_batchnorm_forward
 from from_scratch.studies import convnet, convnet_layers
 from from_scratch.studies.shared import mirror_and_shift
-from tests.processes import run_to_end
+from tests.programs import STUDIES
 
 FIGURES = {"image_processing", "overfit", "one_epoch", "filters"}
 FIGURES |= {f"deep{name}" for name in ("", "_confusion", "_classes", "_mistakes")}
 TRAININGS = {"overfit": 2, "one_epoch/as_written": 70, "one_epoch/better": 70, "deep": 70}  # steps of one epoch
 
 
-def study(*argv: str) -> None:
-    sys.argv = ["convnet", "--epochs", "1", *argv]
-    convnet.main()
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("convnet") / "run"
-    code, printed = run_to_end(study, folder)
-    assert code == 0, printed
-    return folder
+    return STUDIES["convnet"].shared_study(tmp_path_factory)[0]
 
 
 @pytest.fixture(scope="module")

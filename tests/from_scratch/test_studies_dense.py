@@ -1,9 +1,6 @@
 """The studies of fully connected nets, initialization, batch norm and dropout: runs on the twin, and their parts."""
 
 import json
-import sys
-from functools import partial
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +11,7 @@ from from_scratch.classifiers.fc_net import FullyConnectedNet
 from from_scratch.gradient_check import eval_numerical_gradient_array
 from from_scratch.initialization import gaussian, he, xavier
 from from_scratch.studies import batchnorm, fully_connected, initialization, shared
-from tests.processes import run_to_end
+from tests.programs import STUDIES
 
 FIGURES = {
     "fully_connected": "two_layers overfit sensitivity rules step_sizes best best_filters best_confusion",
@@ -24,11 +21,6 @@ FIGURES = {
 }
 
 
-def run_study(name: str, *argv: str) -> None:
-    sys.argv = [name, "--epochs", "1", *argv]
-    import_module(f"from_scratch.studies.{name}").main()
-
-
 def read(folder: Path) -> dict:
     return json.loads((folder / "summary.json").read_text())
 
@@ -36,12 +28,7 @@ def read(folder: Path) -> dict:
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> dict[str, Path]:
     """One epoch of every training of every study on the twin."""
-    parent, folders = tmp_path_factory.mktemp("runs"), {}
-    for name in FIGURES:
-        folders[name] = parent / name
-        code, printed = run_to_end(partial(run_study, name), folders[name])
-        assert code == 0, printed
-    return folders
+    return {name: STUDIES[name].shared_study(tmp_path_factory)[0] for name in FIGURES}
 
 
 def rows(folder: Path, table: str) -> dict[object, list]:

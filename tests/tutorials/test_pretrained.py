@@ -161,23 +161,6 @@ def test_the_dashboard_has_the_table_and_a_row_for_each_model(study):
         assert "_hparams_/session_start_info" in row.summary_metadata
 
 
-def test_what_was_measured_is_not_measured_again(study, tmp_path):
-    folder = tmp_path / "again"
-    shutil.copytree(study[0], folder)
-    (folder / "sizes" / "done.safetensors").write_bytes(b"cut short")
-    (folder / SMALL / "done.safetensors").unlink()
-    code, printed = run(folder, *FAST, "--resume")
-    assert code == 0, printed
-    assert "resnet18: done before" in printed and f"{SMALL}: done before" not in printed
-    assert "It is done again" in printed
-    clocked = ("latency", "latency_p95", "throughput", "memory")
-    one, other = ({name: value for name, value in read(one)["metrics"].items() if not name.endswith(clocked)}
-                  for one in (study[0], folder))  # fmt: skip
-    assert one == other
-    code, printed = run(folder, *FAST, "--resume", "--seed", "1")
-    assert code == 1 and "seed: 0 in the checkpoint, 1 now" in printed
-
-
 def test_without_weights_the_cost_alone_is_measured(tmp_path):
     code, printed = run(tmp_path / "cost", *FAST, "--weights", "none", "--models", "mobilenet_v3_small")
     assert code == 0 and "Quality was not measured" in printed
