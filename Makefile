@@ -7,7 +7,7 @@
 # recipe may name one: a value that stood in a command would be run by the shell. tests/tools/test_make.py tries them
 # all.
 VARIABLES := ARGS CSV DATA DEVICE FILES FOLDER IMAGE IMAGES LAYER MODEL MODELS NAME NET NPROC PAIRS PORT PYTHON RECIPE \
-  RESUME SEED SEEDS SOURCE STUDY_DATA TARGET TEST TEXT TORCH TORCHTEXT WEIGHTS
+  RESUME RUNS SEED SEEDS SOURCE STUDY_DATA TARGET TEST TEXT TORCH TORCHTEXT WEIGHTS
 $(foreach name,$(VARIABLES),$(eval override $(name) := $$(value $(name))))
 export $(foreach name,$(VARIABLES),$(if $($(name)),$(name)))
 
@@ -32,8 +32,8 @@ test: setup ## run all tests and the style check
 	@$(RUN) pytest -n 2 -m "not browser and not notebooks"
 	@echo "left out: what needs a browser (make test-browser), and notebooks that take longer (make test-notebooks)"
 
-tensorboard: setup ## serve the dashboards of all runs on localhost:6006
-	@$(RUN) tutorials.tools.dashboard --logdir runs --load_fast=false PORT
+tensorboard: setup ## serve the dashboards of all runs on localhost:6006; of some: RUNS=cifar10
+	@$(RUN) tutorials.tools.dashboard RUNS PORT
 
 ##@ Tutorials
 cifar10: setup ## train a classifier on CIFAR-10

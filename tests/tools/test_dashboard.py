@@ -17,6 +17,7 @@ from PIL import Image
 
 from comparisons import race
 from tutorials.common.logger import Logger
+from tutorials.tools import dashboard
 
 ROOT = Path(__file__).parents[2]
 RUNS = {
@@ -24,7 +25,7 @@ RUNS = {
     "cifar10-tiny-original-seed1": ("tutorials.cifar10", "--epochs", "2", "--seed", "1", "--batch-size", "64"),
     "sentiment-tiny-study-seed0": ("tutorials.text_sentiment", "--epochs", "1"),
 }
-MORE = 40  # small trainings, as the studies have them: TensorBoard alone would tick no run of so many
+MORE = 40  # small trainings of one study: TensorBoard would tick no run of so many
 
 pytestmark = pytest.mark.browser
 
@@ -40,7 +41,7 @@ def runs(chromium, tmp_path_factory) -> Path:
             importlib.import_module(module).main()
     assert race.main(["--steps", "4", "--batch", "4", "--run-dir", str(runs / "race-ThreeLayerConvNet")]) == 0
     for number in range(MORE):
-        logger = Logger(runs / "study" / f"net_{number}")
+        logger = Logger(runs / "small" / f"net_{number}" if number else runs / "small")
         logger.scalars({"samples_per_second": number}, 1, 1, 0)
         logger.close()
     return runs
@@ -53,8 +54,8 @@ def address(runs):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = subprocess.run(["make", "-n", "tensorboard"], cwd=ROOT, capture_output=True, text=True)
-    (line,) = re.findall(r"tools\.launch 'tensorboard' (tutorials\.tools\.dashboard .*) PORT$", command.stdout, re.M)
-    program = [sys.executable, "-m", *line.replace("--logdir runs", f"--logdir {runs}").split(), f"--port={port}"]
+    (line,) = re.findall(r"tools\.launch 'tensorboard' (tutorials\.tools\.dashboard) RUNS PORT$", command.stdout, re.M)
+    program = [sys.executable, "-m", line, f"--root={runs}", f"--port={port}"]
     server = subprocess.Popen(program, cwd=ROOT, stderr=subprocess.DEVNULL)
     try:
         yield wait_for(f"http://127.0.0.1:{port}", server)
@@ -68,7 +69,7 @@ def wait_for(address: str, server: subprocess.Popen) -> str:
     for _ in range(240):
         assert server.poll() is None, "tensorboard ended"
         try:
-            if len(json.load(urlopen(f"{address}/data/runs", timeout=5))) == len(RUNS) + 1 + MORE:
+            if len(json.load(urlopen(f"{address}/data/runs", timeout=5))) == len(RUNS) + 1:
                 return address
         except URLError:
             pass
@@ -102,6 +103,16 @@ def tab(chromium, address, request, tmp_path_factory):
 def seen(page, selector: str, text: str | re.Pattern = "", count: int = 1) -> None:
     """Wait until so many elements of a kind, with a text, are in sight."""
     page.locator(selector, has_text=text).nth(count - 1).wait_for(state="visible", timeout=60_000)
+
+
+def test_runs_are_chosen_that_tensorboard_can_tick(runs, tmp_path, capsys):
+    assert dashboard.logdir(runs, "small", tmp_path / "one") == tmp_path / "one"
+    assert (tmp_path / "one/small/net_1").is_dir() and len(list((tmp_path / "one").iterdir())) == 1
+    dashboard.logdir(runs, "", tmp_path / "all")
+    assert {path.name for path in (tmp_path / "all").iterdir()} == {*RUNS, "race-ThreeLayerConvNet"}
+    assert "at most 40 runs: small. Choose by a name: RUNS=small" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match=r"no run below .* has 'nothing' in its name"):
+        dashboard.logdir(runs, "nothing", tmp_path)
 
 
 def test_scalars_have_the_curves_of_every_run(tab):

@@ -1,36 +1,72 @@
-"""`make tensorboard`: TensorBoard with all runs ticked. Of more than 40 it ticks none, and its tabs look empty; `make
-study` alone leaves 70, with the many small nets of the studies by hand."""
+"""`make tensorboard`: TensorBoard with as many runs as it ticks by itself; RUNS=cifar10 shows those of that name.
 
-import io
+Of more than 40 runs it ticks none, and its tabs look empty; `make study` alone leaves 70, with the many small nets of
+the studies by hand.
+"""
+
+import argparse
 import sys
-import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from absl import app
-from tensorboard import assets, default, main_lib, program
+from tensorboard import default, main_lib, program
 from tensorboard.plugins.base_plugin import FlagsError
 
-# A TensorBoard whose pages do not have these words is served as it is.
-LIMIT = b"maxNamesToEnableByDefault=40", b"maxNamesToEnableByDefault=1e4"
+LIMIT = 40
 
 
-def pages() -> io.BytesIO:
-    """The archive of TensorBoard's pages, the limit lifted."""
-    changed, packed = io.BytesIO(), assets.get_default_assets_zip_provider()()
-    with packed, zipfile.ZipFile(packed) as old, zipfile.ZipFile(changed, "w") as new:
-        for name in old.namelist():
-            new.writestr(name, old.read(name).replace(*LIMIT))
-    changed.seek(0)
-    return changed
+def find(root: Path) -> dict[Path, int]:
+    """The topmost folders that hold event files, and in how many of their folders those lie: TensorBoard's runs."""
+    folders = {path.parent for path in root.rglob("events.out.tfevents.*")}
+    top = [folder for folder in folders if not folders & set(folder.parents)]
+    return {folder: sum(folder in (one, *one.parents) for one in folders) for folder in top}
 
 
-def main() -> None:
-    """What TensorBoard's own main does, with these pages."""
-    main_lib.global_init()
-    board = program.TensorBoard(default.get_plugins(), pages)
-    try:
-        app.run(board.main, flags_parser=board.configure)
-    except FlagsError as error:
-        sys.exit(f"tensorboard: {error}")
+def choose(found: dict[Path, int]) -> tuple[list[Path], list[Path]]:
+    """Which folders to show and which not: those of the fewest runs first, and of these the newest."""
+    shown, left, room = [], [], LIMIT
+    for folder in sorted(found, key=lambda folder: (found[folder], -folder.stat().st_mtime)):
+        (shown if found[folder] <= room or not shown else left).append(folder)
+        room -= found[folder] if folder in shown else 0
+    return shown, left
+
+
+def logdir(root: Path, name: str, place: Path) -> Path:
+    """The folder to serve: `root`, or in `place` links to the runs whose folder has `name` in it, as many as can be
+    ticked."""
+    found = {folder: runs for folder, runs in find(root).items() if name in str(folder.relative_to(root))}
+    if name and not found:
+        sys.exit(f"tensorboard: no run below {root} has {name!r} in its name")
+    if not name and sum(found.values()) <= LIMIT:
+        return root
+    shown, left = choose(found)
+    if left:
+        names = ", ".join(folder.name for folder in left)
+        print(f"not shown, as TensorBoard ticks at most {LIMIT} runs: {names}. Choose by a name: RUNS={left[0].name}")
+    for folder in shown:
+        link = place / folder.relative_to(root)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(folder.resolve(), target_is_directory=True)
+    return place
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """What TensorBoard's own main does, with the runs that were chosen."""
+    parser = argparse.ArgumentParser(prog="tensorboard", description=__doc__)
+    parser.add_argument("--root", type=Path, default=Path("runs"), help="folder of the runs")
+    parser.add_argument("--runs", default="", help="only runs whose folder has this in its name")
+    options, others = parser.parse_known_args(argv)
+    with TemporaryDirectory() as place:
+        folder = logdir(options.root, options.runs, Path(place))
+        sys.argv = ["tensorboard", f"--logdir={folder}", "--load_fast=false", *others]
+        main_lib.global_init()
+        board = program.TensorBoard(default.get_plugins())
+        try:
+            app.run(board.main, flags_parser=board.configure)
+        except FlagsError as error:
+            sys.exit(f"tensorboard: {error}")
 
 
 if __name__ == "__main__":
