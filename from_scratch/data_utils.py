@@ -1,6 +1,7 @@
 """The course's data as arrays: CIFAR-10 and Tiny ImageNet from their folders.
 
-Pictures are float32, half of the memory of the course's float64. Nothing is unpickled that could run code.
+`load_CIFAR10` gives the course's float64; all else float32, in half of the memory. Nothing is unpickled that could run
+code.
 """
 
 import io
@@ -9,23 +10,31 @@ from pathlib import Path
 
 import numpy as np
 
-from data import StudyError, plain_pickle
-from data.cifar10 import Cifar10, official, read_batch
+from data import StudyError, default_root, plain_pickle
+from data.cifar10 import FOLDER, Cifar10, official, read_batch
+from data.fetch import fetch
 from data.pictures import open_picture
 
 
 def load_CIFAR_batch(filename: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """Pictures (N, 32, 32, 3) in 0..255 and labels (N,) of one batch file; raises StudyError for any other content."""
     images, labels = read_batch(Path(filename))
-    return images.transpose(0, 2, 3, 1).astype(np.float32), labels
+    return images.transpose(0, 2, 3, 1).astype(np.float64), labels
 
 
 def load_CIFAR10(ROOT: str | Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Training and test pictures (N, 32, 32, 3) and labels (N,) from the folder of the six batch files."""
-    names = [f"data_batch_{number}" for number in range(1, 6)]
-    batches = [load_CIFAR_batch(Path(ROOT) / name) for name in names]
+    """Training and test pictures (N, 32, 32, 3) float64 and labels (N,) from the folder of the six batch files.
+
+    Without that folder they come from the data root, where they are downloaded when missing.
+    Raises StudyError when they cannot be had.
+    """
+    root = Path(ROOT)
+    if not root.exists():
+        print(f"{root} does not exist: CIFAR-10 is taken from {default_root()}")
+        root = fetch("cifar10") / FOLDER
+    batches = [load_CIFAR_batch(root / f"data_batch_{number}") for number in range(1, 6)]
     X, y = (np.concatenate(parts) for parts in zip(*batches, strict=True))
-    return X, y, *load_CIFAR_batch(Path(ROOT) / "test_batch")
+    return X, y, *load_CIFAR_batch(root / "test_batch")
 
 
 def get_CIFAR10_data(

@@ -63,20 +63,20 @@ def load_image(filename: str | Path, size: int | None = None) -> np.ndarray:
     return np.array(image)
 
 
-def image_from_url(url: str) -> np.ndarray:
-    """A picture from the web as (H, W, 3) uint8.
+def image_from_url(url: str) -> np.ndarray | None:
+    """A picture from the web as (H, W, 3) uint8, or None where there is none to be had, which it prints, with why.
 
     Only by https, to which redirections are held as well, and no more than LARGEST bytes.
-    Raises StudyError where there is none to be had. Source: CS231n, assignment 3.
+    Source: CS231n, assignment 3.
     """
     try:
         content = _download(re.sub("^http:", "https:", url))  # the course's lists of addresses are older than https
-    except (OSError, ValueError, http.client.HTTPException) as error:  # urllib's own errors are OSErrors
-        raise StudyError(f"{url}: could not be downloaded ({error}). Try again, or give another address.") from error
-    try:
         return np.array(open_picture(io.BytesIO(content)))
-    except StudyError as error:
-        raise StudyError(f"{url}: what came is no picture that can be read. Give a JPEG or PNG file's.") from error
+    except StudyError:
+        print(f"{url}: what came is no picture that can be read")
+    except (OSError, ValueError, http.client.HTTPException) as error:  # urllib's own errors are OSErrors
+        print(f"{url}: could not be downloaded ({error})")
+    return None
 
 
 def _check_https(url: str) -> None:

@@ -1,12 +1,17 @@
 """Update rules: rule(w, dw, config) -> next w, config.
 
 `config` holds the options and the state; missing ones get their defaults, None means {}. It is updated, w is not:
-the caller may still compare with it. Every rule raises ValueError unless dw has w's shape, TypeError for integers.
+the caller may still compare with it. Every rule raises ValueError unless dw has w's shape, TypeError for integers. A
+rule leaves other rules' options alone, so that one config can serve several, and warns of options that no rule has.
 """
+
+import warnings
 
 import numpy as np
 
 from from_scratch import checks
+
+ANY_RULE = ("learning_rate", "momentum", "decay_rate", "beta1", "beta2", "epsilon", "weight_decay")
 
 
 def sgd(w: np.ndarray, dw: np.ndarray, config: dict | None = None) -> tuple[np.ndarray, dict]:
@@ -100,9 +105,9 @@ def _read(w: np.ndarray, dw: np.ndarray, config: dict | None, state: str, more: 
     checks.floats("w", w)
     checks.shape("dw", dw, w.shape, "of w")
     config = {} if config is None else config
-    unknown = [key for key in config if key not in (*options, *state.split(), *more.split())]
-    if unknown:
-        raise ValueError(f"config has the unknown option {unknown[0]!r}; known are {', '.join(options)}")
+    known = {*options, *state.split(), *more.split(), *ANY_RULE}
+    if unknown := [key for key in config if key not in known]:  # ignored, as in the course, but perhaps a slip
+        warnings.warn(f"config has the unknown option {unknown[0]!r}; known are {', '.join(options)}", stacklevel=4)
     for key, default in options.items():
         config.setdefault(key, default)
     for key in state.split():

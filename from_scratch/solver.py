@@ -19,11 +19,12 @@ class Solver:
 
     `data` has X_train, y_train, X_val, y_val. Options: update_rule (a name in `optim`), optim_config (copied for every
     parameter), lr_decay per epoch, batch_size, num_epochs, num_train_samples and num_val_samples (how many to measure
-    accuracy on; None: all), checkpoint_name, print_every, verbose. Beyond the course: `record(step, loss)`, called
-    after each step, at every measurement as `record(step, loss, train_acc=..., val_acc=...)`; `rng`, a generator or a
-    seed for the batches (without it NumPy's global generator, in the course's order of draws); `augment(X, rng)`,
-    which gives every training batch before the model sees it; `schedule(share)`, the factor on the learning rate when
-    that share of the steps is done.
+    accuracy on; None: all), checkpoint_name, print_every (-1: epochs alone), verbose.
+
+    Beyond the course: `record(step, loss)`, called after each step, at every measurement as `record(step, loss,
+    train_acc=..., val_acc=...)`; `rng`, a generator or a seed for the batches (without it NumPy's global generator, in
+    the course's order of draws); `augment(X, rng)`, which gives every training batch before the model sees it;
+    `schedule(share)`, the factor on the learning rate when that share of the steps is done.
 
     State: epoch, steps, best_val_acc, best_params, loss_history, train_acc_history, val_acc_history, optim_configs.
     Raises ValueError or TypeError for options and data that do not fit. Source: CS231n assignment 2, Solver.
@@ -52,7 +53,8 @@ class Solver:
     ):
         if unknown:
             raise ValueError(f"Unrecognized arguments {', '.join(map(repr, unknown))}")
-        for name, number in (("batch_size", batch_size), ("num_epochs", num_epochs), ("print_every", print_every)):
+        sizes = {"batch_size": batch_size, "num_epochs": num_epochs}
+        for name, number in (sizes if print_every == -1 else sizes | {"print_every": print_every}).items():
             checks.size(name, number)
         rules = tuple(name for name in vars(optim) if not name.startswith("_") and callable(getattr(optim, name)))
         checks.choice("update_rule", update_rule, rules)
@@ -120,7 +122,7 @@ class Solver:
                 self._set_learning_rate(self.schedule(t / total))
             self._step()
             self.steps, loss = t + 1, self.loss_history[-1]
-            if self.verbose and t % self.print_every == 0:
+            if self.verbose and self.print_every > 0 and t % self.print_every == 0:
                 print(f"(Iteration {t + 1} / {total}) loss: {loss:f}")
             epoch_end = self.steps % per_epoch == 0
             if epoch_end:

@@ -11,6 +11,8 @@ import data
 from data import StudyError
 from data.cifar10 import CLASSES, read_batch
 from data.sources import SOURCES
+from from_scratch import data_utils
+from from_scratch.data_utils import load_CIFAR10
 
 
 class Evil:
@@ -53,6 +55,19 @@ def test_a_batch_is_read(tmp_path):
     assert images.shape == (20, 3, 32, 32) and images.dtype == np.uint8
     assert labels.tolist() == list(range(10)) * 2 and labels.dtype == np.int64
     assert (images[3].ravel() == batch()[b"data"][3]).all()
+
+
+def test_the_course_s_arrays_are_float64_and_come_from_the_data_root(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    for name in (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"):
+        (folder / name).write_bytes(python2_pickle(batch()))
+    X_train, y_train, X_test, _ = load_CIFAR10(folder)
+    assert X_train.shape == (100, 32, 32, 3) and X_train.dtype == np.float64 and len(y_train) == 100
+    assert (X_test[3].transpose(2, 0, 1).ravel() == batch()[b"data"][3]).all()
+    monkeypatch.setattr(data_utils, "fetch", lambda name: tmp_path)
+    assert (load_CIFAR10("from_scratch/datasets/cifar-10-batches-py")[0] == X_train).all()
+    assert "does not exist: CIFAR-10 is taken from" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
