@@ -12,6 +12,7 @@ from comparisons import reference
 from comparisons.case import Case, Draw
 from comparisons.reference import TorchsMask, TorchsNormals
 from from_scratch import initialization, layer_utils, layers, normalization, optim
+from from_scratch.classifiers import linear_svm, softmax
 
 
 def images(draw, N, C, H, W):
@@ -30,6 +31,19 @@ def scores(draw, N, C):
     return dict(x=draw(N, C), y=draw.whole(C, N))
 
 
+def linear(draw, N, D, C):
+    return dict(W=draw(D, C), X=draw(N, D), y=draw.whole(C, N), reg=0.3)
+
+
+LINEAR = [
+    Case(function.__name__, function, None, reference.with_gradient(loss), linear, sizes={"N": 11},
+         outputs=("loss", "dW"))
+    for loss, functions in (
+        (reference.linear_svm, (linear_svm.svm_loss_naive, linear_svm.svm_loss_vectorized)),
+        (reference.linear_softmax, (softmax.softmax_loss_naive, softmax.softmax_loss_vectorized)),
+    )
+    for function in functions
+]  # fmt: skip
 LOSS = dict(sizes={"N": 11}, outputs=("loss", "dx"))
 FULLY_CONNECTED = [
     Case("affine", layers.affine_forward, layers.affine_backward, reference.affine, affine),

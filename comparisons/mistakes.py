@@ -89,6 +89,16 @@ def effect_in_nets(mistake: Mistake) -> Effect:
 
 # Function, right, wrong, why; and where the text stands, if not in the function itself.
 IN_LAYERS = [
+    ("svm_loss_naive", "dW[:, y[i]] -= X[i]", "pass", "the true class's column forgotten"),
+    ("svm_loss_naive", "c != y[i] and margin > 0", "margin > 0", "the true class counts a margin of 1"),
+    ("svm_loss_naive", "2 * reg * W", "reg * W", "0.5 in the regularization's gradient, not in the loss"),
+    ("svm_loss_vectorized", "reg * np.sum(W * W)", "0.5 * reg * np.sum(W * W)", "0.5 in the loss alone"),
+    ("svm_loss_vectorized", "X.T @ dscores + 2 * reg * W", "X.T @ dscores", "no gradient of the regularization"),
+    ("softmax_loss_naive", "(p[c] - (c == y[i]))", "p[c]", "the true class's 1 not taken off"),
+    ("softmax_loss_naive", "dW / N + 2", "dW + 2", "1/N missing in dW"),
+    ("softmax_loss_naive", "loss -= np.log(p[y[i]])", "loss -= np.log(p.max())", "the largest class for the true one"),
+    ("softmax_loss_vectorized", "+ 2 * reg * W", "+ reg * W", "0.5 in the regularization's gradient, not in the loss"),
+    ("softmax_loss_vectorized", "X.T @ dscores", "X.T @ dscores / len(X)", "1/N twice"),
     ("affine_forward", "@ w + b", "@ w", "bias forgotten"),
     ("affine_backward", "dout.sum(axis=0)", "dout.mean(axis=0)", "mean for sum in db"),
     ("affine_backward", "dout @ w.T", "dout @ w.ravel().reshape(w.shape[::-1])", "w reshaped, not transposed"),

@@ -9,6 +9,7 @@ from types import ModuleType
 
 import from_scratch
 from from_scratch import classifiers
+from from_scratch.classifiers.linear_classifier import LinearClassifier
 
 # A module holds layers if a name in it says so; these hold other functions with a gradient, a state or random numbers.
 LAYERS = re.compile(r"_(forward|backward|loss)(_|$)")
@@ -39,9 +40,10 @@ def public_functions() -> dict[str, Callable]:
 
 
 def public_nets() -> dict[str, type]:
-    """Every class of from_scratch.classifiers that has a loss."""
+    """Every class of from_scratch.classifiers that has a loss of its own: a linear classifier's is a function."""
     found = [own.items() for _, own in own_members(classifiers, inspect.isclass)]
-    return {name: net for items in found for name, net in items if hasattr(net, "loss")}
+    return {name: net for items in found for name, net in items
+            if hasattr(net, "loss") and not issubclass(net, LinearClassifier)}  # fmt: skip
 
 
 FUNCTIONS, NETS = public_functions(), public_nets()

@@ -44,6 +44,14 @@ def svm_loss(x: Tensor, y: Tensor) -> Tensor:
     return F.multi_margin_loss(x, y) * x.shape[1]
 
 
+def linear_svm(W: Tensor, X: Tensor, y: Tensor, reg: float) -> Tensor:
+    return svm_loss(X @ W, y) + reg * (W * W).sum()
+
+
+def linear_softmax(W: Tensor, X: Tensor, y: Tensor, reg: float) -> Tensor:
+    return F.cross_entropy(X @ W, y) + reg * (W * W).sum()
+
+
 def with_gradient(loss: Callable[..., Tensor]) -> Callable:
     """The loss together with the gradient of its first argument, as the assignment's losses return both."""
 

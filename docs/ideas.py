@@ -48,7 +48,7 @@ IDEAS = (
     Idea("Affine layers", r"affine_.*|temporal_affine_.*", r"nn\.Linear|F\.linear"),
     Idea("Dropout", r"dropout_.*", r"nn\.Dropout"),
     Idea("Activations", r"(leaky_)?relu_.*|sigmoid.*|tanh_.*", r"F\.relu|\.relu\(|\.tanh\(|\.sigmoid\(|\"gelu\""),
-    Idea("Losses", r".*_loss", r"cross_entropy|CrossEntropyLoss"),
+    Idea("Losses", r".*_loss(_naive|_vectorized)?", r"cross_entropy|CrossEntropyLoss"),
     Idea("Momentum", r"sgd.*|nesterov", r"optim\.SGD|Muon"),
     Idea("Adaptive update rules", r"adagrad|rmsprop|adamw?", r"optim\.(Adam|AdamW|Adagrad|RMSprop)\b"),
     Idea("Initialization", r"gaussian|xavier|he|orthogonal", r"nn\.init"),
