@@ -20,7 +20,7 @@ RUN = $(PY) -m tutorials.tools.launch $(call QUOTED,$@)
 QUOTED = '$(subst ','\'',$(1))'
 OPTIONS := DATA RECIPE SEED SEEDS DEVICE RESUME
 
-STUDIES = fully-connected initialization batchnorm dropout convnet captioning
+STUDIES = linear fully-connected initialization batchnorm dropout convnet captioning
 
 ##@ Start here
 study: setup ## run every tutorial on its tiny twin, offline, and show a table: the main job
@@ -100,7 +100,10 @@ demo: setup ## try the trained nets on a local page: PORT=7860
 	@$(RUN) tutorials.tools.demo PORT
 
 ##@ By hand, in NumPy
-from-scratch: $(STUDIES) ## run all six studies of the CS231n assignment, one after another
+from-scratch: $(STUDIES) ## run all seven studies of the CS231n assignment, one after another
+
+linear: setup ## assignment 1: nearest neighbors, SVM and softmax on pixels, what features are worth
+	@$(RUN) from_scratch.studies.linear $(OPTIONS)
 
 fully-connected: setup ## nets of any depth, all update rules, the best fully connected net
 	@$(RUN) from_scratch.studies.fully_connected $(OPTIONS)
@@ -214,7 +217,7 @@ help:
 
 .PHONY: ablate-language-model batchnorm bench-from-scratch book caption-features captioning cifar10 clean convert \
   convnet data-list demo dropout exercise exercises from-scratch fully-connected generate help initialization \
-  language-model lint lock names notebooks parity parity-latest parity-report predict predict-cifar10 predict-names \
+  language-model linear lint lock names notebooks parity parity-latest parity-report predict predict-cifar10 predict-names \
   predict-news predict-transfer pretrained race race-names race-sentiment race-translation scorecard sentiment \
   seq2seq setup study tensorboard test test-browser test-debian test-latest test-lowest test-notebooks transfer \
   translate-de translate-fr translation setup-latest setup-lowest

@@ -10,6 +10,7 @@ from docs.script import Piece, Script, Section
 from tutorials.tools.run_all import Program
 
 ANSWERS = {  # where each study's answers begin in ANSWERS.md
+    "linear": "## Assignment 1",
     "fully-connected": "## FullyConnectedNets",
     "initialization": "### Initialization",
     "batchnorm": "## BatchNormalization",

@@ -70,5 +70,5 @@ LANGUAGE_MODEL = Program("tutorials.language_model", small=("--d-model", "24", "
 ONE_EPOCH = ("--epochs", "1")
 STUDIES = {
     name: Program(f"from_scratch.studies.{name}", ONE_EPOCH, ONE_EPOCH)
-    for name in ("fully_connected", "initialization", "batchnorm", "dropout", "convnet", "captioning")
+    for name in ("linear", "fully_connected", "initialization", "batchnorm", "dropout", "convnet", "captioning")
 }

@@ -189,11 +189,11 @@ def bars(values: Sequence[float], names: Sequence[str], label: str, line: float,
     return figure
 
 
-def filters(weights: np.ndarray) -> "Figure":
-    """First-layer filters (F, 3, H, W) as color pictures, each stretched to the full range."""
+def filters(weights: np.ndarray, names: Sequence[str] = ()) -> "Figure":
+    """First-layer filters (F, 3, H, W) as color pictures, each stretched to the full range, under their names."""
     low, high = (extreme(weights, axis=(1, 2, 3), keepdims=True) for extreme in (np.min, np.max))
     stretched = (weights - low) / np.maximum(high - low, 1e-12)
-    return image_grid(stretched.transpose(0, 2, 3, 1), [f"filter {number}" for number in range(len(weights))])
+    return image_grid(stretched.transpose(0, 2, 3, 1), names or [f"filter {number}" for number in range(len(weights))])
 
 
 @dataclass

@@ -88,6 +88,12 @@ ORIGINALS = {
         "a GPU",
         "takes hours on two cores",
     ),
+    "linear": Original(
+        (Figure("knn/best_test_accuracy", 0.282), Figure("svm/val_accuracy", 0.39),
+         Figure("softmax/val_accuracy", 0.37, low=0.35, high=0.39), Figure("features/svm_val_accuracy", 0.42),
+         Figure("features/two_layer_val_accuracy", 0.55), Figure("features/two_layer_test_accuracy")),
+        "CS231n assignment 1: what its notebooks print or ask for",
+    ),
     "fully-connected": Original(
         (Figure("best/test_accuracy", 0.530, low=0.505, high=0.555),
          Figure("two_layer/val_accuracy", 0.520, low=0.50, high=0.54), Figure("3_layers/train_accuracy", 1.0)),

@@ -41,6 +41,7 @@ PROGRAMS = (
     Program("seq2seq", "tutorials.seq2seq", "test/bleu", 80, 36),
     Program("translation", "tutorials.translation", "test/bleu", 80, 35),
     Program("language-model", "tutorials.language_model", "test/perplexity", 5, 6),
+    Program("linear", "from_scratch.studies.linear", "features/two_layer_test_accuracy", 0.5, 20),
     Program("fully-connected", "from_scratch.studies.fully_connected", "3_layers/train_accuracy", 0.9, 16),
     Program("initialization", "from_scratch.studies.initialization", "he/10_layers/train_accuracy", 0.17, 16),
     Program("batchnorm", "from_scratch.studies.batchnorm", "deep/batch_norm/train_accuracy", 0.35, 19),
