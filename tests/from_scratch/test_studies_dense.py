@@ -49,7 +49,7 @@ def test_a_study_leaves_figures_curves_and_a_summary(runs, name):
     assert all(len(row) == len(table["head"]) for table in summary["tables"].values() for row in table["rows"])
     assert not list(folder.rglob("checkpoint.npz")), "a finished study keeps no checkpoints"
     trained = [path.parent for path in folder.rglob("metrics.jsonl") if path.parent != folder]
-    assert len(trained) >= 2
+    assert len(trained) >= (1 if name == "linear" else 2)  # linear classifiers have no curves
     for training in trained:
         assert "accuracy/val" in (training / "metrics.jsonl").read_text(), training
 

@@ -11,7 +11,6 @@ from torch import nn
 from data.imagenet import ImageNet
 from tutorials.common import plots
 from tutorials.common.console import print_table
-from tutorials.common.logger import Logger
 from tutorials.common.options import deciding
 from tutorials.common.plots import Heat, Panel
 from tutorials.common.session import Session
@@ -29,6 +28,8 @@ Measured = Mapping[str, Mapping[str, Any]]
 def show(run: Session, models: Sequence[Any], measured: Measured, sizes: Mapping[str, Any],
          photographs: ImageNet | None, prepare: Callable[..., tuple[nn.Module, dict]]) -> None:  # fmt: skip
     """Everything that a run leaves behind; `prepare(model, photographs)` builds a net again."""
+    from tutorials.common.logger import Logger  # TensorBoard and matplotlib, which a prediction needs not
+
     show_cost(run, models, measured, sizes["sizes"])
     if photographs:
         answers = {label: Answers(**found["answers"]) for label, found in measured.items()}
