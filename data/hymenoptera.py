@@ -24,6 +24,7 @@ SPLITS = {
 }
 PHOTOS = {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"}
 FEWEST = 2  # pictures of a class
+MANY = 20  # lines, or classes, that are printed
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,15 @@ class Pictures:
     test_labels: np.ndarray
     classes: tuple[str, ...]
     skipped: tuple[str, ...] = ()
+
+    def describe(self) -> list[str]:
+        """Lines that say what was skipped, and how many pictures of each class there are to train and to test on."""
+        counts = [np.bincount(labels) for labels in (self.train_labels, self.test_labels)]
+        each = [f"{name} {train} + {test}" for name, train, test in zip(self.classes, *counts, strict=True)]
+        few = ", ".join(each[:MANY]) + (", …" if len(each) > MANY else "")
+        pictures = f"{len(self.train_files)} + {len(self.test_files)} pictures to train and to test on"
+        return [*(f"skipped: {one}" for one in self.skipped[:MANY]),
+                f"{len(self.classes)} classes, {pictures}: {few}; {len(self.skipped)} skipped"]  # fmt: skip
 
 
 def official(root: Path | None = None) -> Pictures:

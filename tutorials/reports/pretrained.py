@@ -136,7 +136,7 @@ def show_cost(run: Session, models: Sequence[Any], measured: Measured, sizes: Ma
     if sizes:
         named = {
             "gflops": "1e9 multiply-adds",
-            "latency": "median latency of one image (ms)",
+            "latency": "latency of one image (ms)",
             "memory": "peak memory (MB)",
         }
         run.figure("cost_against_size", plots.panels(*(
