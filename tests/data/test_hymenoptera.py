@@ -147,6 +147,15 @@ def test_what_is_no_picture_to_learn_from_is_named_and_skipped(tmp_path, monkeyp
     assert len(pictures.train_files) + len(pictures.test_files) == 15
 
 
+def test_many_classes_are_told_in_few_words():
+    labels = np.repeat(np.arange(300), 2)
+    pictures = hymenoptera.Pictures((b"",) * 600, labels, (b"",) * 600, labels, tuple(f"class {n}" for n in range(300)),
+                                    ("one: the same picture as another",) * 50)  # fmt: skip
+    *skipped, last = pictures.describe()
+    assert len(skipped) == 20 and "class 19 2 + 2, …; 50 skipped" in last
+    assert last.startswith("300 classes, 600 + 600 pictures to train and to test on: class 0 2 + 2, class 1")
+
+
 def test_what_cannot_be_learnt_is_refused(tmp_path):
     with pytest.raises(StudyError, match=r"No such file or directory\. Give a folder"):
         hymenoptera.from_folder(tmp_path / "missing")
