@@ -29,17 +29,18 @@ SYSTEM = {
 }  # fmt: skip
 
 
-def open_picture(file: Path | BinaryIO, moving: bool = True) -> Image.Image:
+def open_picture(file: Path | str | BinaryIO, moving: bool = True) -> Image.Image:
     """A picture of any kind, file or bytes, as RGB, upright, on white; of a longer one than 8 to 1 the middle.
 
     Of several frames the first is taken, or without `moving`, an animation is refused. Raises StudyError, naming the
     file, for anything that cannot be shown.
     """
-    name = printable(file) if isinstance(file, Path) else "the picture"
+    path = None if hasattr(file, "read") else Path(file)
+    name = printable(path) if path else "the picture"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd metadata, and of sizes, for which we have limits of our own
-            if isinstance(file, Path) and file.exists() and not file.is_file():
+            if path and path.exists() and not path.is_file():
                 raise OSError("not a file")
             picture = read(file, moving)
     except UnidentifiedImageError:
@@ -53,7 +54,7 @@ def open_picture(file: Path | BinaryIO, moving: bool = True) -> Image.Image:
     raise StudyError(f"{name}: not a picture that can be read ({reason}). Give a JPEG or PNG file.")
 
 
-def read(file: Path | BinaryIO, moving: bool) -> Image.Image:
+def read(file: Path | str | BinaryIO, moving: bool) -> Image.Image:
     """What `open_picture` returns; raises whatever Pillow's decoders raise."""
     Image.init()
     with Image.open(file, formats=[kind for kind in (*KINDS, "MPO") if kind in Image.OPEN]) as picture:
