@@ -208,11 +208,12 @@ def test_only_uploaded_files_are_looked_at(monkeypatch, tmp_path):
 
 @pytest.fixture
 def handlers():
-    """Gives back the signals that serve() takes."""
+    """Gives back the signals that serve() takes, and the log that it ends."""
     before = {number: signal.getsignal(number) for number in local_page.SIGNALS}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+    logging.disable(logging.NOTSET)
 
 
 def test_what_a_user_can_mend_ends_in_one_line(capsys, monkeypatch, handlers):

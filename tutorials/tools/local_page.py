@@ -174,6 +174,7 @@ def serve(build: Callable[[ModuleType], Any], host: str, port: int) -> int:
         except KeyboardInterrupt:
             for number in SIGNALS:  # a second one, in the midst of the cleaning up, would leave files
                 signal.signal(number, signal.SIG_IGN)
+            logging.disable()  # what is being answered will find its files gone
             print("\nstopped; what was uploaded is deleted")
     return stopping.exit_code
 
