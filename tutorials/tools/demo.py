@@ -196,18 +196,17 @@ class Tab:
     def pictures(self, count: int = 4) -> list[Image.Image]:
         """Test pictures to try: real ones where the net knows them and they are there, else the twin's."""
         root = default_root()
-        with suppress(StudyError):
-            if self.knows_twin():
-                root = None
-        if root and (files := sorted((root / PHOTOGRAPHS.get(self.target, "none")).glob("*/*.[jJ]*"))):
-            return [open_picture(file) for file in files[:: -(-len(files) // count)]]
+        with suppress(StudyError):  # there is no net, or the data are damaged
+            if not self.knows_twin():
+                if files := sorted((root / PHOTOGRAPHS.get(self.target, "none")).glob("*/*.[jJ]*")):
+                    return [open_picture(file) for file in files[:: -(-len(files) // count)]]
+                if self.target == "cifar10" and (root / "cifar-10-batches-py").is_dir():
+                    return as_pictures(load("cifar10", "official", root).test_images[:count])
         if self.target == "transfer":
             return [open_picture(io.BytesIO(file)) for file in tiny.hymenoptera().test_files[:count]]
         if self.target == "pretrained":
             return [Image.fromarray(pixels) for pixels in tiny.imagenet().pictures[:count]]
-        source = "official" if root and (root / "cifar-10-batches-py").is_dir() else "tiny"
-        images = torch.from_numpy(load("cifar10", source, root).test_images[:count])
-        return [Image.fromarray(pixels) for pixels in cifar10.viewable(images)]
+        return as_pictures(tiny.cifar10().test_images[:count])
 
     def check(self, given: str | Path | None) -> str | Path:
         """What was given, if it is neither nothing nor too much; else raises StudyError."""
@@ -228,6 +227,11 @@ TABS = (
     Tab("German", "translation", from_german, "A German sentence", 200, GERMAN),
     Tab("Writing", "language-model", write_on, "The beginning of a text", 500, BEGINNINGS),
 )
+
+
+def as_pictures(images: np.ndarray) -> list[Image.Image]:
+    """CIFAR-10's images (N, 3, 32, 32) as pictures."""
+    return [Image.fromarray(pixels) for pixels in cifar10.viewable(torch.from_numpy(images))]
 
 
 def build(gr: ModuleType) -> Any:
