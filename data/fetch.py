@@ -169,7 +169,7 @@ def download(name: str, file: File, root: Path) -> None:
         + "\n".join(failures)
         + f"{damaged}\nPut the file at {path}"
         + (f", or what it unpacks to at {ready}" if ready else "")
-        + ". Or run on the tiny twin: --data tiny (make … DATA=tiny)."
+        + ("." if name == "weights" else ". Or run on the tiny twin: --data tiny (make … DATA=tiny).")
     )
 
 

@@ -3,21 +3,28 @@
 Source: S. Chilamkurthy, "Transfer Learning for Computer Vision Tutorial", PyTorch Tutorials, 2017.
 """
 
-import warnings
+import hashlib
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from tqdm import tqdm
 
 from data.errors import StudyError
 from data.fetch import fetch
+from data.pictures import is_system, open_picture, printable
 
 COUNTS = {"train": (123, 121), "val": (70, 83)}  # ants, bees
-TEST_FOLDERS = ("val", "test")
-PHOTOS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"}  # no .gif: they move, or stand in
-HUGE = 50_000_000  # pixels, 150 MB when decoded
+SPLITS = {
+    "train": {"train", "training", "trainset"},
+    "val": {"val", "valid", "validation", "valset", "dev"},
+    "test": {"test", "testing", "testset", "eval"},
+}
+PHOTOS = {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"}
 FEWEST = 2  # pictures of a class
+MANY = 20  # lines, or classes, that are printed
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,15 @@ class Pictures:
     test_labels: np.ndarray
     classes: tuple[str, ...]
     skipped: tuple[str, ...] = ()
+
+    def describe(self) -> list[str]:
+        """Lines that say what was skipped, and how many pictures of each class there are to train and to test on."""
+        counts = [np.bincount(labels) for labels in (self.train_labels, self.test_labels)]
+        each = [f"{name} {train} + {test}" for name, train, test in zip(self.classes, *counts, strict=True)]
+        few = ", ".join(each[:MANY]) + (", …" if len(each) > MANY else "")
+        pictures = f"{len(self.train_files)} + {len(self.test_files)} pictures to train and to test on"
+        return [*(f"skipped: {one}" for one in self.skipped[:MANY]),
+                f"{len(self.classes)} classes, {pictures}: {few}; {len(self.skipped)} skipped"]  # fmt: skip
 
 
 def official(root: Path | None = None) -> Pictures:
@@ -49,24 +65,47 @@ def official(root: Path | None = None) -> Pictures:
 def from_folder(path: Path, seed: int = 0) -> Pictures:
     """The pictures below a folder's class folders; with `train` and `val` (or `test`) in it, below those of each.
 
-    Without such a split a fifth of each class, drawn from the seed, is for the test. What is no picture to learn from
-    is skipped and reported. Raises StudyError for less than two classes, and for a class without pictures.
+    Without such a split a fifth of each class, drawn from the seed, is for the test. What is no picture to learn from,
+    and what is equal to another picture, is skipped and reported. Raises StudyError for less than two classes, for a
+    class without pictures, and for folders that look like a split of which a part is missing.
     """
-    test = next((path / name for name in TEST_FOLDERS if (path / name).is_dir() and (path / "train").is_dir()), None)
-    if test is None:
-        files, labels, classes, skipped = scan(path)
+    split = find_split(path)
+    if not split:
+        files, labels, classes, skipped = scan(path, {})
         held_out = a_fifth(labels, seed)
         parts = [([file for file, out in zip(files, held_out, strict=True) if out == part], labels[held_out == part])
                  for part in (False, True)]  # fmt: skip
     else:
-        train_files, train_labels, classes, skipped = scan(path / "train")
-        test_files, test_labels, test_classes, more = scan(test)
+        training, test, *others = split
+        seen: dict[bytes, Path] = {}
+        test_files, test_labels, test_classes, skipped = scan(test, seen)  # first: the test pictures stay as they are
+        train_files, train_labels, classes, more = scan(training, seen)
         if classes != test_classes:
             raise StudyError(
-                f"{path}: train has the classes {classes}, {test.name} {test_classes}. Make them the same."
+                f"{path}: {training.name} has the classes {classes}, {test.name} {test_classes}. Make them the same."
             )
-        parts, skipped = [(train_files, train_labels), (test_files, test_labels)], skipped + more
+        parts = [(train_files, train_labels), (test_files, test_labels)]
+        skipped += [*more, *(f"{other}: not looked at, the test is on {test.name}" for other in others)]
     return Pictures(tuple(parts[0][0]), parts[0][1], tuple(parts[1][0]), parts[1][1], classes, tuple(skipped))
+
+
+def find_split(path: Path) -> list[Path]:
+    """The folders to train and to test on, by their usual names, and a third one; none when it holds classes."""
+    named: dict[str, list[Path]] = {}
+    for folder in folders_in(path):
+        words = set(re.split(r"[\W_]+", folder.name.lower()))
+        nested = bool(folders_in(folder))
+        for kind in (kind for kind, names in SPLITS.items() if words & names and (nested or len(words) == 1)):
+            named.setdefault(kind, []).append(folder)
+    found = [folder for kind in SPLITS for folder in named.get(kind, ())]
+    if not found or (len(found) == 1 and not folders_in(found[0])):  # a class may be called train
+        return []
+    if "train" not in named or len(named) == 1 or len(found) > len(named):
+        raise StudyError(
+            f"{path}: it is not clear which of {', '.join(folder.name for folder in found)} is to train and which to "
+            "test on. Name two folders train and val, or give the folder that holds the class folders."
+        )
+    return found
 
 
 def a_fifth(labels: np.ndarray, seed: int) -> np.ndarray:
@@ -78,49 +117,58 @@ def a_fifth(labels: np.ndarray, seed: int) -> np.ndarray:
     return marked
 
 
-def scan(path: Path) -> tuple[list[Path], np.ndarray, tuple[str, ...], list[str]]:
-    """Good pictures of all class folders, labels, class names, and what was skipped."""
-    folders = sorted(one for one in path.glob("*") if one.is_dir() and not one.name.startswith("."))
+def folders_in(path: Path) -> list[Path]:
+    """The folders in a folder, without system folders and links that lead back up, in order of their names."""
+    try:
+        found = sorted(one for one in path.iterdir() if one.is_dir() and not is_system(one.name))
+    except OSError as error:
+        raise StudyError(f"{printable(path)}: {error.strerror}. Give a folder of class folders.") from None
+    return [one for one in found if not path.resolve().is_relative_to(one.resolve())]
+
+
+def scan(path: Path, seen: dict[bytes, Path]) -> tuple[list[Path], np.ndarray, tuple[str, ...], list[str]]:
+    """Good pictures of all class folders, labels, class names, and what was skipped; each picture once, also of those
+    that were `seen` before."""
+    folders = folders_in(path)
     if len(folders) < 2:
-        found = ", ".join(folder.name for folder in folders) or "none" if path.is_dir() else "no such folder"
+        found = ", ".join(printable(folder.name) for folder in folders) or "none"
         raise StudyError(f"{path}: needs two or more class folders with pictures in them; found: {found}.")
     files, labels, skipped = [], [], []
-    for label, folder in enumerate(folders):
-        before = len(files)
-        for file in sorted(folder.rglob("*")):
-            if file.is_dir() or file.name.startswith("."):
-                continue
-            if fault := find_fault(file):
-                skipped.append(f"{file}: {fault}")
-            else:
+    below = [(label, file) for label, folder in enumerate(folders) for file in files_below(folder)]
+    for label, file in tqdm(below, "reading pictures", leave=False, disable=None):
+        try:
+            twin = seen.setdefault(content(file), file)
+            if twin is file:
                 files.append(file)
                 labels.append(label)
-        if len(files) - before < FEWEST:
+            else:
+                skipped.append(f"{printable(file)}: the same picture as {printable(twin)}")
+        except StudyError as error:
+            skipped.append(str(error))
+    for folder, count in zip(folders, np.bincount(labels or [0], minlength=len(folders)), strict=True):
+        if count < FEWEST:
             raise StudyError(
-                f"{folder}: {len(files) - before} pictures that can be used; a class needs {FEWEST} at least. "
+                f"{printable(folder)}: {count} pictures that can be used; a class needs {FEWEST} at least. "
                 f"Add some, or remove the folder.{''.join(f' Skipped: {one}.' for one in skipped[-3:])}"
             )
-    return files, np.array(labels), tuple(folder.name for folder in folders), skipped
+    return files, np.array(labels), tuple(printable(folder.name) for folder in folders), skipped
 
 
-def find_fault(path: Path) -> str | None:
-    """Why a file is no picture to learn from, or None: the whole of it is decoded, JPEGs at a small size."""
-    if path.suffix.lower() not in PHOTOS:
-        return "not a kind of photograph"
-    try:
-        if not path.stat().st_size:
-            return "empty"
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # we have a limit of our own
-            with Image.open(path) as image:
-                if image.width * image.height > HUGE:
-                    return f"huge ({image.width} x {image.height} pixels)"
-                if getattr(image, "n_frames", 1) > 1:
-                    return f"animated ({image.n_frames} frames)"
-                image.draft("RGB", (64, 64))
-                image.load()
-    except Image.DecompressionBombError:
-        return "huge"
-    except (OSError, SyntaxError, ValueError) as error:
-        return f"cannot be read ({str(error).partition(chr(10))[0]})"
-    return None
+def files_below(folder: Path) -> list[Path]:
+    """All files of a folder and of those in it, in order; links to folders, and what cannot be read, as they are."""
+    found = []
+    for place, folders, names in os.walk(folder, onerror=lambda error: found.append(Path(error.filename))):
+        folders[:] = [name for name in folders if not is_system(name)]
+        links = [name for name in folders if Path(place, name).is_symlink()]
+        found.extend(Path(place, name) for name in (*names, *links) if not is_system(name))
+    return sorted(found)
+
+
+def content(file: Path) -> bytes:
+    """A hash of what a picture shows; raises StudyError, which says why, for no picture to learn from."""
+    if file.is_dir():
+        raise StudyError(f"{printable(file)}: a folder that cannot be read, or a link to one, which is not followed")
+    if file.suffix.lower() not in PHOTOS:  # nor .gif: they move, or stand in for a picture that is gone
+        raise StudyError(f"{printable(file)}: not a kind of photograph")
+    picture = np.asarray(open_picture(file, moving=False))
+    return hashlib.sha256(str(picture.shape).encode() + picture.data).digest()

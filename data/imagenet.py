@@ -14,7 +14,7 @@ from PIL import Image
 
 from data.errors import StudyError
 from data.fetch import default_root, fetch
-from data.pictures import open_picture
+from data.pictures import is_system, open_picture
 
 SIZE = 320  # Imagenette with the short side of 320 pixels: enough for a crop of 224
 INDEX = "imagenet_class_index.json"  # {"0": ["n01440764", "tench"], …}, as Keras publishes it
@@ -67,7 +67,7 @@ def read_folder(folder: Path, root: Path | None = None) -> ImageNet:
     index = find_index([path.name for path in folders], folder, root)
     pictures, labels = [], []
     for path in folders:
-        files = sorted(file for file in path.iterdir() if file.suffix.lower() in ENDINGS and file.name[0] != ".")
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() in ENDINGS and not is_system(file.name))
         if not files:
             raise StudyError(f"images: {path} has no pictures. Fill it, or remove it.")
         pictures += files

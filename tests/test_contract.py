@@ -67,6 +67,7 @@ WRONG = [
     (TRANSFER, "--recipe original --folds 5", "need --probe"),
     (TRANSFER, "--folds 1", "--folds must be 0 or at least 2"),
     (TRANSFER, "--weights-file x.pth", "--weights-file needs --model"),
+    (TRANSFER, "--weights-file x.pth --model small", "--weights-file needs --model"),
     (TRANSFER, "--model resnet19", "no classifier 'resnet19'"),
     (NAMES, "--cell transformer", "transformer"),
     (NAMES, "--layers 0", "--layers must be in 1..16"),

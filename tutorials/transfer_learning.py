@@ -31,6 +31,8 @@ from tutorials.vision.small_convnet import PRESET, SMALL, SmallNet, pretrain
 from tutorials.vision.training_history import BatchNormStatistics, History
 
 # N batch, 3 color channels of H x W pixels, D features, C classes
+Datasets = Mapping[Literal["train", "val"], Photos]
+Outcome = dict[str, Any]  # logits of the test images by epoch, weights, seconds
 
 
 @dataclass
@@ -38,7 +40,7 @@ class TransferOptions(Options):
     """Transfer learning on ants and bees, or on class folders of your own."""
 
     model: str = ""
-    """A classifier of torchvision. Default: resnet18; on the twin, a small net pretrained on CIFAR-10's twin."""
+    """A classifier of torchvision, or small, pretrained here on CIFAR-10's twin. Default: resnet18; twin: small."""
     weights_file: Path | None = None
     """Pretrained weights of the model, .safetensors or .pth. Default: torchvision's, below the data root."""
     images: Path | None = None
@@ -94,10 +96,10 @@ class TransferOptions(Options):
             raise ValueError("--folds and --curve compare with the linear probe: they need --probe")
         if self.folds == 1:
             raise ValueError("--folds must be 0 or at least 2, not 1")
-        if self.weights_file and not self.model:
+        if self.weights_file and self.model in ("", SMALL):
             raise ValueError("--weights-file needs --model, whose weights they are")
         try:
-            models.check_name(self.model or "resnet18")
+            models.check_name("resnet18" if self.model in ("", SMALL) else self.model)
         except StudyError as error:
             raise ValueError(f"--model: {str(error).rstrip('.')}") from None
 
@@ -146,11 +148,7 @@ def main() -> None:
             metrics |= comparison.learning_curve(run, photos.labels, train, test, features, tune, scratch)
         visualize_model(run, pretrained, photos, datasets["val"], metrics, outcomes)
         official = options.data == "official" and pretrained.model == "resnet18" and not options.images
-        chance = {}  # the accuracy of always predicting the most frequent class
-        for kind, labels in (("accuracy", photos.labels[test]), ("fold_mean", photos.labels)):
-            most_frequent = float(labels.bincount().max() / len(labels))
-            chance |= {name: most_frequent for name in metrics if name.endswith(kind)}
-        run.finish(metrics, PUBLISHED if official else {}, chance)
+        run.finish(metrics, PUBLISHED if official else {}, comparison.chance(metrics, photos.labels, test))
 
 
 # 1. Load data
@@ -158,25 +156,13 @@ def main() -> None:
 
 def data_transforms(preset: Preset, min_crop: float) -> dict[str, transforms.Compose]:
     """Data augmentation and normalization for training, just normalization for validation: (3, H, W)."""
-    return {
-        "train": transforms.Compose([
-            transforms.RandomResizedCrop(preset.crop_size, scale=(min_crop, 1)),
-            transforms.RandomHorizontalFlip(),
-            transforms.ToTensor(),
-            transforms.Normalize(preset.mean, preset.std),
-        ]),
-        "val": transforms.Compose([
-            transforms.Resize(preset.resize_size),
-            transforms.CenterCrop(preset.crop_size),
-            transforms.ToTensor(),
-            transforms.Normalize(preset.mean, preset.std),
-        ]),
-    }  # fmt: skip
+    augment = [transforms.RandomResizedCrop(preset.crop_size, scale=(min_crop, 1)), transforms.RandomHorizontalFlip()]
+    center = [transforms.Resize(preset.resize_size), transforms.CenterCrop(preset.crop_size)]
+    normalize = [transforms.ToTensor(), transforms.Normalize(preset.mean, preset.std)]
+    return {"train": transforms.Compose([*augment, *normalize]), "val": transforms.Compose([*center, *normalize])}
 
 
-def image_datasets(
-    photos: Photos, transform: Mapping[str, transforms.Compose], train: np.ndarray, test: np.ndarray
-) -> dict[str, Photos]:
+def image_datasets(photos: Photos, transform: Mapping[str, Any], train: np.ndarray, test: np.ndarray) -> Datasets:
     """Some of the pictures to train on, augmented, and others to test on."""
     return {"train": photos.subset(train, transform["train"]), "val": photos.subset(test, transform["val"])}
 
@@ -185,15 +171,11 @@ def load_photos(run: Experiment) -> tuple[Photos, np.ndarray, np.ndarray]:
     """The pictures of --images, or ants and bees, and the indices of those to train and to test on."""
     options = run.options
     pictures = from_folder(options.images, options.seed) if options.images else run.load_data("hymenoptera")
-    for fault in pictures.skipped[:20]:
-        run.say(f"skipped: {fault}")
-    counts = [np.bincount(labels, minlength=len(pictures.classes))
-              for labels in (pictures.train_labels, pictures.test_labels)]  # fmt: skip
-    run.say(f"{', '.join(pictures.classes)}: {' and '.join(str(count.tolist()) for count in counts)} pictures to train "
-            f"and to test on; {len(pictures.skipped)} skipped")  # fmt: skip
-    if options.folds > (smallest := int(sum(counts).min())):
-        raise StudyError(f"transfer: a class has {smallest} pictures, too few for --folds {options.folds}. Add some.")
+    run.say("\n".join(pictures.describe()))
     labels = torch.from_numpy(np.concatenate([pictures.train_labels, pictures.test_labels]))
+    if options.folds > (smallest := int(labels.bincount().min())):
+        run.say(f"--folds {smallest}, not {options.folds}: a class has no more pictures")
+        options.folds = smallest
     photos = Photos(pictures.train_files + pictures.test_files, labels, pictures.classes)
     return photos, *np.split(np.arange(len(photos)), [len(pictures.train_files)])
 
@@ -201,9 +183,7 @@ def load_photos(run: Experiment) -> tuple[Photos, np.ndarray, np.ndarray]:
 # 2. Training the model
 
 
-def train_model(
-    trial: Trial, model: nn.Module, parameters: list[dict], datasets: Mapping[str, Photos]
-) -> dict[str, Any]:
+def train_model(trial: Trial, model: nn.Module, parameters: list[dict], datasets: Datasets) -> Outcome:
     """Train some parameters of a model; returns logits by epoch, seconds, and the last or the best weights.
 
     The test images are evaluated on the way. Unless --select-best asks for it, nothing follows from it.
@@ -275,7 +255,10 @@ def load_pretrained(run: Experiment) -> Pretrained:
         return Pretrained(SMALL, run.trial("pretrain", pretrain, epochs=3, log_every=10)["net"], PRESET)
     net = models.build(model)
     load = partial(models.load_weights, net, model, options.weights_file, None, options.data_root)
-    return Pretrained(model, net.state_dict(), Preset.of(run.place.main_first(load).transforms()))
+    try:
+        return Pretrained(model, net.state_dict(), Preset.of(run.place.main_first(load).transforms()))
+    except StudyError as error:
+        raise StudyError(f"{error} Or begin with a small net that is pretrained here: MODEL=small.") from None
 
 
 def load_model(pretrained: Pretrained, channels_last: bool = False) -> nn.Module:
@@ -294,9 +277,7 @@ def replace_head(net: nn.Module, classes: int) -> nn.Module:
     return net.fc
 
 
-def fine_tune(
-    trial: Trial, pretrained: Pretrained, datasets: Mapping[str, Photos], head: linear_probe.Head | None
-) -> dict[str, Any]:
+def fine_tune(trial: Trial, pretrained: Pretrained, datasets: Datasets, head: linear_probe.Head | None) -> Outcome:
     """Train all layers, or with --frozen-share the later ones; from a linear probe's head if there is one."""
     net = load_model(pretrained, trial.options.channels_last)
     replace_head(net, len(datasets["train"].classes))
@@ -322,9 +303,7 @@ def parameter_groups(net: nn.Module, options: TransferOptions) -> list[dict]:
 # 4. ConvNet as fixed feature extractor
 
 
-def feature_extractor(
-    run: Experiment, pretrained: Pretrained, datasets: Mapping[str, Photos], photos: Photos
-) -> dict[str, Any]:
+def feature_extractor(run: Experiment, pretrained: Pretrained, datasets: Datasets, photos: Photos) -> Outcome:
     """Train the last layer alone: epoch by epoch, or with --probe at once, on features computed once."""
     if not run.options.probe:
         return {"head": None, **run.trial("frozen", partial(train_head, pretrained=pretrained, datasets=datasets))}
@@ -343,7 +322,7 @@ def feature_extractor(
     return {"scores": scores[None], "cpu": cpu, "net": net.state_dict(), "head": head, "features": features}
 
 
-def train_head(trial: Trial, pretrained: Pretrained, datasets: Mapping[str, Photos]) -> dict[str, Any]:
+def train_head(trial: Trial, pretrained: Pretrained, datasets: Datasets) -> Outcome:
     """The original's way: everything frozen but a new last layer, and batch norm nevertheless in training mode."""
     net = load_model(pretrained, trial.options.channels_last)
     for parameter in net.parameters():
@@ -368,9 +347,13 @@ def compute_features(run: Experiment, pretrained: Pretrained, photos: Photos) ->
 
 
 def visualize_model(
-    run: Experiment, pretrained: Pretrained, photos: Photos, testset: Photos, metrics: Mapping[str, float],
-    outcomes: Mapping[str, Mapping[str, Any]],
-) -> None:  # fmt: skip
+    run: Experiment,
+    pretrained: Pretrained,
+    photos: Photos,
+    testset: Photos,
+    metrics: dict,
+    outcomes: dict[str, Outcome],
+) -> None:
     """Save the better net, better on the folds if there are any; its curves, predictions and features."""
     gain = metrics.get("difference/mean", metrics["finetune/test_accuracy"] - metrics["frozen/test_accuracy"])
     way = "finetune" if gain > 0 else "frozen"

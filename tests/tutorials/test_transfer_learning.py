@@ -243,7 +243,7 @@ def test_resnet18_from_a_verified_file_learns_a_folder_of_your_own(resnet_root, 
     argv += ("--run-dir", str(tmp_path / "run"), "--batch-size", "4")
     main(*argv, *(("--folds", "0", "--no-curve", "--frozen-share", "0.9") if recipe == "study" else ()))
     printed = capsys.readouterr().out
-    assert "bad.jpg: empty" in printed and "1 skipped" in printed
+    assert "bad.jpg: not a picture" in printed and "1 skipped" in printed
     found = summary(tmp_path / "run")
     assert found["parameters"] == 11_177_538 + 513  # the published net's, and one class more
     weights, about = checkpoint.load_best(tmp_path / "run" / "best.safetensors", "transfer")
@@ -270,11 +270,23 @@ def test_missing_or_wrong_weights_are_told_in_one_line(resnet_root, tmp_path):
     code, printed = run(tmp_path / "none", "--images", str(images), "--data-root", str(root), "--model", "resnet18")
     assert code == 1 and "Traceback" not in printed
     assert "resnet18-f37072fd.pth (46.8 MB)" in printed and f"Put the file at {root / 'weights'}" in printed
+    assert "MODEL=small" in printed and "DATA=tiny" not in printed
     given = str(save_own(models.build("resnet18").state_dict(), tmp_path / "own"))
     code, printed = run(tmp_path / "wrong", "--images", str(images), "--model", "resnet34", "--weights-file", given)
     assert code == 1 and "does not fit resnet34" in printed and "Traceback" not in printed
-    code, printed = run(tmp_path / "few", "--images", str(folder(tmp_path / "few-images", 2)), "--folds", "3")
-    assert code == 1 and "too few for --folds 3" in printed
+
+
+def test_few_pictures_of_your_own_need_no_network(tmp_path, capsys, monkeypatch):
+    """The net of the twin learns them, and the folds are cut to what is there."""
+    monkeypatch.setattr(transfer, "pretrain", lambda _: {"net": SmallNet().state_dict()})
+    argv = ["--images", str(folder(tmp_path / "images", 2)), "--model", "small", "--run-dir", str(tmp_path / "run")]
+    with Experiment("transfer", parse(transfer.TransferOptions, transfer.RECIPES, argv)) as run:
+        photos, train, test = transfer.load_photos(run)
+        pretrained = transfer.load_pretrained(run)
+        run.tracked["net"] = transfer.load_model(pretrained)
+    assert (len(train), len(test), run.options.folds) == (3, 3, 2) and photos.classes == ("cats", "dogs", "owls")
+    assert pretrained.model == SMALL and pretrained.weights
+    assert "--folds 2, not 5: a class has no more pictures" in capsys.readouterr().out
 
 
 def test_real_photographs_by_squeezenets_features(real_data, real_squeezenet, tmp_path, monkeypatch):

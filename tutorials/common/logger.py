@@ -72,8 +72,8 @@ class Logger:
         self.writer.file_writer.add_summary(Summary(value=[value]), step)  # add_figure would draw it once more
 
     def text(self, name: str, markdown: str, step: int) -> None:
-        """A text for the dashboard, in Markdown."""
-        self.writer.add_text(name, markdown, step)
+        """A text for the dashboard, in Markdown; bytes of a path in it that are not UTF-8 are written as they are."""
+        self.writer.add_text(name, markdown.encode("utf-8", "backslashreplace").decode(), step)
 
     def table(self, name: str, head: Sequence[str], rows: Sequence[Sequence[str]], step: int) -> None:
         """A table for the dashboard's texts."""

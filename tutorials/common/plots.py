@@ -61,6 +61,11 @@ def image_grid(images: np.ndarray, titles: Sequence[str], columns: int = 8, size
     return figure
 
 
+def shorten(name: str, most: int = 20) -> str:
+    """A name as it fits above a picture."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
 @dataclass
 class Panel:
     """One set of axes: lines by their label, each `(x, y)` or `y` alone; `line` is a level to compare with."""

@@ -137,7 +137,7 @@ def show_cost(run: Session, models: Sequence[Any], measured: Measured, sizes: Ma
     if sizes:
         named = {
             "gflops": "1e9 multiply-adds",
-            "latency": "median latency of one image (ms)",
+            "latency": "latency of one image (ms)",
             "memory": "peak memory (MB)",
         }
         run.figure("cost_against_size", plots.panels(*(
@@ -195,11 +195,11 @@ def show_pictures(run: Session, models: Sequence[Any], measured: Measured, answe
             for model in best.values():
                 one = answers[model.label]
                 first = int(one.top5[number, 0])
-                text = f"{model.label}: {shorten(categories[first])} {one.confidence[number]:.0%}"
+                text = f"{model.label}: {plots.shorten(categories[first])} {one.confidence[number]:.0%}"
                 rows.append((text, first == int(labels[number])))
             predictions.append(rows)
         images = [np.asarray(square(photographs.open(number))) for number in numbers]
-        truths = [shorten(categories[int(labels[number])]) for number in numbers]
+        truths = [plots.shorten(categories[int(labels[number])]) for number in numbers]
         run.figure(name, pretrained_plots.answer_gallery(images, truths, predictions))
 
 
@@ -221,7 +221,7 @@ def show_filters_and_grad_cam(run: Session, best: Mapping[str, Any], photographs
             side = map_.shape[-1]
             crop = np.asarray(ImageOps.fit(picture, (side, side)))
             shown = plots.overlay(crop[None], map_[None])[0]
-            columns[family].append((shown, f"{model.label}:\n{shorten(about['categories'][answer])}"))
+            columns[family].append((shown, f"{model.label}:\n{plots.shorten(about['categories'][answer])}"))
     sides = max(image.shape[0] for row in columns.values() for image, _ in row)
     cells = [column[row] for row in range(len(pictures)) for column in columns.values()]
     images = np.stack([enlarge(image, sides) for image, _ in cells])
@@ -238,7 +238,3 @@ def square(picture: Image.Image) -> Image.Image:
 def enlarge(image: np.ndarray, side: int) -> np.ndarray:
     """A picture (H, W, 3) in 0..1 at so many pixels a side."""
     return np.asarray(Image.fromarray((255 * image).astype(np.uint8)).resize((side, side))) / 255
-
-
-def shorten(name: str, most: int = 20) -> str:
-    return name if len(name) <= most else f"{name[: most - 1]}…"

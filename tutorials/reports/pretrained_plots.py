@@ -105,7 +105,7 @@ def latency_bars(labels: Sequence[str], families: Sequence[str], median: Sequenc
     axes.set_yticks(range(len(labels)), labels)
     axes.invert_yaxis()
     axes.margins(x=0.2, y=0.01)
-    tidy(axes, f"latency of one image (ms), {place} (bar: median, line: to the 95th percentile)", "")
+    tidy(axes, f"latency of one image (ms), bar: median, line: to the 95th percentile\n{place}", "")
     if len(color) > 1:
         figure.legend(loc="outside lower center", ncols=5, frameon=False)
     return figure

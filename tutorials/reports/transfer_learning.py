@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,7 +20,8 @@ def show_training_batch(run: Run, trainset: Photos, preset: Preset, count: int =
     images, labels = map(torch.stack, zip(*(trainset[i] for i in chosen), strict=True))  # (16, 3, H, W), (16,)
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (preset.mean, preset.std))
     shown = (images * std + mean).clamp(0, 1).permute(0, 2, 3, 1).numpy()
-    run.figure("training_batch", plots.image_grid(shown, [trainset.classes[label] for label in labels]))
+    names = [plots.shorten(trainset.classes[label], 16) for label in labels]
+    run.figure("training_batch", plots.image_grid(shown, names))
 
 
 def show_predictions(run: Run, net: nn.Module, testset: Photos, logits: Tensor, preset: Preset) -> None:
@@ -33,7 +35,7 @@ def show_predictions(run: Run, net: nn.Module, testset: Photos, logits: Tensor, 
     few = torch.cat([wrong[:4], right[:4]])
     unsure = right[6:][-max(6, 18 - len(wrong)) :]
     many = torch.cat([wrong[:12], right[:6], unsure])
-    grid = plots.image_grid(testset.thumbnails(many, preset), titles(logits, labels, classes, many), 6, 1.6)
+    grid = plots.image_grid(testset.thumbnails(many, preset), titles(logits, labels, classes, many), 6, 1.8)
     run.figure("predictions", grid)
     images = torch.stack([testset[i][0] for i in few]).to(run.device)
     maps = grad_cam(net, images, logits[few].argmax(1).to(run.device)).cpu().numpy()
@@ -41,12 +43,13 @@ def show_predictions(run: Run, net: nn.Module, testset: Photos, logits: Tensor, 
     run.figure("grad_cam", plots.image_grid(shown, titles(logits, labels, classes, few), 4, 2.4))
 
 
-def show_features(run: Run, net: nn.Module, photos: Photos, preset: Preset) -> None:
-    """The features of all pictures in the projector, colored by class."""
-    small = torch.from_numpy(photos.thumbnails(range(len(photos)), preset)).permute(0, 3, 1, 2) / 255
-    names = [photos.classes[label] for label in photos.labels]
+def show_features(run: Run, net: nn.Module, photos: Photos, preset: Preset, count: int = 1000) -> None:
+    """The features of the pictures, of many some, in the projector, colored by class."""
+    some = photos.subset(np.arange(0, len(photos), -(-len(photos) // count)), photos.transform)
+    small = torch.from_numpy(some.thumbnails(range(len(some)), preset)).permute(0, 3, 1, 2) / 255
+    names = [some.classes[label] for label in some.labels]
     thumbnails = F.interpolate(small, (48, 48), mode="area")
-    run.logger.embedding("features", compute_features(net, photos, run.device), names, thumbnails, run.step)
+    run.logger.embedding("features", compute_features(net, some, run.device), names, thumbnails, run.step)
 
 
 def by_confidence(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -59,4 +62,5 @@ def by_confidence(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 def titles(logits: Tensor, labels: Tensor, classes: Sequence[str], chosen: Tensor) -> list[str]:
     confidence, predicted = logits.softmax(1).max(1)
-    return [f"{classes[labels[i]]}\nas {classes[predicted[i]]} {confidence[i]:.0%}" for i in chosen]
+    return [f"{plots.shorten(classes[labels[i]])}\nas {plots.shorten(classes[predicted[i]], 16)} {confidence[i]:.0%}"
+            for i in chosen]  # fmt: skip

@@ -4,8 +4,11 @@ Nothing is computed here: the tutorials' own functions load a net, as `checkpoin
 """
 
 import argparse
+import io
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from html import escape
@@ -19,7 +22,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor, nn
 
-from data import StudyError, default_root, eng_fra
+from data import StudyError, default_root, eng_fra, imagenet, load, tiny
 from data.pictures import open_picture
 from tutorials import char_rnn, cifar10, language_model, seq2seq, text_sentiment, transfer_learning, translation
 from tutorials.common import checkpoint, plots
@@ -30,13 +33,18 @@ from tutorials.reports import translation as translation_report
 from tutorials.text import saliency
 from tutorials.text.generation import Style, read_beginning, write
 from tutorials.text.translator import Translator, load_translator
-from tutorials.tools.local_page import LOOPBACK, PIXELS, serve, uploaded
+from tutorials.tools.local_page import LOOPBACK, serve, uploaded
 from tutorials.vision import models as model_zoo
 from tutorials.vision.gradcam import grad_cam
 from tutorials.vision.images import Preset
 
-FRENCH, GERMAN = "Je suis fatigué.", "Ein Hund läuft."
-KINDS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+FRENCH = ("Je suis fatigué.", "Elle est très heureuse.", "Ils ne sont pas prêts.")
+GERMAN = ("Ein Hund läuft.", "Zwei Kinder spielen im Park.", "Eine Frau liest ein Buch.")
+NAMES = ("Satoshi", "Nguyen", "O'Neill", "Kowalski", "Papadopoulos")
+NEWS = ("Stocks fell as oil prices rose again", "The striker scored twice in the final", "A probe lands on the moon")
+BEGINNINGS = ("The history of the river", "The album was released in", "In the second half of the century")
+# Where photographs lie that a net was tested on; the twin's pictures are drawn where they are not.
+PHOTOGRAPHS = {"transfer": "hymenoptera_data/val", "pretrained": f"imagenette2-{imagenet.SIZE}/val"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -128,11 +136,11 @@ def tell_topic(text: str, path: Path) -> Answer:
 def from_french(text: str, path: Path) -> Answer:
     translator, trained = load_translator(path, "seq2seq", seq2seq.Seq2Seq)
     text = eng_fra.normalize([text])[0] if seq2seq.is_filtered(trained) else text.strip()
-    return translate(translator, trained, text, path, FRENCH, trained.attention != "none")
+    return translate(translator, trained, text, path, FRENCH[0], trained.attention != "none")
 
 
 def from_german(text: str, path: Path) -> Answer:
-    return translate(*load_translator(path, "translation", translation.Translation), text.strip(), path, GERMAN)
+    return translate(*load_translator(path, "translation", translation.Translation), text.strip(), path, GERMAN[0])
 
 
 def translate(translator: Translator, trained: Any, text: str, path: Path, example: str, looks: bool = True) -> Answer:
@@ -159,14 +167,15 @@ def write_on(text: str, path: Path, temperature: float, seed: float) -> Answer:
 
 @dataclass(frozen=True)
 class Tab:
-    """A net: its title, the target that trains it, what answers; `limit` in letters, 0 for a net that sees pictures."""
+    """A net: its title, the target that trains it, what answers, and texts to try, the first of which stands there;
+    `limit` in letters, 0 for a net that sees pictures."""
 
     title: str
     target: str
     answer: Callable[..., Answer]
     question: str = "A picture"
     limit: int = 0
-    example: str = ""
+    examples: tuple[str, ...] = ()
     find: Callable[[str], Path] = checkpoint.find_best
 
     def status(self) -> str:
@@ -176,16 +185,34 @@ class Tab:
             folder = self.find(self.target).parent
         except StudyError:
             return f"**No net yet.** {make} trains one; `make {self.target}` does so on generated data, in a minute."
-        tiny = "-tiny-" in folder.name or folder.parent.name == "study"
-        return f"The net of `{folder}` answers." + (f" It knows generated data only. For more: {make}" if tiny else "")
+        twin = " It knows generated data only. For more: " + make if self.knows_twin() else ""
+        return f"The net of `{folder}` answers.{twin}"
+
+    def knows_twin(self) -> bool:
+        """Whether the net that answers was trained on generated data."""
+        folder = self.find(self.target).parent
+        return "-tiny-" in folder.name or folder.parent.name == "study"
+
+    def pictures(self, count: int = 4) -> list[Image.Image]:
+        """Test pictures to try: real ones where the net knows them and they are there, else the twin's."""
+        root = default_root()
+        with suppress(StudyError):  # there is no net, or the data are damaged
+            if not self.knows_twin():
+                if files := sorted((root / PHOTOGRAPHS.get(self.target, "none")).glob("*/*.[jJ]*")):
+                    return [open_picture(file) for file in files[:: -(-len(files) // count)]]
+                if self.target == "cifar10" and (root / "cifar-10-batches-py").is_dir():
+                    return as_pictures(load("cifar10", "official", root).test_images[:count])
+        if self.target == "transfer":
+            return [open_picture(io.BytesIO(file)) for file in tiny.hymenoptera().test_files[:count]]
+        if self.target == "pretrained":
+            return [Image.fromarray(pixels) for pixels in tiny.imagenet().pictures[:count]]
+        return as_pictures(tiny.cifar10().test_images[:count])
 
     def check(self, given: str | Path | None) -> str | Path:
         """What was given, if it is neither nothing nor too much; else raises StudyError."""
         if not given:
             raise StudyError(f"{self.target}: there is nothing to answer. Give {self.question.lower()}.")
-        if not self.limit:
-            check_picture(given)
-        elif len(given) > self.limit:
+        if self.limit and len(given) > self.limit:
             raise StudyError(f"{self.target}: {len(given):,} letters, of {self.limit:,} at most. Give a shorter text.")
         return given
 
@@ -194,25 +221,17 @@ TABS = (
     Tab("CIFAR-10", "cifar10", see),
     Tab("Ants and bees", "transfer", see_with_transfer),
     Tab("ImageNet", "pretrained", see_with_imagenet, find=lambda _: default_root() / "weights" / "…"),
-    Tab("Names", "names", tell_language, "A name", 40, "Satoshi"),
-    Tab("News", "sentiment", tell_topic, "A headline or a report", 2000, "Stocks fell as oil prices rose again"),
+    Tab("Names", "names", tell_language, "A name", 40, NAMES),
+    Tab("News", "sentiment", tell_topic, "A headline or a report", 2000, NEWS),
     Tab("French", "seq2seq", from_french, "A French sentence", 200, FRENCH),
     Tab("German", "translation", from_german, "A German sentence", 200, GERMAN),
-    Tab("Writing", "language-model", write_on, "The beginning of a text", 500, "The history of the river"),
+    Tab("Writing", "language-model", write_on, "The beginning of a text", 500, BEGINNINGS),
 )
 
 
-def check_picture(file: Path) -> None:
-    """Raise StudyError, before it is decoded, for what is no picture or too large a one."""
-    try:
-        with Image.open(file, formats=KINDS) as picture:
-            size = picture.size
-    except Image.DecompressionBombError:
-        size = (PIXELS, 2)
-    except (OSError, SyntaxError, ValueError):
-        raise StudyError(f"That is no picture that can be read. Give a {', '.join(KINDS)} file.") from None
-    if size[0] * size[1] > PIXELS:
-        raise StudyError(f"The picture has more than {PIXELS // 10**6} million pixels. Give a smaller one.")
+def as_pictures(images: np.ndarray) -> list[Image.Image]:
+    """CIFAR-10's images (N, 3, 32, 32) as pictures."""
+    return [Image.fromarray(pixels) for pixels in cifar10.viewable(torch.from_numpy(images))]
 
 
 def build(gr: ModuleType) -> Any:
@@ -232,10 +251,10 @@ def build(gr: ModuleType) -> Any:
 
 
 def fill(gr: ModuleType, tab: Tab, models: list[str]) -> None:
-    """What a tab asks, and beside and below it what the net says."""
+    """What a tab asks, and beside it what the net says and where it looks."""
     gr.Markdown(tab.status)
     with gr.Row():
-        with gr.Column():
+        with gr.Column(scale=3):
             asked = text_field(gr, tab) if tab.limit else picture_fields(gr)
             settings = []
             if tab.answer is see_with_imagenet:
@@ -243,26 +262,37 @@ def fill(gr: ModuleType, tab: Tab, models: list[str]) -> None:
             if tab.answer is write_on:
                 settings = [gr.Slider(0, 2, 0.8, step=0.1, label="Temperature (0 takes the likeliest word)"),
                             gr.Slider(0, 99, 0, step=1, label="Seed")]  # fmt: skip
-        with gr.Column():
+            given = tab.examples or save_pictures(tab.pictures())
+            shown = gr.Dataset(
+                components=[asked[0][0]], samples=[[one] for one in given], type="index", label="Examples"
+            )
+        with gr.Column(scale=3):
             writes = tab.answer in (from_french, from_german, write_on)
-            said = gr.Textbox(label="The net writes", lines=3) if writes else gr.Label(label="The net says")
+            said = (
+                gr.Textbox(label="The net writes", lines=3)
+                if writes
+                else gr.Label(label="The net says", num_top_classes=5)
+            )
             footer = gr.Markdown()
-    figure = gr.Plot(show_label=False, visible=False)
+        with gr.Column(scale=4):
+            figure = gr.Plot(show_label=False, visible=False, elem_classes="figure")
+    about = dict(outputs=[said, figure, footer], api_visibility="private", concurrency_limit=1, concurrency_id="nets")
     for field, triggers in asked:
-        gr.on(triggers, partial(ask, gr, tab), [field, *settings], [said, figure, footer],
-              api_visibility="private", concurrency_limit=1, concurrency_id="nets")  # fmt: skip
+        gr.on(triggers, partial(ask, gr, tab), [field, *settings], **about)
+    about["outputs"] = [asked[0][0], *about["outputs"]]
+    shown.click(partial(ask_example, gr, tab, given), [shown, *settings], **about)
 
 
 def text_field(gr: ModuleType, tab: Tab) -> list[tuple[Any, list]]:
     """Where a text is typed, and what asks the net about it."""
-    field = gr.Textbox(tab.example, label=tab.question, lines=4 if tab.limit > 200 else 1, max_length=tab.limit)
+    field = gr.Textbox(tab.examples[0], label=tab.question, lines=1, max_lines=8, max_length=tab.limit)  # Enter asks
     return [(field, [gr.Button("Ask the net", variant="primary").click, field.submit])]
 
 
 def picture_fields(gr: ModuleType) -> list[tuple[Any, list]]:
     """Where a picture is dropped, and where one is drawn, each with what asks the net about it."""
     with gr.Tab("Drop"):
-        file = gr.Image(label="A picture", type="filepath", sources=["upload", "webcam", "clipboard"], height=320)
+        file = gr.Image(label="A picture", type="filepath", sources=["upload", "webcam", "clipboard"], height=260)
         file.preprocess = uploaded  # it is opened later, within our limits and with our messages
         ask_file = gr.Button("Ask the net", variant="primary")
     with gr.Tab("Draw"):
@@ -273,13 +303,28 @@ def picture_fields(gr: ModuleType) -> list[tuple[Any, list]]:
     return [(file, [ask_file.click]), (drawn, [ask_drawn.click])]
 
 
+def save_pictures(pictures: Sequence[Image.Image]) -> list[str]:
+    """Paths of the pictures as files that go with the page."""
+    folder = Path(tempfile.mkdtemp())
+    for number, picture in enumerate(pictures):
+        enlarged = picture.resize([max(1, 256 // min(picture.size)) * side for side in picture.size], Image.NEAREST)
+        enlarged.save(folder / f"{number}.png")
+    return [str(path) for path in sorted(folder.iterdir())]
+
+
 def ask(gr: ModuleType, tab: Tab, given: Any, *settings: Any) -> tuple[Any, Any, str]:
     """The net's answer; what the user can mend becomes a message on the page."""
     try:
         said, figure, footer = tab.answer(tab.check(given), tab.find(tab.target), *settings)
     except StudyError as error:
-        raise gr.Error(escape(str(error)), print_exception=False) from None
+        said = str(error) if tab.limit else str(error).replace(str(given), Path(given or "").name)
+        raise gr.Error(escape(said), print_exception=False) from None
     return said, gr.Plot(figure, visible=figure is not None), footer
+
+
+def ask_example(gr: ModuleType, tab: Tab, given: Sequence[str], number: int, *settings: Any) -> tuple:
+    """An example, to be shown where the user's own would stand, and the net's answer to it."""
+    return given[number], *ask(gr, tab, given[number], *settings)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ What is uploaded lies in a folder that goes with the process. Each lock is tried
 """
 
 import errno
+import logging
 import os
 import re
 import signal
@@ -12,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,10 +21,14 @@ from typing import Any
 from PIL import Image
 
 from data import StudyError
+from data.pictures import PIXELS
 from tutorials.common.interrupts import SIGNALS, Stopping
 
 LOOPBACK = ("127.0.0.1", "localhost")
-MEGABYTES, PIXELS = 10, 40_000_000  # of a picture
+MEGABYTES = 10  # of a picture
+CONNECTIONS, IDLE = 100, 20  # at once; seconds until one that has asked nothing is closed
+# Beside what is typed, the answer, and the figure, which ends above the window's lower edge.
+CSS = ".figure img {max-height: calc(100vh - 230px); max-width: 100%; width: auto}"
 
 
 class Gate:
@@ -71,7 +77,9 @@ def load_gradio(files: Path) -> ModuleType:
         del os.environ[name]  # which could share the page, or open folders
     os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(files),
                    "GRADIO_EXAMPLES_CACHE": str(files / "examples"), "HF_HUB_OFFLINE": "1"}  # fmt: skip
-    os.environ["NO_PROXY"] = ",".join(filter(None, [os.environ.get("NO_PROXY"), *LOOPBACK]))
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        del os.environ[name]
+    os.environ["NO_PROXY"] = "*"  # nothing is fetched; without it, the system's settings would hold
     tempfile.tempdir = str(files)
     try:
         import gradio
@@ -83,6 +91,44 @@ def load_gradio(files: Path) -> ModuleType:
 
     gradio.processing_utils.async_ssrf_protected_download = refuse  # a crafted request may name a URL as its picture
     return gradio
+
+
+def bound_connections() -> None:
+    """Have uvicorn close connections that are too many for this process, or ask nothing, and bound its log: asyncio
+    writes a traceback for every attempt to open one for which there is no file handle, thousands a second."""
+    import uvicorn
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    try:
+        import resource
+
+        most = min(CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
+    except ImportError:  # Windows has no such limit
+        most = CONNECTIONS
+
+    class Bounded(H11Protocol):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self.loop.call_later(IDLE, lambda: self.cycle or transport.abort())
+            if len(self.connections) > most:
+                transport.abort()
+
+    uvicorn.Config = partial(uvicorn.Config, http=Bounded, backlog=most)
+    for name in ("asyncio", "uvicorn.error"):
+        logging.getLogger(name).addFilter(OnceAMinute())
+
+
+class OnceAMinute(logging.Filter):
+    """Lets a message of a log pass when the same one did not within the last minute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passed: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message, now = record.getMessage(), time.monotonic()
+        self.passed = {one: since for one, since in self.passed.items() if now - since < 60}
+        return self.passed.setdefault(message, now) == now
 
 
 def uploaded(sent: Any) -> str | None:
@@ -128,6 +174,7 @@ def serve(build: Callable[[ModuleType], Any], host: str, port: int) -> int:
         except KeyboardInterrupt:
             for number in SIGNALS:  # a second one, in the midst of the cleaning up, would leave files
                 signal.signal(number, signal.SIG_IGN)
+            logging.disable()  # what is being answered will find its files gone
             print("\nstopped; what was uploaded is deleted")
     return stopping.exit_code
 
@@ -136,6 +183,7 @@ def launch(gr: ModuleType, page: Any, files: Path, host: str, port: int, names: 
     """Serve the page from a thread, with nothing that it does not need; returns its address."""
     from starlette.middleware import Middleware
 
+    bound_connections()
     Image.MAX_IMAGE_PIXELS = PIXELS
     system = ["system-ui", "sans-serif"]
     gate = Middleware(Gate, files=files, names=names)
@@ -143,7 +191,7 @@ def launch(gr: ModuleType, page: Any, files: Path, host: str, port: int, names: 
         server_name=host, server_port=port, share=False, quiet=True, prevent_thread_lock=True, inbrowser=False,
         max_file_size=MEGABYTES * 2**20, allowed_paths=[], footer_links=[], run_history=False, ssr_mode=False,
         enable_monitoring=False, mcp_server=False, pwa=False,
-        theme=gr.themes.Default(font=system, font_mono=["ui-monospace", "monospace"]),
+        css=CSS, theme=gr.themes.Default(font=system, font_mono=["ui-monospace", "monospace"]),
         app_kwargs={"middleware": [gate], "docs_url": None, "redoc_url": None, "openapi_url": None},
     )  # fmt: skip
     return address

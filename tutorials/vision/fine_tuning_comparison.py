@@ -5,7 +5,7 @@ Sources: C. Nadeau, Y. Bengio, "Inference for the Generalization Error", Machine
 test); G. Cawley, N. Talbot, "On Over-fitting in Model Selection", JMLR 11, 2010.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -87,10 +87,17 @@ def on_published_split(run: Experiment, labels: Tensor, outcomes: Mapping[str, M
                   for name, line in accuracies.items()}  # fmt: skip
         shown = [plots.Panel("test accuracy", by_epoch(accuracies | honest))]
         if any(map(any, drifts.values())):  # not of a net without batch norm
-            title = "drift of batch norm's running means\n(standard deviations)"
+            title = "drift of running means\n(standard deviations)"
             shown.append(plots.Panel(title, by_epoch(drifts), axes={"ylim": (0, None)}))
         run.figure("selection", plots.panels(*shown, columns=2, width=5))
     return metrics
+
+
+def chance(metrics: Iterable[str], labels: Tensor, test: np.ndarray) -> dict[str, float]:
+    """The accuracy of always predicting the most frequent class, of the test images and of all that the folds test."""
+    guess = {kind: float(own.bincount().max() / len(own))
+             for kind, own in (("accuracy", labels[test]), ("fold_mean", labels))}  # fmt: skip
+    return {name: guess[kind] for name in metrics for kind in guess if name.endswith(kind)}
 
 
 def by_epoch(lines: Mapping[str, Sequence[float]]) -> dict[str, tuple[range, Sequence[float]]]:
