@@ -55,7 +55,7 @@ class TransferOptions(Options):
     """Initial learning rate of the last layer; a net without batch norm, whose features are larger, needs less."""
     schedule: Literal["step", "cosine"] = "step"
     """Learning-rate schedule: a tenth after every 7 epochs, or one epoch of linear warm-up and cosine annealing."""
-    depth_rate: float = 1.0
+    layer_decay: float = 1.0
     """Layer-wise learning-rate decay: the first layer's learning rate as a fraction of the last layer's."""
     frozen_share: float = 0.0
     """Fraction of the layers, from the first on, that are frozen in fine-tuning."""
@@ -79,14 +79,14 @@ class TransferOptions(Options):
     """Repetitions of the cross-validation for fine-tuning, which takes longer."""
     curve: bool = False
     """Measure the learning curve, and nets trained from random weights beside the pretrained one."""
-    half: bool = False
-    """Automatic mixed precision in bfloat16."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Precision of autocast."""
     channels_last: bool = True
     """Channels-last memory format: on a CPU, convolutions take half the time."""
 
     keeping = Options.keeping | {"image"}
     limits = Options.limits | {
-        "batch_size": (1, inf), "lr": (0, inf), "depth_rate": (1e-6, 1), "frozen_share": (0, 0.99),
+        "batch_size": (1, inf), "lr": (0, inf), "layer_decay": (1e-6, 1), "frozen_share": (0, 0.99),
         "min_crop": (0.01, 1), "test_every": (1, inf), "folds": (0, inf), "repeats": (1, inf), "tuned_repeats": (1, inf)
     }  # fmt: skip
 
@@ -107,7 +107,7 @@ class TransferOptions(Options):
 # The study's rate was chosen on a quarter of the training images; the test images had no part in any choice.
 RECIPES = {
     "original": dict(epochs=25, select_best=True, log_every=61),
-    "study": dict(epochs=4, batch_size=16, optimizer="adamw", lr=3e-5, schedule="cosine", depth_rate=0.1,
+    "study": dict(epochs=4, batch_size=16, optimizer="adamw", lr=3e-5, schedule="cosine", layer_decay=0.1,
                   frozen_share=0.5, frozen_norms=True, min_crop=0.35, keep_decoded=True, probe=True, folds=5,
                   curve=True, log_every=5),
 }  # fmt: skip
@@ -207,7 +207,7 @@ def train_model(trial: Trial, model: nn.Module, parameters: list[dict], datasets
             statistics.freeze()
         for inputs, labels in trial.batches(dataloader):
             optimizer.zero_grad()
-            with torch.autocast(inputs.device.type, torch.bfloat16, enabled=options.half):
+            with torch.autocast(inputs.device.type, torch.bfloat16, enabled=options.precision == "bfloat16"):
                 outputs = net(inputs)  # (N, C)
                 loss = criterion(outputs, labels)
             loss.backward()
@@ -230,7 +230,7 @@ def train_model(trial: Trial, model: nn.Module, parameters: list[dict], datasets
 def predict(run: Experiment | Trial, net: nn.Module, dataset: Photos) -> Tensor:
     """Logits (N, C) of all pictures, in order, on the CPU."""
     net.eval()
-    with torch.autocast(run.device.type, torch.bfloat16, enabled=run.options.half):
+    with torch.autocast(run.device.type, torch.bfloat16, enabled=run.options.precision == "bfloat16"):
         rows = [net(images).float() for images, _ in run.each(run.loader(dataset, 32))]
     return run.gather(torch.cat(rows), len(dataset)).cpu()
 
@@ -296,7 +296,7 @@ def parameter_groups(net: nn.Module, options: TransferOptions) -> list[dict]:
             layer.requires_grad_(False)
         else:
             own = list(layer.parameters(recurse=False))
-            groups.append({"params": own, "lr": options.lr * options.depth_rate ** (1 - depth)})
+            groups.append({"params": own, "lr": options.lr * options.layer_decay ** (1 - depth)})
     return groups[::-1]  # the head comes first: its rate is the one on the dashboard
 
 

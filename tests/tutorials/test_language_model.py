@@ -263,6 +263,8 @@ def test_a_net_without_a_mask_reads_the_next_word(tmp_path):
 
 def test_each_change_can_be_taken_away():
     names = ["study recipe", "full softmax, untied", "untied", "AdamW for all", "original recipe"]
+    for changed in ablate_language_model.TAKEN_AWAY.values():
+        ablate_language_model.options_of(changed, "tiny").check()
     rows = ablate_language_model.ablate("tiny", 0.001, names, tokens=200)
     assert [row[0] for row in rows] == names
     for name, *numbers in rows:

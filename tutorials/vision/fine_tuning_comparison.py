@@ -19,7 +19,7 @@ from tutorials.common.experiment import Experiment
 from tutorials.vision import linear_probe
 
 # All layers are trained at once and faster when the weights are random.
-SCRATCH = dict(lr=5e-4, depth_rate=1.0, frozen_share=0.0, frozen_norms=False)
+SCRATCH = dict(lr=5e-4, layer_decay=1.0, frozen_share=0.0, frozen_norms=False)
 SIZES = (5, 10, 25, 50, 100, 200, 500)  # images of each class in the learning curve
 DRAWS = 5  # of images for each point of it, for the frozen features
 
