@@ -9,6 +9,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import inf
 from pathlib import Path
 from typing import Literal
@@ -78,6 +79,7 @@ class NamesOptions(Options):
     name: str | None = None
     """Do not train: classify this name, with the saved model of --run-dir or else the newest one."""
 
+    own = ("folder",)
     keeping = Options.keeping | {"name"}
     limits = Options.limits | {
         "hidden_size": (1, 4096), "layers": (1, 16), "ngrams": (0, 8), "embed_dim": (0, 4096), "dropout": (0, 0.95),
@@ -101,7 +103,7 @@ RECIPES = {
                   embed_dropout=0.1, ngrams=5, batch_size=128, optimizer="adamw", lr=4e-3, schedule="cosine",
                   grad_clip=1.0, label_smoothing=0.05, logit_adjustment=0.1, grouped=True),
 }  # fmt: skip
-EXAMPLES = {"official": ("Satoshi", "Schmidhuber", "Dovesky", "Jackson"), "tiny": ()}  # of the original's page
+EXAMPLES = {"official": ("Satoshi", "Schmidhuber", "Dovesky", "Jackson")}  # of the original's page
 PUBLISHED = {"train/loss_epoch_25": 0.4345}  # no accuracy was ever printed
 
 
@@ -109,8 +111,6 @@ def main() -> None:
     options = parse(NamesOptions, RECIPES)
     if options.name is not None:
         return predict_name(options.name, options.run_dir)
-    if options.folder and not options.run_dir:
-        options.run_dir = Path("runs") / f"names-{options.folder.resolve().name}-{options.recipe}-seed{options.seed}"
     with Run("names", options) as run:
         trainset, valset, testset = split(load_names(run), run)
         net = run.distribute(CharRNN(options, len(trainset.classes), trainset.labels))
@@ -119,11 +119,11 @@ def main() -> None:
         metrics, chance = test(run, net, trainset, testset)
         if run.logger:
             net = net.cpu()  # a GPU's kernels have gradients in training mode alone
-            report.explain(run, net, testset, encode, () if run.options.folder else EXAMPLES[options.data])
+            report.explain(run, net, testset, encode, EXAMPLES.get(options.data, ()))
             small = replace(options, layers=1, bidirectional=False, pool=False, ngrams=0)
             nets = {cell: CharRNN(replace(small, cell=cell), len(trainset.classes)) for cell in ("linear", "gru")}
             run.figure("vanishing_gradients", report.vanishing_gradients(nets, trainset))
-        run.finish(metrics, {} if options.folder or options.data == "tiny" else PUBLISHED, chance)
+        run.finish(metrics, PUBLISHED if options.data == "official" else {}, chance)
 
 
 # 1. Turning names into tensors
@@ -155,7 +155,8 @@ class NamesDataset(Dataset):
 
 def load_names(run: Run) -> Names:
     """The names; says how many lines were left out and which have letters outside the alphabet."""
-    names = folder(run.options.folder) if run.options.folder else run.load_data("names")
+    own = run.options.folder
+    names = run.load_data("names", own and partial(folder, own))
     run.say(f"{len(names.names):,} names of {len(names.classes)} classes; {names.empty} empty lines left out; "
             f"{len(names.foreign)} with letters outside the alphabet, read as {UNKNOWN}")  # fmt: skip
     for line in names.foreign[:3]:
@@ -323,14 +324,12 @@ def predict(run: Run, net: nn.Module, dataset: NamesDataset) -> Tensor:
     return run.gather(logits, len(dataset)).cpu()
 
 
+@checkpoint.fits("names")
 def load_net(path: Path) -> tuple[CharRNN, Sequence[str]]:
-    """The model that a run saved, on the CPU, and its class names; raises StudyError for one of an earlier edition."""
+    """The model that a run saved, on the CPU, and its class names."""
     weights, about = checkpoint.load_best(path, "names")
-    try:
-        net = CharRNN(NamesOptions(**about["options"]), len(about["classes"]))
-        net.load_state_dict(weights)
-    except (TypeError, RuntimeError) as error:
-        raise StudyError(f"{path} is of an earlier edition of this tutorial. Train anew: make names") from error
+    net = CharRNN(NamesOptions(**about["options"]), len(about["classes"]))
+    net.load_state_dict(weights)
     return net.eval(), about["classes"]
 
 
@@ -358,7 +357,7 @@ def test(run: Run, net: CharRNN, trainset: NamesDataset, testset: NamesDataset) 
         metrics["test/accuracy_new_names"] = float(correct[new].mean())
     if run.logger:
         report.show_results(run, testset, logits)
-        steps, losses = plots.read_curves(run.folder / "metrics.jsonl")["loss/train"]
+        steps, losses = plots.read_curves(run.folder / "metrics.jsonl").get("loss/train", ((), ()))
         if 25 * run.options.log_every in steps and run.options.log_every == len(trainset) // run.options.batch_size:
             metrics["train/loss_epoch_25"] = losses[steps.index(25 * run.options.log_every)]
     return metrics, {"test/accuracy": majority, "test/macro_f1": 2 * majority / (1 + majority) / len(testset.classes)}
@@ -388,7 +387,8 @@ def predict_name(text: str, run_dir: Path | None) -> None:
             probabilities, order = net(*encode([name]))[0].softmax(0).topk(min(3, len(classes)))
         note = f", outside the alphabet: {' '.join(outside)}" if outside else ""
         read = unicodedata.normalize("NFC", name)
-        print(f"{text}{f' (read as {read}{note})' if read != text else ''}, by the model of {path}:")
+        read = f" (read as {read}{note})" if read != text else ""
+        print(f"{text}{read}, by the model of {checkpoint.told(path, 'names')}:")
         for probability, label in zip(probabilities, order, strict=True):
             print(f"  {probability:6.1%}  {classes[label]}")
 

@@ -244,6 +244,7 @@ def predict(run: Run, net: nn.Module, dataset: Cifar10) -> Tensor:
     return run.gather(torch.cat([net(images) for images, _ in run.each(loader)]), len(dataset)).cpu()
 
 
+@checkpoint.fits("cifar10")
 def load_net(path: Path) -> tuple[Net, Sequence[str]]:
     """The net that a run saved, on the CPU, and the names of its classes."""
     weights, about = checkpoint.load_best(path, "cifar10")
@@ -327,7 +328,7 @@ def classify(picture: Path, folder: Path | None) -> None:
     with predicting():
         net, classes = load_net(path := checkpoint.find_best("cifar10", folder))
         probabilities, order = net(normalize(read_picture(picture)))[0].softmax(0).sort(descending=True)
-        print(f"{picture}, by the net of {path}:")
+        print(f"{picture}, by the net of {checkpoint.told(path, 'cifar10')}:")
         for probability, label in list(zip(probabilities, order, strict=True))[:3]:
             print(f"  {probability:6.1%}  {classes[label]}")
 

@@ -288,6 +288,7 @@ def measure_by_chunks(net: nn.Module, tokens: Tensor, length: int = 35, columns:
     return read(net, ((*pair, torch.ones_like(pair[1], dtype=torch.bool)) for pair in pairs))[0]
 
 
+@checkpoint.fits("language-model")
 def load_net(path: Path) -> tuple[LanguageModel, list[str]]:
     """The net that a run saved, on the CPU, and its words."""
     weights, about = checkpoint.load_best(path, "language-model")

@@ -155,9 +155,7 @@ def load_photographs(run: Session, models: list[Model]) -> ImageNet | None:
             model_zoo.locate_all([(model.name, model.member) for model in models if not model.file], options.data_root)
         except StudyError as error:
             raise StudyError(f"{error} Or measure the cost alone: --weights none.") from None
-    if options.images:
-        return read_folder(options.images, options.data_root)
-    return run.load_data("imagenet")
+    return run.load_data("imagenet", options.images and partial(read_folder, options.images, options.data_root))
 
 
 class Prepared(Dataset):

@@ -7,6 +7,7 @@ Attention: D. Bahdanau et al., 2015 (additive), and T. Luong et al., 2015 (multi
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import inf
 from pathlib import Path
 from typing import Literal
@@ -87,6 +88,7 @@ class Seq2SeqOptions(Options):
     figure: bool = False
     """With --text: draw the attention, too, as figures/translation.png beside the saved net."""
 
+    own = ("pairs",)
     keeping = Options.keeping | {"text", "figure"}
     limits = Options.limits | {
         "batch_size": (1, inf), "lr": (0, inf), "weight_decay": (0, inf), "hidden_size": (2, 8192), "dropout": (0, 1),
@@ -140,7 +142,7 @@ def is_filtered(options: Seq2SeqOptions) -> bool:
 def load_pairs(run: Run) -> Parallel:
     """Training, validation and test pairs; no sentence of the last two, source or target, is in the first."""
     options = run.options
-    corpus = parallel.read_table(options.pairs) if options.pairs else run.load_data("eng_fra")
+    corpus = run.load_data("eng_fra", options.pairs and partial(parallel.read_table, options.pairs))
     pairs = eng_fra.prepare(corpus) if is_filtered(options) else corpus
     parts = parallel.split(pairs, options.held_out, options.seed, eng_fra.key)
     if options.extra and is_filtered(options):
@@ -382,7 +384,8 @@ def translate_text(options: Seq2SeqOptions) -> None:
         translator, trained = load_translator(path, "seq2seq", Seq2Seq)
         text = eng_fra.normalize([options.text])[0] if is_filtered(trained) else options.text.strip()
         example = 'make translate-fr TEXT="Je suis fatigué."'
-        output = report.translate_one(translator, text, options.beam, options.length_penalty, path, example)
+        told = checkpoint.told(path, "seq2seq")
+        output = report.translate_one(translator, text, options.beam, options.length_penalty, told, example)
         if trained.attention != "none":
             picture = path.parent / "figures" / "translation.png" if options.figure else None
             report.show_attention(translator, text, output, picture)

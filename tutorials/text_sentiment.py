@@ -245,6 +245,7 @@ def evaluate(run: Run, net: nn.Module, dataset: TextDataset) -> Tensor:
     return run.gather(logits, len(dataset)).cpu()
 
 
+@checkpoint.fits("sentiment")
 def load_net(path: Path) -> tuple[TextClassificationModel, Ngrams, dict[str, Any]]:
     """The model that a run saved, on the CPU, its text pipeline, and what else the run saved about it."""
     weights, about = checkpoint.load_best(path, "sentiment")
@@ -279,9 +280,8 @@ def test(run: Run, net: nn.Module, datasets: Sequence[TextDataset], classes: lis
             return valset.accuracy(evaluate(run, fit(run, part, count), valset))
 
         learning_curve(run, trainset, valset.accuracy(evaluate(run, net, valset)), learn)
-    official = run.options.data == "official" and not run.options.csv
     chance = {"test/accuracy": matrix.sum(1).max() / matrix.sum(), "test/macro_f1": 1 / count}
-    run.finish(metrics, PUBLISHED if official else {}, chance)
+    run.finish(metrics, PUBLISHED if run.options.data == "official" else {}, chance)
 
 
 def fit(run: Run, trainset: TextDataset, classes: int) -> TextClassificationModel:
@@ -322,7 +322,7 @@ def classify(text: str, folder: Path | None) -> None:
         net, ngrams, about = load_net(path := checkpoint.find_best("sentiment", folder))
         tokens, logits = predict(net, ngrams, text)
         known = np.count_nonzero(ngrams.table(tokens)[:, 0])
-        print(f"by the model of {path}, which knows {known} of {len(tokens)} words:")
+        print(f"by the model of {checkpoint.told(path, 'sentiment')}, which knows {known} of {len(tokens)} words:")
         for probability, label in zip(*logits.softmax(0).sort(descending=True), strict=True):
             print(f"  {probability:6.1%}  {about['classes'][label]}")
 

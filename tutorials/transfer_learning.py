@@ -84,6 +84,7 @@ class TransferOptions(Options):
     channels_last: bool = True
     """Channels-last memory format: on a CPU, convolutions take half the time."""
 
+    own = ("images",)
     keeping = Options.keeping | {"image"}
     limits = Options.limits | {
         "batch_size": (1, inf), "lr": (0, inf), "layer_decay": (1e-6, 1), "frozen_share": (0, 0.99),
@@ -147,7 +148,7 @@ def main() -> None:
             scratch = partial(tune, weights=untrained)
             metrics |= comparison.learning_curve(run, photos.labels, train, test, features, tune, scratch)
         visualize_model(run, pretrained, photos, datasets["val"], metrics, outcomes)
-        official = options.data == "official" and pretrained.model == "resnet18" and not options.images
+        official = options.data == "official" and pretrained.model == "resnet18"
         run.finish(metrics, PUBLISHED if official else {}, comparison.chance(metrics, photos.labels, test))
 
 
@@ -170,7 +171,7 @@ def image_datasets(photos: Photos, transform: Mapping[str, Any], train: np.ndarr
 def load_photos(run: Experiment) -> tuple[Photos, np.ndarray, np.ndarray]:
     """The pictures of --images, or ants and bees, and the indices of those to train and to test on."""
     options = run.options
-    pictures = from_folder(options.images, options.seed) if options.images else run.load_data("hymenoptera")
+    pictures = run.load_data("hymenoptera", options.images and partial(from_folder, options.images, options.seed))
     run.say("\n".join(pictures.describe()))
     labels = torch.from_numpy(np.concatenate([pictures.train_labels, pictures.test_labels]))
     if options.folds > (smallest := int(labels.bincount().min())):
@@ -250,7 +251,7 @@ class Pretrained:
 def load_pretrained(run: Experiment) -> Pretrained:
     """torchvision's weights of --model, or those of --weights-file; on the twin, a small net pretrained here."""
     options = run.options
-    model = options.model or (SMALL if options.data == "tiny" and not options.images else "resnet18")
+    model = options.model or (SMALL if options.data == "tiny" else "resnet18")
     if model == SMALL:
         return Pretrained(SMALL, run.trial("pretrain", pretrain, epochs=3, log_every=10)["net"], PRESET)
     net = models.build(model)
@@ -373,6 +374,7 @@ def visualize_model(
 # 6. Inference on custom images
 
 
+@checkpoint.fits("transfer")
 def load_net(path: Path) -> tuple[nn.Module, Preset, dict[str, Any]]:
     """The net that a run saved, on the CPU, its transform, and what is known about it: `model`, `classes`, `way`."""
     weights, about = checkpoint.load_best(path, "transfer")
@@ -391,7 +393,7 @@ def classify(image: Path, folder: Path | None) -> None:
         net, preset, about = load_net(path)
         inputs = data_transforms(preset, 1)["val"](read(image))[None]  # (1, 3, H, W)
         probabilities, order = net(inputs)[0].softmax(0).sort(descending=True)
-        print(f"{image}, by the {about['way']} net of {path}:")
+        print(f"{image}, by the {about['way']} net of {checkpoint.told(path, 'transfer')}:")
         for probability, label in list(zip(probabilities, order, strict=True))[:3]:
             print(f"  {probability:6.1%}  {about['classes'][label]}")
 

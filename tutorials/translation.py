@@ -8,6 +8,7 @@ Z. Wu et al., "Good for Misconceived Reasons", 2021.
 import math
 import statistics
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from pathlib import Path
 from typing import Literal
@@ -91,6 +92,7 @@ class TranslationOptions(Options):
     figure: bool = False
     """With --text: draw the attention, too, as figures/translation.png beside the saved net."""
 
+    own = ("source",)
     keeping = Options.keeping | {"text", "figure"}
     limits = Options.limits | {
         "d_model": (2, 8192), "heads": (1, 128), "layers": (1, 64), "dim_feedforward": (1, 65536), "dropout": (0, 0.95),
@@ -126,8 +128,6 @@ def main() -> None:
     options = parse(TranslationOptions, RECIPES)
     if options.text is not None:
         return translate_text(options)
-    if options.source and not options.run_dir:
-        options.run_dir = Path("runs") / f"translation-{options.source.stem}-{options.recipe}-seed{options.seed}"
     with Run("translation", options) as run:
         parts = load_pairs(run)
         languages = learn_words(run, parts.train)
@@ -145,7 +145,8 @@ def load_pairs(run: Run) -> Parallel:
     """Training, validation and test pairs: the published parts, or your own files, split."""
     options = run.options
     if options.source:
-        parts = parallel.split(parallel.read_files(options.source, options.target), options.held_out, options.seed)
+        pairs = run.load_data("multi30k", partial(parallel.read_files, options.source, options.target))
+        parts = parallel.split(pairs, options.held_out, options.seed)
     else:
         parts = run.load_data("multi30k")
     run.say(", ".join(f"{len(part):,} pairs to {use}" for part, use in
@@ -322,7 +323,7 @@ def validate(translator: Translator, pairs: Pairs) -> float:
 def test(run: Run, translator: Translator, parts: Parallel) -> None:
     """Scores on the test pairs; the validation loss also as the original computes it, batch by batch; figures."""
     options, val = run.options, parts.val
-    published = PUBLISHED if options.data == "official" and not options.source else {}
+    published = PUBLISHED if options.data == "official" else {}
     metrics = report.results(run, translator, "test", parts.test, options.beam, options.length_penalty)
     chunks = [val.part(range(at, min(at + 128, len(val)))) for at in range(0, len(val), 128)]
     metrics |= {
@@ -331,10 +332,10 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
         "val/loss_of_batches": statistics.mean(map(translator.loss, chunks)),
     }
     if run.logger:
-        _, losses = plots.read_curves(run.folder / "metrics.jsonl")["loss/val"]
+        _, losses = plots.read_curves(run.folder / "metrics.jsonl").get("loss/val", ((), ()))
         if len(losses) >= 16 and not options.subwords:  # a loss for each sub-word is not one for each word
             metrics["val/loss_epoch_16"] = losses[15]
-        shown = SHOWN if options.data == "official" and not options.source else ()
+        shown = SHOWN if options.data == "official" else ()
         shown = (*shown, *sorted(parts.test.source, key=len)[len(parts.test) // 2 :])[:4]
         theirs = losses_by_step("translation", run.step, options.epochs) if published and not options.subwords else {}
         run.figure("curves", plots.curves(run.folder / "metrics.jsonl", "bleu", theirs))
@@ -371,7 +372,8 @@ def translate_text(options: TranslationOptions) -> None:
         path = checkpoint.find_best("translation", options.run_dir)
         translator, _ = load_translator(path, "translation", Translation)
         text, example = options.text.strip(), 'make translate-de TEXT="Ein Hund läuft."'
-        output = report.translate_one(translator, text, options.beam, options.length_penalty, path, example)
+        told = checkpoint.told(path, "translation")
+        output = report.translate_one(translator, text, options.beam, options.length_penalty, told, example)
         picture = path.parent / "figures" / "translation.png" if options.figure else None
         report.show_attention(translator, text, output, picture)
 

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,9 @@ def save(path: Path, tree: Mapping[str, Any], keep_previous: bool = False) -> No
     write_atomic(path, content, path.with_name(f"{NAMES[1]}.safetensors") if keep_previous else None)
 
 
-def load(path: Path) -> dict[str, Any]:
-    """Read what `save` wrote, on the CPU; raises BrokenCheckpointError when the file is cut short or altered."""
+def load(path: Path, needed: Sequence[str] = ()) -> dict[str, Any]:
+    """Read what `save` wrote, on the CPU; raises BrokenCheckpointError when the file is cut short or altered, or lacks
+    what is `needed`."""
     if not path.exists():
         raise BrokenCheckpointError(f"{path} is not there. Run again without --resume.")
     try:
@@ -66,13 +68,18 @@ def load(path: Path) -> dict[str, Any]:
         body = metadata["tree"]
         if metadata["digest"] != digest(body, tensors):
             raise BrokenCheckpointError(f"{path}: its content does not match its checksum")
-        return unflatten(json.loads(body), tensors)
+        tree = unflatten(json.loads(body), tensors)
+        if lacking := [name for name in needed if name not in tree]:
+            raise BrokenCheckpointError(f"{path}: it lacks {', '.join(lacking)}")
+        return tree
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise BrokenCheckpointError(f"{path}: cut short or no checkpoint of this repository ({error})") from error
 
 
-def find(folder: Path, identity: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, Any] | None:
-    """The newest readable checkpoint of a run folder, or None when there is none at all.
+def find(
+    folder: Path, identity: Mapping[str, Any], needed: Sequence[str], say: Callable[[str], None]
+) -> dict[str, Any] | None:
+    """The newest checkpoint of a run folder that can be read and has what is `needed`, or None when there is none.
 
     Raises StudyError when all are broken, or when it belongs to a run of other options.
     """
@@ -81,7 +88,7 @@ def find(folder: Path, identity: Mapping[str, Any], say: Callable[[str], None]) 
         if not path.exists():
             continue
         try:
-            state = load(path)
+            state = load(path, needed)
         except BrokenCheckpointError as error:
             broken.append(str(error))
             continue
@@ -98,19 +105,30 @@ def find(folder: Path, identity: Mapping[str, Any], say: Callable[[str], None]) 
 
 
 def find_best(name: str, folder: Path | None = None, runs: Path = Path("runs")) -> Path:
-    """The best weights of a run folder; without one, the newest of a tutorial, on official data if there are any."""
+    """The best weights of a run folder; without one, the newest of a tutorial, of any data rather than of the twin."""
     if folder:
         found = [folder / "best.safetensors"]
     else:
         there = [*runs.glob(f"{name}-*/best.safetensors"), *runs.glob(f"study/{name}/best.safetensors")]
         newest = sorted(there, key=lambda path: path.stat().st_mtime)
-        found = [path for path in newest if "-official-" in path.parent.name] or newest
+        found = [path for path in newest if not knows_twin(path, name)] or newest
     if not found or not found[-1].exists():
         where = folder or runs / f"{name}-…"
         raise StudyError(
             f"{where}: there is no saved net (best.safetensors). Train one first: make {name} DATA=official"
         )
     return found[-1]
+
+
+def knows_twin(path: Path, name: str) -> bool:
+    """Whether a net below `runs` was trained on a tutorial's twin, by the name of its folder."""
+    return path.parent.parent.name == "study" or path.parent.name.startswith(f"{name}-tiny-")
+
+
+def told(path: Path, name: str) -> str:
+    """The path of a net that answers, and of the twin's, what it lacks."""
+    lacks = f" (it knows generated data only; make {name} DATA=official trains one on real data)"
+    return f"{path}{lacks if knows_twin(path, name) else ''}"
 
 
 def load_best(path: Path, name: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -122,6 +140,27 @@ def load_best(path: Path, name: str) -> tuple[dict[str, torch.Tensor], dict[str,
     renamed = RENAMED.get(name, {})
     about["options"] = {renamed.get(option, option): value for option, value in about["options"].items()}
     return weights, about
+
+
+def fits(tutorial: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Makes of a function that loads the net of a path one that says in one line what does not fit today's net; it
+    takes the tutorial as its second argument where none is given here."""
+
+    def decorate(load_net: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(load_net)
+        def load_fitting(path: Path, *arguments: Any) -> Any:
+            try:
+                return load_net(path, *arguments)
+            except (KeyError, TypeError, RuntimeError, AttributeError, ValueError) as error:
+                reason = " ".join(str(error).split())[:150]
+                raise StudyError(
+                    f"{path} is damaged or of an earlier edition of this tutorial ({reason}). Train anew: make "
+                    f"{tutorial or arguments[0]}"
+                ) from error
+
+        return load_fitting
+
+    return decorate
 
 
 def check_identity(path: Path, saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ SECOND_PRESS = 1.0  # seconds
 # Failures of the machine, not of the program.
 MENDABLE = {
     getattr(errno, name)
-    for name in ("ENOSPC", "EDQUOT", "EACCES", "EPERM", "EROFS", "ENOTDIR", "EEXIST", "EFBIG")
+    for name in ("ENOSPC", "EDQUOT", "EACCES", "EPERM", "EROFS", "ENOTDIR", "EISDIR", "EEXIST", "EFBIG", "ENAMETOOLONG")
     if hasattr(errno, name)
 }
 

@@ -31,17 +31,33 @@ CHARTS = {
 }
 # The columns of its table of options and results, which it takes from any one of the runs: all name the same.
 COLUMNS = {"data": "", "epochs": 0, "lr": 0.0, "recipe": "", "seed": 0}
-VALUES = {"data": ["official", "tiny"], "recipe": ["original", "study"]}
+VALUES = {"recipe": ["original", "study"]}  # but not of the data, which may be the user's own
 RESULTS = ("test/accuracy", "test/macro_f1", "test/bleu", "test/perplexity", "top1", "frozen/fold_mean")
 
 
+def read_point(line: bytes) -> dict[str, Any] | None:
+    """A line of the record, or None where it is damaged or cut short."""
+    try:
+        point = json.loads(line)
+        return {"step": int(point["step"]), "epoch": point["epoch"], "seconds": float(point["seconds"]), **point}
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+
+
 class Logger:
-    """The writer of one run folder; `size` cuts its record back to what it held at the resumed checkpoint."""
+    """The writer of one run folder; `size` cuts its record back to what it held at the resumed checkpoint, without
+    the lines in it, `damaged` of them, that cannot be read."""
 
     def __init__(self, folder: Path, step: int = 0, size: int = 0, charts: Mapping[str, Any] = CHARTS) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.record = (folder / "metrics.jsonl").open("ab")
+        path = folder / "metrics.jsonl"
+        lines = path.read_bytes()[:size].splitlines(keepends=True) if path.exists() else []
+        good = [line for line in lines if line.endswith(b"\n") and read_point(line)]
+        self.damaged = len(lines) - len(good)
+        self.record = path.open("wb" if self.damaged else "ab")
+        if self.damaged:
+            self.record.writelines(good)
         self.record.truncate(min(size, self.size()))  # a power cut may have left less
         # TensorBoard drops the points that the cut off steps had already written.
         self.writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)

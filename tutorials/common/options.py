@@ -1,6 +1,9 @@
 """The command line of every tutorial: a dataclass, read by tyro; a field's docstring is its help."""
 
 import argparse
+import errno
+import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -11,6 +14,10 @@ from typing import Any, ClassVar, Literal, TypeVar
 import tyro
 
 from data import default_root
+
+MOST_THREADS = 4 * (os.cpu_count() or 1)  # of a process, and processes of a run: more of them stop a machine
+DATA = ("tiny", "official")
+LONGEST_NAME = 200  # bytes of a run folder's name; file systems take 255, and what lies beside it has longer ones
 
 
 @dataclass
@@ -28,7 +35,7 @@ class Options:
     data_root: Path = field(default_factory=default_root)
     """Root directory of the data sets. Default: the environment variable STUDY_DATA, else data/cache."""
     run_dir: Path | None = None
-    """Output directory of the run. Default: runs/NAME-DATA-RECIPE-seedN."""
+    """Output directory of the run. Default: runs/NAME-DATA-RECIPE-seedN; with data of your own, their name is DATA."""
     resume: bool = False
     """Resume the run in that directory from its last checkpoint."""
     save_every: float = 30.0
@@ -42,23 +49,55 @@ class Options:
 
     # Options that say where and how to compute and keep; all others decide what is computed.
     keeping: ClassVar[set[str]] = {"data_root", "run_dir", "resume", "save_every", "device", "threads"}
+    # Options that name the user's own data, after which `data` is then called.
+    own: ClassVar[tuple[str, ...]] = ()
     # The smallest and the largest value that an option may have.
     limits: ClassVar[dict[str, tuple[float, float]]] = {
         "epochs": (1, inf),
         "log_every": (1, inf),
         "save_every": (0, inf),
-        "threads": (0, 1024),
+        "threads": (0, MOST_THREADS),
         "seed": (0, 2**31 - 1),
     }
 
     changed: ClassVar[dict[str, Any]] = {}  # options that were given another value than the recipe's
 
     def check(self) -> None:
-        """Raise ValueError, naming the option, for a value outside its limits."""
+        """Raise ValueError, naming the option, for a value outside its limits and for a folder that cannot be."""
         for name, (low, high) in self.limits.items():
             if not low <= getattr(self, name) <= high:
                 allowed = f"at least {low}" if high == inf else f"in {low}..{high}"
+                allowed += " (four for each of the cores)" * (high == MOST_THREADS)
                 raise ValueError(f"--{name.replace('_', '-')} must be {allowed}, not {getattr(self, name)}")
+        if self.run_dir:
+            check_folder(self.run_dir)
+
+
+def check_folder(folder: Path) -> None:
+    """Raise ValueError for a folder that no run can have."""
+    name, fault = os.fsencode(os.path.basename(os.path.abspath(folder))), ""
+    try:
+        str(folder).encode()
+        os.stat(folder)
+    except UnicodeEncodeError:
+        fault = "is not UTF-8"
+    except OSError as error:  # others, as that there is none, are no fault, or told when it is made
+        fault = f"cannot be used ({error.strerror})" if error.errno in (errno.ELOOP, errno.ENAMETOOLONG) else ""
+    if not name or len(name) > LONGEST_NAME:
+        fault = f"has a name of {len(name)} bytes, of 1 to {LONGEST_NAME}"
+    if fault:
+        shown = os.fsencode(folder).decode(errors="replace")
+        raise ValueError(f"--run-dir {shown if len(shown) < 100 else f'{shown[:100]}…'} {fault}: give another folder")
+
+
+def own_name(options: Options) -> str:
+    """A short name, safe in a path, of the user's own data, after their file or folder; none without such data."""
+    given = next(filter(None, (getattr(options, name) for name in options.own)), None)
+    if not given:
+        return ""
+    path = Path(os.path.abspath(given[0] if isinstance(given, tuple) else given))
+    name = re.sub(r"[^\w-]+", "-", path.name if path.is_dir() else path.stem)[:40].strip("-") or "data"
+    return f"own-{name}" if name.split("-")[0] in DATA else name  # no twin, and not official
 
 
 AnyOptions = TypeVar("AnyOptions", bound=Options)
@@ -88,6 +127,7 @@ def parse(
     except ValueError as error:
         print(f"{Path(sys.argv[0]).stem}: {error}. See --help.", file=sys.stderr)
         raise SystemExit(2) from None
+    options.data = own_name(options) or options.data
     values, usual = deciding(options), deciding(default)
     kept = {"data", "recipe", "seed", "log_every"}
     options.changed = {name: values[name] for name in values.keys() - kept if values[name] != usual[name]}

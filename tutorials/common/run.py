@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,7 +19,7 @@ from tutorials.common.device import (
     unwrap,
 )
 from tutorials.common.options import Options, deciding
-from tutorials.common.session import Session
+from tutorials.common.session import FINGERPRINTS, Session
 from tutorials.common.window import Window
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 # What a checkpoint keeps of a run, beside the states of what is tracked.
 PROGRESS = ("epoch", "batch", "step", "seconds", "best_score")
+NEEDED = (*PROGRESS, "identity", "journal_size", "processes", "total_seconds", "tracked")
 
 
 class Run(Session):
@@ -49,7 +51,9 @@ class Run(Session):
 
     def find_checkpoint(self) -> dict[str, Any] | None:
         """The training's newest checkpoint, or None to begin at the beginning."""
-        return checkpoint.find(self.folder, self.identity(), self.say)
+        found = checkpoint.find(self.folder, self.identity(), NEEDED, self.say)
+        self.fingerprints = found.get(FINGERPRINTS, {}) if found else {}
+        return found
 
     def loader(self, dataset: Dataset, batch_size: int, shuffle: bool = False, **kwargs: Any) -> DataLoader:
         """A DataLoader of this process's share of every batch of `batch_size` samples (see `Device.loader`)."""
@@ -64,12 +68,14 @@ class Run(Session):
         self.tracked.update(objects)
         if self.resumed:
             for name, thing in objects.items():
-                unwrap(thing).load_state_dict(self.resumed["tracked"][name])
+                with self.fitting(name):
+                    unwrap(thing).load_state_dict(self.resumed["tracked"][name])
 
     def epochs(self) -> Iterator[int]:
         """The numbers of the epochs still to do; saves on the way and at the end."""
         if self.resumed:
-            self.restore(self.resumed)
+            with self.fitting("the run's progress"):
+                self.restore(self.resumed)
         self.stopping.wait_for_step = True
         for number in range(self.epoch, self.options.epochs):
             yield number
@@ -221,12 +227,24 @@ class Run(Session):
                 self.folder / "last.safetensors",
                 {name: getattr(self, name) for name in PROGRESS}
                 | {"identity": self.identity(), "journal_size": self.logger.size(), "processes": own}
-                | {"total_seconds": time.monotonic() - self.started}
+                | {"total_seconds": time.monotonic() - self.started, FINGERPRINTS: self.fingerprints}
                 | {"tracked": {name: unwrap(thing).state_dict() for name, thing in self.tracked.items()}},
                 keep_previous=self.last_is_good,
             )
         self.last_is_good = True
         self.saved_at = time.monotonic()
+
+    @contextmanager
+    def fitting(self, what: str) -> Iterator[None]:
+        """A StudyError for a checkpoint that lacks something of what is tracked today."""
+        try:
+            yield
+        except (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            path = self.folder / f"{self.resumed['file']}.safetensors"
+            raise StudyError(
+                f"{path}: {what} in it cannot be continued ({' '.join(str(error).split())[:150]}). Remove the file to "
+                "continue from the one before it, or leave out --resume to start anew."
+            ) from error
 
     def restore(self, state: Mapping[str, Any]) -> None:
         for name in PROGRESS:

@@ -1,6 +1,7 @@
 """The frame of a run: its folder, device, lock and logger when it begins, one clear line when it ends early."""
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,12 +11,13 @@ import torch
 
 import data
 from data import StudyError
+from data.fingerprint import fingerprint
 from tutorials.common import checkpoint, summary
 from tutorials.common.console import say
 from tutorials.common.device import Device, fastest_threads, launch_command
 from tutorials.common.interrupts import MENDABLE, Stopping
 from tutorials.common.lock import FolderLock
-from tutorials.common.options import Options, deciding
+from tutorials.common.options import MOST_THREADS, Options, deciding
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,21 +25,49 @@ if TYPE_CHECKING:
     from tutorials.common.logger import Logger
 
 
+IDENTITY, RECORD, FINGERPRINTS = "identity.json", "metrics.jsonl", "fingerprints"
+TRACES = (IDENTITY, f".{IDENTITY}.part", "threads", ".threads.part")  # of a run that may not have begun to train
 STEP = "done.safetensors"  # what a finished step came to, in the folder of its name
 CHECKPOINTS = (*(f"{name}.safetensors" for name in checkpoint.NAMES), "checkpoint.npz")
 
 
-def move_aside(folder: Path, say: Callable[[str], None]) -> None:
-    """Rename an earlier run of the same name, so that nothing of it is lost or mixed with the new one."""
-    if not folder.exists() or not any(folder.iterdir()):
-        return
-    if not (folder / "metrics.jsonl").exists():
+def move_aside(folder: Path, say: Callable[[str], None]) -> Path | None:
+    """Rename an earlier run of the same name, so that nothing of it is lost or mixed with the new one; returns where
+    it is now. Raises StudyError for a folder of anything else."""
+    if not folder.exists() or is_blank(folder):
+        return None
+    if not is_run(folder):
         raise StudyError(f"--run-dir {folder}: it holds files of other kinds. Choose a new or an empty folder.")
     number = 1
     while (aside := folder.resolve().with_name(f"{folder.resolve().name}.{number}")).exists():
         number += 1
     folder.rename(aside)
     say(f"{folder}: an earlier run was there; it is now {aside} (to continue one instead: --resume)")
+    return aside
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a run of ours began in a folder, which its `identity.json` tells, even a damaged one."""
+    about = read_json(folder / IDENTITY) if (folder / IDENTITY).exists() else {}
+    return about is None or "tutorial" in about
+
+
+def is_blank(folder: Path) -> bool:
+    """Whether a folder has nothing in it but what a run leaves that ended before its first step."""
+    return all(
+        file.name in TRACES or file.name.startswith("events.") or (file.name == RECORD and not file.stat().st_size)
+        for file in folder.rglob("*")
+        if not file.is_dir()
+    )
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object that a file of JSON holds, or None for a file that is damaged."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 class Session:
@@ -53,6 +83,8 @@ class Session:
         self.folder = options.run_dir or Path("runs") / f"{name}-{options.data}-{options.recipe}-seed{options.seed}"
         self.is_main = True
         self.resumed: dict[str, Any] | None = None  # the checkpoint that --resume found
+        self.fingerprints: dict[str, str] = {}  # of the data that the run began with
+        self.aside: Path | None = None  # where an earlier run in this folder is now
         self.seconds = 0.0  # spent in training and measuring
         self.logger: Logger | None = None
         self.stopping = Stopping()
@@ -71,13 +103,15 @@ class Session:
                 self.resumed = self.find_checkpoint()
                 self.last_is_good = self.resumed is None or self.resumed["file"] == checkpoint.NAMES[0]
             elif self.is_main:
-                move_aside(self.folder, self.say)
+                self.aside = move_aside(self.folder, self.say)
             if self.is_main:
                 from tutorials.common.logger import Logger  # TensorBoard and matplotlib, which a prediction needs not
 
+                self.write_identity()
                 state = self.resumed or {"step": 0, "journal_size": 0}
                 self.logger = Logger(self.folder, state["step"], state["journal_size"])
-                checkpoint.write_atomic(self.folder / "identity.json", json.dumps(self.identity()).encode())
+                if self.logger.damaged:
+                    self.say(f"{self.folder / RECORD}: {self.logger.damaged} damaged lines are left out")
             self.choose_threads()
         except BaseException as error:
             self.__exit__(type(error), error, None)
@@ -88,6 +122,10 @@ class Session:
         self.stopping.ignore()
         if self.logger:
             self.logger.close()
+            if error is not None and is_blank(self.folder):  # or it would count as an earlier run
+                shutil.rmtree(self.folder, ignore_errors=True)
+                if self.aside:
+                    self.aside.rename(self.folder)
         self.lock.release()
         if isinstance(error, KeyboardInterrupt):
             self.leave(f"{str(error) or 'stopped'}. {self.how_to_continue()}", self.stopping.exit_code)
@@ -105,10 +143,11 @@ class Session:
         if self.options.threads or self.device.type != "cpu" or self.place.world_size > 1:
             return
         most, path = torch.get_num_threads(), self.folder / "threads"
-        kept = path.read_text() if self.options.resume and path.exists() else ""
+        kept = path.read_bytes() if self.options.resume and path.is_file() else b""
         if most == 1 and not kept:
             return
-        threads = int(kept) if kept.isdecimal() and 0 < int(kept) <= 1024 else fastest_threads(most)
+        known = kept.isdigit() and len(kept) < 5 and 0 < int(kept) <= MOST_THREADS
+        threads = int(kept) if known else fastest_threads(most)
         torch.set_num_threads(threads)
         checkpoint.write_atomic(path, str(threads).encode())
         less = f", not {most}: other work keeps the cores busy" if not kept and threads < most else ""
@@ -117,11 +156,18 @@ class Session:
     def find_checkpoint(self) -> dict[str, Any] | None:
         """What `--resume` continues from, if there is a checkpoint of the whole run: `once` finds those of its steps.
 
-        Raises StudyError for a run of other options.
+        Raises StudyError for a run of other options, or when it cannot be told of which it is.
         """
-        path = self.folder / "identity.json"
+        path = self.folder / IDENTITY
         if path.exists():
-            checkpoint.check_identity(path, json.loads(path.read_text()), self.identity())
+            about = read_json(path)
+            if about is None:
+                raise StudyError(
+                    f"{path} is damaged: of which options and data the finished steps are cannot be told. Leave out "
+                    "--resume to start anew; what is there is kept beside it."
+                )
+            self.fingerprints = about.pop(FINGERPRINTS, {})
+            checkpoint.check_identity(path, about, self.identity())
         else:
             self.say(f"{self.folder}: no checkpoint yet; starting from the beginning")
         return None
@@ -132,7 +178,7 @@ class Session:
         path = self.folder / name / STEP
         done = self.place.collect(self.options.resume and path.exists())[0]
         try:
-            outcome = checkpoint.load(path) if done else None
+            outcome = checkpoint.load(path, ("seconds",)) if done else None
         except checkpoint.BrokenCheckpointError as error:
             self.say(f"{error}. It is done again.")
             outcome = None
@@ -147,9 +193,34 @@ class Session:
         self.seconds += outcome["seconds"]
         return outcome
 
-    def load_data(self, name: str) -> Any:
-        """The data set that `--data` chose; under torchrun the first process downloads while the others wait."""
-        return self.place.main_first(lambda: data.load(name, self.options.data, self.options.data_root))
+    def load_data(self, name: str, own: Callable[[], Any] | None = None) -> Any:
+        """The data set that `--data` chose, or what `own` reads of the user's; under torchrun the first process
+        downloads while the others wait. Raises StudyError where a run would be resumed with other data."""
+
+        def load() -> Any:
+            loaded = own() if own else data.load(name, self.options.data, self.options.data_root)
+            if self.is_main:
+                self.check_data(name, loaded)
+            return loaded
+
+        return self.place.main_first(load)
+
+    def check_data(self, name: str, loaded: Any) -> None:
+        """Remember what was read, or raise StudyError where it is not what the run began with."""
+        found = fingerprint(loaded, self.options.data_root)
+        if self.fingerprints.setdefault(name, found) != found:
+            given = (getattr(self.options, option) for option in self.options.own)
+            what = ", ".join(str(path) for path in given if path) or f"data set {name}"
+            raise StudyError(
+                f"{self.name}: the data have changed since the run in {self.folder} began ({what}). Put back what was "
+                "there to continue it, or leave out --resume to start anew."
+            )
+        self.write_identity()
+
+    def write_identity(self) -> None:
+        """Write what the run is: its options, and the fingerprints of its data as far as they were read."""
+        content = self.identity() | {FINGERPRINTS: self.fingerprints}
+        checkpoint.write_atomic(self.folder / IDENTITY, json.dumps(content).encode())
 
     def figure(self, name: str, figure: "Figure", step: int = 0) -> None:
         """Save a figure and show it on the dashboard."""

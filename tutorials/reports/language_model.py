@@ -52,7 +52,7 @@ def look_inside(run: Run, net: torch.nn.Module, words: Sequence[str], tokens: Te
     run.figure("curves", plots.curves(record, "perplexity"))
     run.figure("perplexity_by_time", perplexity_by_time(run.folder, run.options.recipe))
     run.figure("leak", leak(run, net, len(words), tokens))
-    if not net.causal:
+    if not net.causal and plots.read_curves(record):  # a record may have been lost
         run.figure("leak_perplexity", leak_perplexity(record))
     run.figure("attention", attention(net, words, tokens[:12].to(run.device)))
     show_writing(run, net, words, tokens)

@@ -55,23 +55,23 @@ def attention_maps(translator: Translator, sentences: Sequence[str], outputs: Se
     return plots.word_maps(maps)
 
 
-def unknown_words(translator: Translator, text: str, path: Path, example: str) -> list[str]:
-    """What of a text the net of `path` does not know; raises StudyError, with an example of a right command, for a text
-    of which it knows nothing."""
+def unknown_words(translator: Translator, text: str, net: Path | str, example: str) -> list[str]:
+    """What of a text the `net`, told by its path, does not know; raises StudyError, with an example of a right command,
+    for a text of which it knows nothing."""
     read = translator.languages[0]
     if not read.knows(text):
         what = f"no word of {text!r} is known to the net" if text else "the text has no words"
-        raise StudyError(f"{path.parent.name}: {what} of {path}. Give a sentence: {example}")
+        raise StudyError(f"--text: {what} of {net}. Give a sentence: {example}")
     return read.unknown(text)
 
 
-def translate_one(translator: Translator, text: str, width: int, alpha: float, path: Path, example: str) -> str:
-    """Print and return the translation of one text by the net of `path`; print what of the text the net does not know;
-    raise StudyError, with an example of a right command, for a text of which it knows nothing."""
-    if unknown := unknown_words(translator, text, path, example):
+def translate_one(translator: Translator, text: str, width: int, alpha: float, net: str, example: str) -> str:
+    """Print and return the translation of one text by the `net`, told by its path; print what of the text the net does
+    not know; raise StudyError, with an example of a right command, for a text of which it knows nothing."""
+    if unknown := unknown_words(translator, text, net, example):
         print(f"unknown to the net, which knows {len(translator.languages[0]):,} tokens: {', '.join(unknown)}")
     (output,) = translator([text], width, alpha)
-    print(output)
+    print(f"{output}\n(by the net of {net})")
     return output
 
 
@@ -102,7 +102,8 @@ def printed_losses(run: Run) -> dict[str, float]:
     if not run.logger:
         return {}
     tags, first = plots.read_curves(run.folder / "metrics.jsonl"), run.step * (1 - 5 / run.options.epochs)
-    losses = {"train/nll_padded": tags["loss/train"], "train/nll": tags["word_loss/train"]}
+    losses = {"train/nll_padded": "loss/train", "train/nll": "word_loss/train"}
+    losses = {name: tags[tag] for name, tag in losses.items() if tag in tags}  # a record may have been lost
     return {name: float(np.mean(np.array(values)[np.array(at) > first])) for name, (at, values) in losses.items()}
 
 

@@ -1,6 +1,5 @@
 """Training, validation and test texts: of AG_NEWS, its twin, or the user's csv files."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,19 +44,18 @@ class RowsOptions(Options):
     text: str | None = None
     """Do not train: classify this text, with the saved model of --run-dir or else the newest one."""
 
+    own = ("csv",)
     keeping = Options.keeping | {"text"}
     limits = Options.limits | {"val_share": (0.0001, 0.9), "ngrams": (1, 3), "buckets": (0, 2**30)}
 
     def check(self) -> None:
-        """Raise ValueError for what goes with --csv only; give its run a folder of its own."""
+        """Raise ValueError for what goes with --csv only."""
         super().check()
         if not all(1 <= length <= 20 for length in self.prefixes):
             raise ValueError(f"--prefixes must be in 1..20, not {self.prefixes}")
         for name in ("test_csv", "columns", "classes"):
             if getattr(self, name) and not self.csv and self.text is None:
                 raise ValueError(f"--{name.replace('_', '-')} goes with --csv only")
-        if self.csv and not self.run_dir:
-            self.run_dir = Path("runs") / f"sentiment-{Path(self.csv[0]).stem}-{self.recipe}-seed{self.seed}"
 
 
 @dataclass(frozen=True)
@@ -69,31 +67,15 @@ class Rows:
     test: ndarray
 
 
-class Contents:
-    """A digest of all texts and labels, so that a run does not resume on files that have changed."""
-
-    def __init__(self, corpus: Corpus) -> None:
-        both = corpus.digests.tobytes() + corpus.labels.tobytes()
-        self.digest, self.name = hashlib.blake2b(both, digest_size=8).hexdigest(), f"{len(corpus.labels):,} texts"
-
-    def state_dict(self) -> dict[str, str]:
-        return {"digest": self.digest}
-
-    def load_state_dict(self, state: dict[str, str]) -> None:
-        """Raise StudyError for other texts than those that the run began with."""
-        if state["digest"] != self.digest:
-            raise StudyError(
-                f"the run began with other texts than these {self.name}. Leave out --resume to start anew."
-            )
-
-
 def load_texts(run: Run) -> tuple[Corpus, Rows, list[str]]:
     """The tokenised texts with their classes as labels, the rows of each part, and the names of the classes."""
     options = run.options
     tokenize = tokenizer.tokenizer()
     if options.csv:
         paths = [Path(path) for path in (*options.csv, *([options.test_csv] if options.test_csv else []))]
-        tables = [(Table(path), find_layout(Table(path), options.columns)) for path in paths]
+        tables = run.load_data(
+            "ag_news", lambda: [(Table(path), find_layout(Table(path), options.columns)) for path in paths]
+        )
         tested = bool(options.test_csv)
     else:
         news: AgNews = run.load_data("ag_news")
@@ -102,7 +84,6 @@ def load_texts(run: Run) -> tuple[Corpus, Rows, list[str]]:
     names = list(options.classes) if options.csv else list(news.classes)
     corpus, classes = name_classes(corpus, tables, names, len(tables) - tested)
     describe(run, corpus, tables)
-    run.track(texts=Contents(corpus))
     return corpus, split(run, corpus, len(tables) - tested), classes
 
 

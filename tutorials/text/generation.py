@@ -80,7 +80,8 @@ def write_on(options: Any, load_net: Callable[[Path], tuple[Any, list[str]]]) ->
             print(f"not among the net's {len(words):,} words, read as {tokenizer.UNKNOWN}: {', '.join(unknown)}")
         style = Style(options.temperature, options.top_k, options.top_p, options.seed)
         written = write(net, numbers, options.tokens, style)
-        print(f"{options.text} | {' '.join(words[token] for token in written)}\n(by the net of {path})")
+        print(f"{options.text} | {' '.join(words[token] for token in written)}")
+        print(f"(by the net of {checkpoint.told(path, 'language-model')})")
 
 
 @torch.no_grad()

@@ -95,6 +95,7 @@ class Translator:
         return self.net.look(tokens.to(self.device), lengths.to(self.device), inputs.to(self.device))[0].cpu()
 
 
+@checkpoint.fits()
 def load_translator(path: Path, tutorial: str, kind: Callable[..., Net]) -> tuple[Translator, SimpleNamespace]:
     """The translator that a run of the tutorial saved, on the CPU, and that run's options; `kind` builds the net from
     the sizes of both vocabularies and the options."""

@@ -182,16 +182,15 @@ class Tab:
         """Which net answers, or how to get one; asked whenever the page is loaded."""
         make = f"`make {self.target} DATA=official`"
         try:
-            folder = self.find(self.target).parent
+            path = self.find(self.target)
         except StudyError:
             return f"**No net yet.** {make} trains one; `make {self.target}` does so on generated data, in a minute."
         twin = " It knows generated data only. For more: " + make if self.knows_twin() else ""
-        return f"The net of `{folder}` answers.{twin}"
+        return f"The net of `{path.parent}` answers.{twin}"
 
     def knows_twin(self) -> bool:
         """Whether the net that answers was trained on generated data."""
-        folder = self.find(self.target).parent
-        return "-tiny-" in folder.name or folder.parent.name == "study"
+        return checkpoint.knows_twin(self.find(self.target), self.target)
 
     def pictures(self, count: int = 4) -> list[Image.Image]:
         """Test pictures to try: real ones where the net knows them and they are there, else the twin's."""
