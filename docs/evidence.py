@@ -1,12 +1,12 @@
 """What runs left behind, for the book: official summaries in docs/results, figures and the twin's summary in runs."""
 
-import json
 import statistics
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from docs.markdown import ROOT, table
+from tutorials.common import summary
 
 RESULTS = ROOT / "docs/results"
 NAMES = {"official": "the real data", "tiny": "the generated twin"}
@@ -31,7 +31,7 @@ class Evidence:
         """The data, recipe and seed of the figures, and what of the recipe was changed."""
         changed = [f"{name} {value}" for name, value in self.drawn["changed"].items()]
         recipe = [f"recipe {self.drawn['recipe']}", *changed, f"seed {self.drawn['seed']}"]
-        return ", ".join([NAMES[self.drawn["data"]], *recipe])
+        return ", ".join([NAMES.get(self.drawn["data"], self.drawn["data"]), *recipe])
 
     def metrics_table(self) -> str:
         """Every metric by recipe, mean ± standard deviation over seeds, beside the published one and chance."""
@@ -66,8 +66,8 @@ class Evidence:
 def gather(target: str, runs: Path) -> Evidence:
     """The evidence of a target: figures come from an official run where there is one, else from the twin's."""
     found = Evidence(twin=read(runs / "study" / target))
-    for summary in map(load, sorted(RESULTS.glob(f"{target}-official-*-seed*.json"))):
-        found.recipes.setdefault(summary["recipe"], []).append(summary)
+    for kept in filter(None, map(summary.read, sorted(RESULTS.glob(f"{target}-official-*-seed*.json")))):
+        found.recipes.setdefault(kept["recipe"], []).append(kept)
     names = [f"{target}-{data}-{recipe}-seed0" for data in NAMES for recipe in ("study", "original")]
     for folder in (runs / name for name in (*names[:2], f"study/{target}", *names[2:])):
         found.drawn = read(folder)
@@ -80,12 +80,7 @@ def gather(target: str, runs: Path) -> Evidence:
 
 def read(folder: Path) -> dict[str, Any] | None:
     """The summary of a finished run."""
-    path = folder / "summary.json"
-    return load(path) if path.exists() else None
-
-
-def load(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8"))
+    return summary.read(folder / "summary.json")
 
 
 def many(count: int, what: str) -> str:

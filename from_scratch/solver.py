@@ -183,8 +183,9 @@ class Solver:
         or one of another rule, of other numbers of epochs or examples in a batch, or of other parameters.
         """
         state = load_state(path)
-        if "params" not in state:
-            raise ValueError(f"{path} is not a checkpoint of a Solver")
+        needed = (*PROGRESS, *OPTIONS, "params", "bn_params", "generators")
+        if lacking := [name for name in needed if name not in state]:
+            raise ValueError(f"{path} is not a checkpoint of a Solver: it lacks {', '.join(lacking)}")
         theirs, ours = describe(state, state["params"]), describe(vars(self), self.model.params)
         if theirs != ours:
             raise ValueError(f"{path} is of another training: {theirs}, not {ours}")

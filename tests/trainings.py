@@ -3,11 +3,14 @@
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import torch
 from torch import nn, optim
 from torch.utils.data import DataLoader, TensorDataset
 
+from data.parallel import read_lines
 from tutorials.common.options import Options, parse
 from tutorials.common.run import Run
 
@@ -24,6 +27,10 @@ class SmallOptions(Options):
     """Seconds to sleep in each step."""
     plain: bool = False
     """A plain shuffling DataLoader instead of the run's."""
+    table: Path | None = None
+    """A file from whose number of lines the data follow."""
+
+    own = ("table",)
 
 
 RECIPES = {"study": {"epochs": 4, "log_every": 7}, "original": {"epochs": 1}}
@@ -33,7 +40,8 @@ def train(*argv: str) -> None:
     sys.argv = ["small", "--device", "cpu", *argv]
     options = parse(SmallOptions, RECIPES)
     with Run("small", options) as run:
-        generator = torch.Generator().manual_seed(1)
+        start = len(run.load_data("small", partial(read_lines, options.table))) if options.table else 1
+        generator = torch.Generator().manual_seed(start)
         x = torch.randn(203, 5, generator=generator)
         dataset = TensorDataset(x, (x.sum(1) > 0).long())
         net = run.distribute(nn.Sequential(nn.Linear(5, 16), nn.Dropout(0.3), nn.ReLU(), nn.Linear(16, 2)))

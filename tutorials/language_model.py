@@ -84,9 +84,11 @@ class LanguageModelOptions(Options):
     """Nucleus (top-p) sampling: sample from the most probable words whose probabilities add up to p."""
 
     keeping = Options.keeping | {"text", "tokens", "temperature", "top_k", "top_p"}
-    limits = Options.limits | dict.fromkeys(("dim_feedforward", "layers", "heads", "batch_size"), (1, inf))
-    limits |= dict.fromkeys(("frequent", "lr", "grad_clip", "weight_decay", "top_k"), (0, inf))
-    limits |= {"length": (2, 2048), "d_model": (2, inf), "tokens": (1, 4000)}
+    limits = Options.limits | {"dim_feedforward": (1, 65536), "layers": (1, 64), "heads": (1, 128)}
+    limits |= {"batch_size": (1, inf)} | dict.fromkeys(
+        ("frequent", "lr", "grad_clip", "weight_decay", "top_k"), (0, inf)
+    )
+    limits |= {"length": (2, 2048), "d_model": (2, 8192), "tokens": (1, 4000)}
     limits |= {"dropout": (0, 0.99), "temperature": (0, 100), "top_p": (0, 1)}
 
     def check(self) -> None:

@@ -23,7 +23,7 @@ from data import StudyError
 from data.imagenet import ImageNet, read_folder
 from data.pictures import open_picture
 from tutorials.common.device import choose, predicting, seed_everything
-from tutorials.common.options import Options, parse
+from tutorials.common.options import MOST_THREADS, Options, parse
 from tutorials.common.session import Session
 from tutorials.reports import pretrained as report
 from tutorials.vision import benchmark, calibration, model_selection
@@ -67,7 +67,7 @@ class PretrainedOptions(Options):
 
     keeping = Options.keeping | {"image", "workers"}
     limits = Options.limits | {
-        "batch_size": (1, inf), "repetitions": (1, inf), "robust_images": (0, inf), "workers": (0, inf),
+        "batch_size": (1, inf), "repetitions": (1, inf), "robust_images": (0, inf), "workers": (0, MOST_THREADS),
     }  # fmt: skip
 
     def check(self) -> None:

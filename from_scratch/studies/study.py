@@ -1,6 +1,5 @@
 """The frame of a study: `with Study(...)` trains many small nets, each with its own curve on the dashboard."""
 
-import json
 import time
 import zlib
 from collections.abc import Mapping, Sequence
@@ -16,10 +15,11 @@ from tqdm import tqdm
 from data import StudyError
 from from_scratch.data_utils import get_CIFAR10_data
 from from_scratch.solver import Solver
+from tutorials.common import summary
 from tutorials.common.console import print_table
-from tutorials.common.logger import Logger
-from tutorials.common.options import Options
-from tutorials.common.session import Session
+from tutorials.common.logger import Logger, read_point
+from tutorials.common.options import MOST_THREADS, Options
+from tutorials.common.session import RECORD, Session
 
 
 @dataclass
@@ -37,7 +37,7 @@ class StudyOptions(Options):
     threads: int = 1
     """Threads of NumPy's matrix products; more help large nets, and slow a busy machine down."""
 
-    limits = Options.limits | {"epochs": (0, inf), "threads": (1, 1024)}
+    limits = Options.limits | {"epochs": (0, inf), "threads": (1, MOST_THREADS)}
 
 
 class Study(Session):
@@ -57,7 +57,7 @@ class Study(Session):
 
     def find_checkpoint(self) -> None:
         """Leave alone what is finished; each training finds its own checkpoint."""
-        if (self.folder / "summary.json").exists():
+        if summary.read(self.folder / "summary.json"):
             self.say(f"{self.folder}: finished already (leave out --resume to run it anew)")
             raise SystemExit(0)
         super().find_checkpoint()
@@ -144,20 +144,26 @@ class Training:
         """Begin the record, or go on where the checkpoint stands."""
         kept = 0
         if self.study.options.resume and self.checkpoint.exists():
-            self.solver.resume(self.checkpoint)
-            kept = self.read_record(self.folder / "metrics.jsonl")
-            self.study.started -= self.before  # the study's time counts what came before
+            try:
+                self.solver.resume(self.checkpoint)
+                kept = self.read_record(self.folder / RECORD)
+                self.study.started -= self.before  # the study's time counts what came before
+            except (ValueError, OSError) as error:
+                self.study.say(f"{self.checkpoint} cannot be continued ({error}): this net is trained anew")
         self.logger = Logger(self.folder, self.solver.steps, kept)
+        if self.logger.damaged:
+            self.study.say(f"{self.folder / RECORD}: {self.logger.damaged} damaged lines are left out")
 
     def read_record(self, path: Path) -> int:
         """How many bytes of the record the checkpoint knows of; its last time and measurement are taken over."""
         kept = 0
         for line in path.read_bytes().splitlines(keepends=True) if path.exists() else []:
-            about = json.loads(line) if line.endswith(b"\n") else {"step": inf}  # the last one may be cut short
-            if about["step"] > self.solver.steps:
+            about = read_point(line) or {}
+            if about.get("step", 0) > self.solver.steps:
                 break
-            kept, self.before, self.written = kept + len(line), about["seconds"], about["step"]
-            self.latest = describe(about)
+            kept += len(line)
+            if about:
+                self.before, self.written, self.latest = about["seconds"], about["step"], describe(about)
         return kept
 
     @property

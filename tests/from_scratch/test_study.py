@@ -2,13 +2,18 @@
 
 import json
 import os
+import shutil
 import signal
 import time
 
+import numpy as np
 import pytest
 
+from from_scratch.studies.study import Study, StudyOptions
 from tests.processes import finish, record, run_to_end, start
 from tests.studies import slow_study, study
+from tutorials.common.options import parse
+from tutorials.common.plots import Panel, panels
 
 NETS = ("rules/adam", "rules/rmsprop")
 
@@ -78,3 +83,94 @@ def test_what_is_finished_is_left_alone_and_what_cannot_be_continued_refused(who
     code, printed = run_to_end(study, folder, "--resume", "--seed", "3")
     assert code == 1 and "seed: 0 in the checkpoint, 3 now" in printed
     assert run_to_end(study, folder, "--threads", "0")[0] == 2
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """A study that was stopped before its summary, in this process."""
+    folder = tmp_path_factory.mktemp("study") / "stopped"
+
+    def stop(*arguments) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(Study, "finish", stop)
+        study("--run-dir", str(folder))
+    return folder
+
+
+def without(key: str):
+    """A checkpoint without one of its parts."""
+
+    def damage(path) -> None:
+        with np.load(path) as file:
+            arrays = dict(file)
+        state = json.loads(str(arrays["state"]))
+        del state[key]
+        np.savez(path, **arrays | {"state": np.array(json.dumps(state))})
+
+    return damage
+
+
+CHECKPOINT = {
+    "cut": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "emptied": lambda path: path.write_bytes(b""),
+    "no archive": lambda path: path.write_bytes(b"no archive"),
+    "its middle altered": lambda path: path.write_bytes(
+        path.read_bytes()[:3000] + bytes(64) + path.read_bytes()[3064:]
+    ),
+    "without its parameters": without("params"),
+    "without its steps": without("steps"),
+    "without its generators": without("generators"),
+}
+
+
+@pytest.mark.parametrize("name", CHECKPOINT)
+def test_a_damaged_checkpoint_trains_that_net_anew_to_the_same_figures(name, stopped, whole, tmp_path, capsys):
+    shutil.copytree(stopped, tmp_path / "run")
+    CHECKPOINT[name](tmp_path / "run" / NETS[1] / "checkpoint.npz")
+    study("--run-dir", str(tmp_path / "run"), "--resume")
+    printed = "".join(capsys.readouterr())
+    assert printed.count("this net is trained anew") == 1 and "Traceback" not in printed
+    assert summary(tmp_path / "run")["metrics"] == summary(whole)["metrics"]
+    for net in NETS:
+        assert record(tmp_path / "run" / net) == record(whole / net)
+
+
+@pytest.mark.parametrize("line", [b"\xff{", b"[1]", b'{"step": "x"}'])
+def test_a_damaged_record_of_a_study_loses_no_more_than_its_line(line, stopped, tmp_path, capsys):
+    shutil.copytree(stopped, tmp_path / "run")
+    path = tmp_path / "run" / NETS[0] / "metrics.jsonl"
+    lines = path.read_bytes().splitlines()
+    path.write_bytes(b"\n".join([lines[0], line, *lines[2:]]) + b"\n")
+    study("--run-dir", str(tmp_path / "run"), "--resume")
+    assert "1 damaged lines are left out" in capsys.readouterr().out
+    assert path.read_bytes().splitlines() == [lines[0], *lines[2:]]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff"])
+def test_a_study_that_does_not_know_what_it_is_says_so(content, stopped, tmp_path, capsys):
+    shutil.copytree(stopped, tmp_path / "run")
+    (tmp_path / "run" / "identity.json").write_bytes(content)
+    with pytest.raises(SystemExit, match="1"):
+        study("--run-dir", str(tmp_path / "run"), "--resume")
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "identity.json is damaged" in error and "Leave out --resume" in error
+    study("--run-dir", str(tmp_path / "run"), "--epochs", "1")
+    assert (tmp_path / "run.1" / "identity.json").read_bytes() == content
+
+
+def test_a_study_goes_on_with_the_same_data_only(tmp_path, capsys, monkeypatch):
+    from data import cifar10, tiny
+
+    real = tiny.cifar10
+    for seed in (0, 1):
+        monkeypatch.setattr(tiny, "cifar10", lambda seed, other=seed: real(seed=other))
+        argv = ["small", "--run-dir", str(tmp_path / "run"), *["--resume"] * seed]
+        monkeypatch.setattr("sys.argv", argv)
+        with pytest.raises(SystemExit) as ended, Study("small", parse(StudyOptions, {})) as one:
+            assert isinstance(one.load_data("cifar10"), cifar10.Cifar10)
+            one.logger.figure("any", panels(Panel("loss", {"": [1, 2]})), 0)
+            raise KeyboardInterrupt
+        assert ended.value.code == (1 if seed else 130)
+    assert "the data have changed since the run" in capsys.readouterr().err

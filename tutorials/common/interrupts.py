@@ -1,17 +1,20 @@
 """How a program ends before its end: by a signal, or by a failure that one line explains."""
 
 import errno
+import os
 import signal
+import stat
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from data import StudyError
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+HANGUP = getattr(signal, "SIGHUP", None)  # the terminal was closed; Windows has no such signal
+SIGNALS = (signal.SIGINT, signal.SIGTERM, *([HANGUP] if HANGUP else []))
 # Under torchrun one Ctrl-C arrives twice, from the terminal and from torchrun; a person's second one comes later.
 SECOND_PRESS = 1.0  # seconds
 
@@ -37,8 +40,8 @@ def one_line_errors() -> Iterator[None]:
 class Stopping:
     """Whether a signal asked for an end, between `listen` and `ignore`.
 
-    While it may `wait_for_step`, the first Ctrl-C or SIGTERM asks the run to save and stop after its step, and a second
-    one stops it at once; else the first does.
+    While it may `wait_for_step`, the first Ctrl-C, SIGTERM or SIGHUP asks the run to save and stop after its step, and
+    a second one stops it at once; else the first does.
     """
 
     def __init__(self) -> None:
@@ -52,12 +55,19 @@ class Stopping:
         return self.asked_at is not None
 
     def listen(self) -> None:
-        """Take over the signals (only a main thread can)."""
+        """Take over the signals (only a main thread can); a Ctrl-C that came before, while modules were imported, may
+        have been lost in one of their callbacks: it counts now."""
         if threading.current_thread() is threading.main_thread() and not self.before:
-            self.before = {number: signal.signal(number, self.hear) for number in SIGNALS}
+            lost = getattr(signal.getsignal(signal.SIGINT), "asked", False)  # by tutorials.tools.launch
+            wanted = [one for one in SIGNALS if one != HANGUP or signal.getsignal(one) != signal.SIG_IGN]  # by nohup
+            self.before = {number: signal.signal(number, self.hear) for number in wanted}
+            if lost:
+                self.hear(signal.SIGINT, None)
 
     def hear(self, number: int, frame: FrameType | None) -> None:
         self.exit_code = 128 + number
+        if number == HANGUP:
+            let_go_of_terminal()
         first = self.asked_at is None
         if first:
             self.asked_at = time.monotonic()
@@ -68,3 +78,12 @@ class Stopping:
         """Give the signals back to whoever had them."""
         while self.before:
             signal.signal(*self.before.popitem())
+
+
+def let_go_of_terminal() -> None:
+    """Print into the void where a terminal was closed: to write to it would fail, and end a run before it has saved."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for stream in (1, 2):
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(stream).st_mode):
+                os.dup2(null, stream)

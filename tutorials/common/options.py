@@ -67,7 +67,7 @@ class Options:
         for name, (low, high) in self.limits.items():
             if not low <= getattr(self, name) <= high:
                 allowed = f"at least {low}" if high == inf else f"in {low}..{high}"
-                allowed += " (four for each of the cores)" * (high == MOST_THREADS)
+                allowed += " (four for each of the cores)" * (name in ("threads", "workers"))
                 raise ValueError(f"--{name.replace('_', '-')} must be {allowed}, not {getattr(self, name)}")
         if self.run_dir:
             check_folder(self.run_dir)

@@ -81,7 +81,6 @@ class Run(Session):
             yield number
             self.epoch, self.batch = number + 1, 0
             self.save_if_due()
-        self.flush()
         self.save()
         self.stopping.wait_for_step = False
         if self.place.any(self.stopping.asked):
@@ -119,6 +118,8 @@ class Run(Session):
                 self.seconds += time.perf_counter() - since
                 self.samples += count_samples(batch) * self.place.world_size
                 bar.update()
+                if self.batch == len(loader) and self.epoch + 1 == self.options.epochs:
+                    self.flush()  # a run that is resumed from here has no gradients
                 self.save_if_due()
                 since = time.perf_counter()
         self.check_finite()

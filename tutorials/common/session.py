@@ -48,7 +48,7 @@ def move_aside(folder: Path, say: Callable[[str], None]) -> Path | None:
 
 def is_run(folder: Path) -> bool:
     """Whether a run of ours began in a folder, which its `identity.json` tells, even a damaged one."""
-    about = read_json(folder / IDENTITY) if (folder / IDENTITY).exists() else {}
+    about = summary.read_json(folder / IDENTITY) if (folder / IDENTITY).exists() else {}
     return about is None or "tutorial" in about
 
 
@@ -59,15 +59,6 @@ def is_blank(folder: Path) -> bool:
         for file in folder.rglob("*")
         if not file.is_dir()
     )
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """The object that a file of JSON holds, or None for a file that is damaged."""
-    try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError):
-        return None
-    return content if isinstance(content, dict) else None
 
 
 class Session:
@@ -82,6 +73,7 @@ class Session:
         self.name, self.options = name, options
         self.folder = options.run_dir or Path("runs") / f"{name}-{options.data}-{options.recipe}-seed{options.seed}"
         self.is_main = True
+        self.place: Device | None = None
         self.resumed: dict[str, Any] | None = None  # the checkpoint that --resume found
         self.fingerprints: dict[str, str] = {}  # of the data that the run began with
         self.aside: Path | None = None  # where an earlier run in this folder is now
@@ -93,8 +85,8 @@ class Session:
         self.started = time.monotonic()
 
     def __enter__(self) -> Self:
-        self.stopping.listen()
         try:
+            self.stopping.listen()
             self.place = Device(self.options.device, self.options.seed, self.options.threads)
             self.device, self.is_main = self.place.torch, self.place.is_main
             if self.is_main:
@@ -126,6 +118,7 @@ class Session:
                 shutil.rmtree(self.folder, ignore_errors=True)
                 if self.aside:
                     self.aside.rename(self.folder)
+                    self.say(f"{self.folder}: the earlier run is back")
         self.lock.release()
         if isinstance(error, KeyboardInterrupt):
             self.leave(f"{str(error) or 'stopped'}. {self.how_to_continue()}", self.stopping.exit_code)
@@ -160,7 +153,7 @@ class Session:
         """
         path = self.folder / IDENTITY
         if path.exists():
-            about = read_json(path)
+            about = summary.read_json(path)
             if about is None:
                 raise StudyError(
                     f"{path} is damaged: of which options and data the finished steps are cannot be told. Leave out "
@@ -238,7 +231,9 @@ class Session:
         """End the program with one message."""
         if self.is_main:
             say(message.rstrip(), error=True)
-        self.place.exit(code)
+        if self.place:
+            self.place.exit(code)
+        raise SystemExit(code)
 
     def say(self, text: str) -> None:
         """Print a line, once for all processes."""

@@ -5,13 +5,17 @@ import platform
 import time
 from collections.abc import Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from tutorials.common.checkpoint import write_atomic
-from tutorials.common.console import markdown_table, print_table
+from tutorials.common.console import markdown_table, print_table, say
 from tutorials.common.device import launch_command
 from tutorials.common.options import deciding
 
+# What whoever reads a summary relies on.
+NEEDED = ("name", "recipe", "data", "seed", "device", "threads", "processes", "seconds", "metrics", "published",
+          "chance", "versions", "changed")  # fmt: skip
 PACKAGES = ("torch", "torchvision", "numpy", "tensorboard")
 
 
@@ -50,6 +54,26 @@ def write(
     run.logger.text("summary", f"{describe(content)}\n\n{markdown_table(head, rows)}", step)
     print_table(head, rows)
     print(f"{run.seconds:.1f} s of training, {content['seconds']['total']:.1f} s in all; everything is in {run.folder}")
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """A finished run's summary; None where there is none, and after one line where it is damaged."""
+    if not path.exists():
+        return None
+    content = read_json(path)
+    if content is None or any(name not in content for name in NEEDED):
+        say(f"{path} is damaged, and left out. Remove it, or run that again.", error=True)
+        return None
+    return content
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object that a file of JSON holds, or None for a file that is damaged."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError, OSError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def describe(content: Mapping[str, Any]) -> str:

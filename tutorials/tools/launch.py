@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 
 # Options that are not called as their variables are; "" marks an argument without an option.
 NAMES = {"TEST": "--test-csv", "LAYER": "", "FILES": "", "WEIGHTS": ""}
@@ -33,8 +34,23 @@ def main() -> int:
     if seeds is not None:
         return for_each_seed(target, seeds, module, arguments)
     sys.argv = [module, *arguments]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    signal.signal(signal.SIGINT, Early())
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except KeyboardInterrupt:
+        print(f"make {target}: stopped", file=sys.stderr)
+        return 128 + signal.SIGINT
     return 0
+
+
+class Early:
+    """Hears Ctrl-C until a program listens itself, even where a shell that runs it in the background had it ignored."""
+
+    asked = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+        raise KeyboardInterrupt
 
 
 def spell(word: str) -> list[str]:
@@ -69,10 +85,12 @@ def split(variable: str) -> list[str]:
 
 
 def whole(variable: str) -> int | None:
-    """The number in a variable, None without any; raises ValueError for anything but a positive whole number."""
+    """The number in a variable, None without any; raises ValueError for anything but a positive whole number, and for
+    more processes than four for each core, which would stop the machine."""
     value = os.environ.get(variable, "")
-    if value and not (value.isascii() and value.isdigit() and 0 < int(value) < 10_000):
-        raise ValueError(f"{variable} must be a whole number from 1, not {value!r}")
+    most = 4 * (os.cpu_count() or 1) if variable == "NPROC" else 9999
+    if value and not (value.isascii() and value.isdigit() and len(value) < 5 and 0 < int(value) <= most):
+        raise ValueError(f"{variable} must be a whole number from 1 to {most}, not {value!r}")
     return int(value) if value else (1 if variable == "NPROC" else None)
 
 

@@ -1,7 +1,6 @@
 """`make study`: every tutorial and study on its tiny twin, each in its own process, and a table of what came out."""
 
 import importlib
-import json
 import multiprocessing
 import os
 import shutil
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from tutorials.common.interrupts import Stopping, one_line_errors
 from tutorials.common.lock import FolderLock
+from tutorials.common.summary import read_json
 
 RUNS = Path("runs/study")
 AT_ONCE = min(2, os.cpu_count() or 1)  # rows, each on one thread
@@ -157,8 +157,7 @@ def print_row(*cells: object) -> None:
 
 def read(folder: Path) -> dict:
     """A run's summary, or nothing when it did not come to its end."""
-    path = folder / "summary.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    return read_json(folder / "summary.json") or {}
 
 
 if __name__ == "__main__":
