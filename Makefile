@@ -7,7 +7,7 @@
 # recipe may name one: a value that stood in a command would be run by the shell. tests/tools/test_make.py tries them
 # all.
 VARIABLES := ARGS CSV DATA DEVICE FILES FOLDER IMAGE IMAGES LAYER MODEL MODELS NAME NET NPROC PAIRS PORT PYTHON RECIPE \
-  RESUME RUNS SEED SEEDS SOURCE STUDY_DATA TARGET TEST TEXT TORCH TORCHTEXT WEIGHTS
+  REPLACE RESUME RUNS SEED SEEDS SOURCE STUDY_DATA TARGET TEST TEXT TORCH TORCHTEXT WEIGHTS
 $(foreach name,$(VARIABLES),$(eval override $(name) := $$(value $(name))))
 export $(foreach name,$(VARIABLES),$(if $($(name)),$(name)))
 
@@ -157,8 +157,8 @@ data-%: setup ## download, verify and unpack one data set: data-cifar10, data-na
 	@$(RUN) data fetch $(call QUOTED,$*) FILES
 
 ##@ Results
-scorecard: setup ## keep the summaries of official runs in docs/results and write the README's table from them
-	@$(RUN) tutorials.tools.scorecard
+scorecard: setup ## keep official runs' summaries and write the README's table (REPLACE=1: take them for kept ones)
+	@$(RUN) tutorials.tools.scorecard REPLACE
 
 book: setup ## build the study book, a site that needs no network, from the scripts and the runs: runs/book/index.html
 	@$(RUN) docs.book

@@ -84,7 +84,7 @@ def test_nothing_that_is_given_runs_and_all_of_it_arrives(checkout, target):
     for name in ("CSV", "MODELS", "FILES"):
         given[name] = shlex.quote(EVIL)
     planned = re.search(r"tools\.launch.*", make(checkout, "-n", target).stdout)
-    words = set(re.findall(r"\b[A-Z]+\b", planned[0] if planned else "")) - {"NPROC", "SEEDS", "RESUME"}
+    words = set(re.findall(r"\b[A-Z]+\b", planned[0] if planned else "")) - {"NPROC", "SEEDS", "RESUME", "REPLACE"}
     assert words <= set(VARIABLES)
     commands = shown(checkout, target, *(f"{name}={value}" for name, value in given.items()))
     assert commands

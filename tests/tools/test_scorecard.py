@@ -47,7 +47,7 @@ def test_summaries_of_official_runs_are_kept_and_averaged(tmp_path):
     assert ours["difference"] == {"deviations": 2.2, "of": "the original's"}
     assert ours["minutes"] == {"train": 1.0, "total": 1.5}
     table = scorecard.table(scorecard.read_summaries(results), THING)
-    assert "| `thing` | test/accuracy | 0.500 ± 0.100 | not run | 0.720 ± 0.020, +2.2 sd | 3.0 → 1.5 |" in table
+    assert "| `thing` | test/accuracy | 0.500 ± 0.100 | not run | 0.720 ± 0.020 (n = 3), +2.2 sd | 3.0 → 1.5 |" in table
     assert "cpu with 2 threads; torch 2.3.1" in table
 
 
@@ -66,7 +66,8 @@ def test_summaries_of_official_runs_are_kept_and_averaged(tmp_path):
 def test_a_difference_is_told_in_what_is_known_of_the_spread(figure, values, told):
     runs = [summary(name="thing", seed=seed, metrics={"m": value}) for seed, value in enumerate(values)]
     (row,) = scorecard.rows(runs, {"thing": Original((figure,), "a page")})
-    assert f"{scorecard_page.theirs(row)}: {scorecard_page.cell(row['ours'][0])}" == told
+    shown = scorecard_page.cell(row["ours"][0]).replace(f" (n = {len(values)})", "")
+    assert f"{scorecard_page.theirs(row)}: {shown}" == told
 
 
 def test_what_has_not_been_run_says_why():
@@ -76,7 +77,7 @@ def test_what_has_not_been_run_says_why():
     whole = scorecard_page.whole(scorecard.rows([summary()], THING | {"other": page}))
     assert whole.count("not run: takes a week") == 4  # two metrics by two recipes
     table = scorecard.table([summary(name="other", metrics={"test/bleu": 0.0295})], {"other": page})
-    assert "| `other` `RECIPE=original` | test/bleu 30 | takes a week |" in table and "| 0.0295 |" in table
+    assert "| `other` `RECIPE=original` | test/bleu 30 | takes a week |" in table and "| 0.0295 (n = 1) |" in table
     assert "a page" in whole and "torch 2.3.1" in whole
 
 
@@ -87,7 +88,35 @@ def test_runs_on_different_machines_are_not_averaged():
     row, _ = scorecard.rows(runs, THING)
     told = [(one["device"], one["mean"], one["seeds"]) for one in row["ours"]]
     assert told == [("cpu", 0.7, [0]), ("cpu", 0.7, [4]), ("cuda", 0.9, [1]), ("cuda", 0.9, [2, 3])]
-    assert "| 0.900 ± 0.000, +4.0 sd | 3.0 → 1.5 |" in scorecard.table(runs, THING)  # the most seeds
+    shown = scorecard.table(runs, THING)
+    assert "| 0.900 ± 0.000 (n = 2), +4.0 sd; " in shown  # the most seeds, and then all others
+    assert "0.900 (n = 1), +4.0 sd on cuda A with 2 threads" in shown and "with torch 2.6" in shown
+
+
+def test_a_kept_seed_is_replaced_on_request_only(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    run, kept = tmp_path / "runs/thing-official-study-seed0", Path("docs/results/thing-official-study-seed0.json")
+    for readme in scorecard.READMES:
+        readme.write_text(f"{scorecard.BEGIN}\n{scorecard.END}", encoding="utf-8")
+    write(run, summary())
+    scorecard.main([])
+    before, stamps = kept.read_bytes(), [path.stat().st_mtime_ns for path in (kept, *scorecard.READMES)]
+    (run / "summary.json").write_text(json.dumps(summary(threads=1, metrics={"test/accuracy": 0.9})))
+    capsys.readouterr()
+    scorecard.main([])
+    told = capsys.readouterr().out.splitlines()[0]
+    assert kept.read_bytes() == before and "is kept" in told and "make scorecard REPLACE=1" in told
+    assert [path.stat().st_mtime_ns for path in (kept, *scorecard.READMES)] == stamps, "nothing changed, yet written"
+    scorecard.main(["--replace"])
+    assert json.loads(kept.read_text())["metrics"] == {"test/accuracy": 0.9}
+
+
+def test_own_data_and_damaged_summaries_are_no_official_runs(tmp_path, capsys):
+    write(tmp_path / "thing-my-official-study-seed0", summary(data="my-official"))
+    write(tmp_path / "thing-official-study-seed1", summary(seed=1))
+    (tmp_path / "thing-official-study-seed1/summary.json").write_text("{")
+    assert scorecard.keep_summaries(tmp_path, tmp_path / "results") == []
+    assert not (tmp_path / "results").exists() and capsys.readouterr().err.count("is damaged") == 1
 
 
 # The committed results
@@ -155,6 +184,10 @@ def test_seeds_are_averaged_from_their_newest_runs(tmp_path):
     write(tmp_path / "thing-tiny-study-seed0.1", summary(metrics={"test/accuracy": 0.9}))  # moved aside
     told = scorecard.over_seeds(tmp_path, "thing", 2)
     assert told == "thing, official data, recipe study, 2 seeds: test/accuracy 0.300 ± 0.141"
+    write(tmp_path / "more/thing-tiny-study-seed0", summary())
+    write(tmp_path / "more/thing-tiny-study-seed1", summary(seed=1, threads=1))
+    mixed = scorecard.over_seeds(tmp_path / "more", "thing", 2)
+    assert mixed.endswith("(mixed: cpu with 2 threads, torch 2.3.1; cpu with 1 thread, torch 2.3.1)")
     for wrong in (["--seeds", "0", "thing"], ["--seeds", "2"], ["thing"]):
         with pytest.raises(SystemExit, match="2"):
             scorecard.main(wrong)

@@ -35,6 +35,12 @@ def one_line_errors() -> Iterator[None]:
     except StudyError as error:
         print(error, file=sys.stderr)
         raise SystemExit(1) from None
+    except OSError as error:
+        if error.errno not in MENDABLE:
+            raise
+        what = f"cannot write {error.filename or 'a file'}: {error.strerror}"
+        print(f"{what}. Make room there, or work in a copy that you may write to.", file=sys.stderr)
+        raise SystemExit(1) from None
 
 
 class Stopping:

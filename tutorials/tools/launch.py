@@ -16,6 +16,7 @@ from types import FrameType
 
 # Options that are not called as their variables are; "" marks an argument without an option.
 NAMES = {"TEST": "--test-csv", "LAYER": "", "FILES": "", "WEIGHTS": ""}
+FLAGS = {"RESUME", "REPLACE"}
 SEVERAL = {"CSV", "MODELS", "FILES"}  # values that may be several words
 NEEDED = {"IMAGE": "IMAGE=photo.jpg", "WEIGHTS": "WEIGHTS=net.pth"}
 EVEN_EMPTY = {"NAME", "TEXT"}  # the module itself asks for them
@@ -65,8 +66,8 @@ def spell(word: str) -> list[str]:
         raise ValueError(f"give {NEEDED[word]}")
     if word in ("NPROC", "SEEDS") or (word == "SEED" and os.environ.get("SEEDS")) or not (value or word in EVEN_EMPTY):
         return []
-    if word == "RESUME":
-        return ["--resume"] if value != "0" else []
+    if word in FLAGS:
+        return [f"--{word.lower()}"] if value != "0" else []
     option = NAMES.get(word, f"--{word.lower()}")
     if word in SEVERAL:
         return [option, *split(word)] if option else split(word)

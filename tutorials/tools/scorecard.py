@@ -13,7 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tutorials.common import summary
 from tutorials.common.checkpoint import write_atomic
+from tutorials.common.interrupts import one_line_errors
 from tutorials.common.published import ORIGINALS, Figure, Original
 from tutorials.tools import scorecard_page as page
 from tutorials.tools.run_all import PROGRAMS
@@ -28,6 +30,7 @@ Summaries = Sequence[Mapping[str, Any]]
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seeds", type=int, help="print the mean over the newest runs of so many seeds, and no more")
+    parser.add_argument("--replace", action="store_true", help="replace the kept summary of a seed by the run's")
     parser.add_argument("name", nargs="?", help="of the runs: cifar10, names, …")
     options = parser.parse_args(argv)
     if (options.seeds is None) != (options.name is None) or (options.seeds is not None and options.seeds < 1):
@@ -35,11 +38,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.seeds:
         print(over_seeds(RUNS, options.name, options.seeds))
         return 0
-    keep_summaries(RUNS, RESULTS)
-    summaries = read_summaries(RESULTS)
-    for path, content in written(summaries).items():
-        write_atomic(path, content.encode())
-    print(table(summaries))
+    with one_line_errors():
+        for line in keep_summaries(RUNS, RESULTS, options.replace):
+            print(line)
+        summaries = read_summaries(RESULTS)
+        for path, content in written(summaries).items():
+            if not path.exists() or path.read_bytes() != content.encode():
+                write_atomic(path, content.encode())
+        print(table(summaries))
     return 0
 
 
@@ -54,18 +60,33 @@ def written(summaries: Summaries) -> dict[Path, str]:
 # Summaries
 
 
-def keep_summaries(runs: Path, results: Path) -> None:
-    """Copy the summary of every finished run of an unchanged recipe on official data, under its name and seed."""
+def keep_summaries(runs: Path, results: Path, replace: bool = False) -> list[str]:
+    """Copy the summary of every finished run of an unchanged recipe on official data, under its name and seed.
+
+    What is kept of a seed stays, unless it is to be replaced; returns a line for each that has other figures.
+    """
+    lines = []
     for path in sorted(runs.glob("*-official-*/summary.json")):
-        summary = json.loads(path.read_text())
+        new = summary.read(path)
+        if not new or new["data"] != "official" or new["changed"] or new["processes"] > 1:
+            continue
         # A folder such as cifar10-official-study-seed0.1 is an earlier run that was moved aside.
-        name = f"{summary['name']}-{summary['data']}-{summary['recipe']}-seed{summary['seed']}"
-        if path.parent.name == name and not summary["changed"] and summary["processes"] == 1:
-            write_atomic(results / f"{name}.json", json.dumps(summary, indent=2).encode() + b"\n")
+        name = f"{new['name']}-{new['data']}-{new['recipe']}-seed{new['seed']}"
+        if path.parent.name != name:
+            continue
+        place = results / f"{name}.json"
+        old = summary.read(place)
+        if old and old["metrics"] == new["metrics"]:
+            continue
+        if old and not replace:
+            lines.append(f"{place} is kept; {path} has other figures. To take these: make scorecard REPLACE=1")
+        else:
+            write_atomic(place, json.dumps(new, indent=2).encode() + b"\n")
+    return lines
 
 
 def read_summaries(results: Path) -> list[dict[str, Any]]:
-    return [json.loads(path.read_text()) for path in sorted(results.glob("*.json"))]
+    return [found for path in sorted(results.glob("*.json")) if (found := summary.read(path))]
 
 
 def over_seeds(runs: Path, name: str, seeds: int) -> str:
@@ -75,7 +96,7 @@ def over_seeds(runs: Path, name: str, seeds: int) -> str:
         paths = sorted(runs.glob(f"{name}-*-seed{seed}/summary.json"), key=lambda path: path.stat().st_mtime)
         if not paths:
             raise SystemExit(f"{name}: no finished run of seed {seed} in {runs}. make {name} SEEDS={seeds} makes them.")
-        found.append(json.loads(paths[-1].read_text()))
+        found.append(summary.read(paths[-1]) or sys.exit(1))
     first = found[0]
     kinds = {json.dumps([run[part] for part in ("data", "recipe", "changed")]) for run in found}
     if len(kinds) > 1:
@@ -85,7 +106,9 @@ def over_seeds(runs: Path, name: str, seeds: int) -> str:
     metrics = [metric for metric in dict.fromkeys(wanted or first["metrics"]) if metric in first["metrics"]]
     figures = {metric: middle([run["metrics"][metric] for run in found]) for metric in metrics}
     means = ", ".join(f"{metric} {page.spread(*figure)}" for metric, figure in figures.items())
-    return f"{name}, {first['data']} data, recipe {first['recipe']}, {seeds} seeds: {means}"
+    places = list(dict.fromkeys(f"{page.where(run)}, torch {run['versions'].get('torch')}" for run in found))
+    mixed = f" (mixed: {'; '.join(places)})" if len(places) > 1 else ""
+    return f"{name}, {first['data']} data, recipe {first['recipe']}, {seeds} seeds: {means}{mixed}"
 
 
 def middle(values: Sequence[float]) -> tuple[float, float | None]:

@@ -8,6 +8,7 @@ from tutorials.common.console import markdown_table
 
 Row = Mapping[str, Any]  # of scorecard.rows()
 LEGEND = (
+    "n: seeds that a mean is over; runs with other threads, machines or packages stand apart. "
     "sd: standard deviation, of the original where it is known, else of ours (¹). ↓: lower is better. "
     "A range such as 0.505-0.555 is what seven students' notebooks show; ours is below, within or above it. "
     "Minutes: theirs of training, but for `cifar10`, ours of whole runs, tests and figures among them."
@@ -24,8 +25,13 @@ def short(found: Sequence[Row]) -> str:
             unrun.setdefault(f"`{row['target']}`{only}", []).append(row)
         if not row["ran"]:
             continue
-        most = {one["recipe"]: one for one in sorted(row["ours"], key=lambda one: len(one["seeds"]))}
-        cells = {recipe: cell(most[recipe]) if recipe in most else "-" for recipe in ("original", "study")}
+        by_seeds = sorted(row["ours"], key=lambda one: len(one["seeds"]))
+        most = {one["recipe"]: one for one in by_seeds}
+        cells = {}
+        for recipe in ("original", "study"):
+            others = [one for one in by_seeds[::-1] if one["recipe"] == recipe and one is not most[recipe]]
+            apart = [f"{cell(one)} {unlike(one, most[recipe])}" for one in others]
+            cells[recipe] = "; ".join([cell(most[recipe]), *apart]) if recipe in most else "-"
         cells |= dict.fromkeys(row["not_run"], "not run")
         lines.append([f"`{row['target']}`", metric(row), theirs(row), *cells.values(), minutes(row, most)])
     parts = [markdown_table(head, lines)]
@@ -71,7 +77,7 @@ def measured(found: Sequence[Row]) -> str:
 
 def where(one: Mapping[str, Any]) -> str:
     threads = "1 thread" if one["threads"] == 1 else f"{one['threads']} threads"
-    return f"{one['device']} {one['device_name']}".strip() + f" with {threads}"
+    return f"{one['device']} {one.get('device_name', '')}".strip() + f" with {threads}"
 
 
 def metric(row: Row) -> str:
@@ -91,7 +97,15 @@ def theirs(row: Row) -> str:
 
 
 def cell(one: Mapping[str, Any]) -> str:
-    return ", ".join(filter(None, [value(one), difference(one)]))
+    count = f"{value(one)} (n = {len(one['seeds'])})"
+    return ", ".join(filter(None, [count, difference(one)]))
+
+
+def unlike(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """In what runs that are shown apart differ from those before them."""
+    told = [f"on {where(one)}"] if where(one) != where(other) else []
+    news = [f"{name} {number}" for name, number in one["versions"].items() if other["versions"].get(name) != number]
+    return ", ".join(told + ([f"with {', '.join(news)}"] if news else []))
 
 
 def value(one: Mapping[str, Any]) -> str:
