@@ -8,15 +8,17 @@ CLOSE = 1e-5  # how well a cause must explain the difference; float32 results ar
 GATES = "ifog"
 
 
-def likely_cause(ours: np.ndarray, theirs: np.ndarray, sizes: dict[str, int]) -> str:
-    """What would turn `ours` into `theirs`, or an empty string; `sizes` are the axes' names and lengths."""
+def certain_cause(ours: np.ndarray, theirs: np.ndarray, sizes: dict[str, int]) -> str:
+    """What turns `ours` into `theirs` number by number, or an empty string; `sizes` are the axes' names and lengths."""
     if not np.isfinite(ours).all():
         return "a division by zero, a root or logarithm of what is not positive, or an overflow"
+    return zeros(ours, theirs) or factor(ours, theirs, sizes) or transposed(ours, theirs) or swapped_gates(ours, theirs)
+
+
+def likely_cause(ours: np.ndarray, theirs: np.ndarray, sizes: dict[str, int]) -> str:
+    """A `certain_cause`, or else a guess from where and how much the two differ, or an empty string."""
     return (
-        zeros(ours, theirs)
-        or factor(ours, theirs, sizes)
-        or transposed(ours, theirs)
-        or swapped_gates(ours, theirs)
+        certain_cause(ours, theirs, sizes)
         or constant(ours, theirs)
         or factor_along_axis(ours, theirs)
         or slight(ours, theirs)

@@ -10,22 +10,28 @@ Nothing of the repository is touched: exercises/ is yours, and git does not see 
 import argparse
 import ast
 import copy
+import hashlib
 import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from difflib import get_close_matches
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
+from comparisons.case import Case, is_leaf
 from comparisons.cases import CASES, NOTEBOOKS
-from comparisons.parity import check
+from comparisons.parity import Difference, check
 from comparisons.public import FUNCTIONS, HELPERS
+from comparisons.reference import TorchsMask, TorchsNormals
 from data import StudyError
+from tutorials.common.interrupts import one_line_errors
 
-FOLDER = Path("exercises")
+FOLDER, GREEN = Path("exercises"), ".green"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -35,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--list", action="store_true", help="name all exercises, in the course's order")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where the files lie (default: exercises)")
     options = parser.parse_args(argv)
-    try:
+    with one_line_errors():
         if options.list or not options.layer:
             print(listing(options.folder))
             return 0
@@ -44,11 +50,9 @@ def main(argv: list[str] | None = None) -> int:
         if not options.check and not path.exists():
             print(f"wrote {create(name, path)}: fill in {name}.", end=" ")
         green, report = examine(name, path)
+        mark(path, green)
         print(report)
         return 0 if green or not options.check else 1
-    except StudyError as error:
-        print(error, file=sys.stderr)
-        return 1
 
 
 def known(name: str) -> str:
@@ -66,8 +70,25 @@ def listing(folder: Path) -> str:
     for notebook, cases in NOTEBOOKS.items():
         new = dict.fromkeys(name for case in cases for name in case.functions if name not in seen)
         seen |= new.keys()
-        lines += [f"\n{notebook}"] + [f"  {name}{'  (begun)' * (folder / f'{name}.py').exists()}" for name in new]
+        lines += [f"\n{notebook}"] + [f"  {name}{state(folder / f'{name}.py')}" for name in new]
     return "\n".join([*lines, "", "Begin one: make exercise LAYER=affine_forward"]).lstrip()
+
+
+def state(path: Path) -> str:
+    """Whether an exercise is begun, or done: green as it stands."""
+    if not path.exists():
+        return ""
+    mark = path.with_suffix(GREEN)
+    done = mark.exists() and mark.read_bytes() == hashlib.sha256(path.read_bytes()).hexdigest().encode()
+    return "  (done)" if done else "  (begun)"
+
+
+def mark(path: Path, green: bool) -> None:
+    """Remember of which text of a file the exercise was green."""
+    if green:
+        path.with_suffix(GREEN).write_text(hashlib.sha256(path.read_bytes()).hexdigest())
+    else:
+        path.with_suffix(GREEN).unlink(missing_ok=True)
 
 
 def create(name: str, path: Path) -> Path:
@@ -84,7 +105,8 @@ def scratch(name: str) -> str:
     head, _ = head_and_body(function)
     return (
         f'"""Exercise {name}: fill in the function below, then run `make exercise LAYER={name}` again.\n\n'
-        f"It stands in for from_scratch's own. Its parts may be imported; whatever else you need, write here.\n"
+        f"It stands in for from_scratch's own. Its parts may be imported; whatever else you need, write here. The\n"
+        f"arrays that it is given stay as they are; where it is given an `rng`, whatever is random comes from that.\n"
         f'"""\n\nfrom __future__ import annotations\n\n{imports(function)}\n\n\n'
         + "\n".join([*head, "    raise NotImplementedError", *forward_shown(name)])
         + "\n"
@@ -140,31 +162,145 @@ def examine(name: str, path: Path) -> tuple[bool, str]:
     """Whether every case of the function is green, and a line for each tensor that is not (or for all)."""
     function, lines, green = load(name, path), [], True
     for case in (case for case in CASES if name in case.functions):
-        forward = case.backward and case.forward.__name__ == name
+        trial = Trial(case, name, function)
         try:
             with np.errstate(all="ignore"):
-                found = check(case, functions={name: with_right_cache(function, name) if forward else function})
+                found = check(case, functions={name: trial})
         except NotImplementedError:
             return False, f"RED: {name} in {path} is still to be written."
+        except WrongReturnError as error:
+            return False, f"RED: {case.name}: {error}."
         except Exception as error:
             where = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
             place = f"{path}, line {where[-1].lineno}" if where else str(path)
             return False, f"RED: {case.name}: {type(error).__name__} in {place}: {error}"
         mine = [d for d in found if name in d.function]
         green &= not any(d.problem for d in mine)
-        lines += [f"  {'RED  ' if d.problem else 'green'} {d}" for d in mine]
+        lines += [f"  {'RED  ' if d.problem else 'green'} {tell(d, trial)}" for d in mine]
     return green, "\n".join([f"{'GREEN' if green else 'RED'}: {name} in {path}", *lines])
 
 
-def with_right_cache(forward: Callable, name: str) -> Callable:
-    """A student's forward with from_scratch's cache: what it keeps for its own backward is its own affair."""
+def tell(difference: Difference, trial: "Trial") -> str:
+    """A difference as a student reads it: where, both numbers, a plain relative error, and a cause that is certain."""
+    if difference.numbers is None:
+        return str(difference)
+    mine, right = difference.numbers
+    where = f"{difference.tensor}[{', '.join(map(str, difference.place))}]" if difference.place else difference.tensor
+    error = f"relative error {abs(mine - right) / abs(right):.1e}" if right else f"error {abs(mine):.1e}"
+    cause = difference.cause if difference.certain else ""
+    if trial.undrawn:
+        cause = "`rng` was not drawn from: whatever is random comes from it, as its docstring says"
+    told = f"{difference.case}, {difference.dtype}: {where} is {mine:.9g} and must be {right:.9g} ({error})."
+    return f"{told} Cause: {cause}." if cause else told
 
-    def both(*arguments: object) -> tuple:
-        *_, cache = FUNCTIONS[name](*copy.deepcopy(arguments))
-        result = forward(*arguments)
-        return (*result[:-1], cache)
 
-    return both
+class WrongReturnError(Exception):
+    """A function returned another number, type, shape or dtype of values than it must."""
+
+
+class Trial:
+    """A student's function as a case calls it. What a forward keeps for its own backward is its own affair: it goes on
+    with from_scratch's cache. What it returns must be of the kind that from_scratch's own returns."""
+
+    def __init__(self, case: Case, name: str, function: Callable) -> None:
+        self.case, self.name, self.function = case, name, function
+        self.forward = bool(case.backward) and case.forward.__name__ == name
+        self.undrawn = False  # whether a generator was given and not used
+
+    def __call__(self, *arguments: object) -> object:
+        copies = copy.deepcopy(arguments)
+        right = FUNCTIONS[self.name](*copies)
+        generators = [[rng for rng in map(find_generator, given) if rng] for given in (arguments, copies)]
+        before = [progress(rng) for rng in generators[0]]
+        with drawing_from(generators[0]):
+            mine = self.function(*arguments)
+        for rng, other, start in zip(*generators, before, strict=True):
+            self.undrawn |= progress(rng) == start != progress(other)
+        names = self.names(right)
+        self.compare(mine, right, f"return ({', '.join(names)})" if names else "return one value", names)
+        return (*mine[:-1], right[-1]) if self.forward else mine
+
+    def names(self, right: object) -> list[str]:
+        """What the values of a tuple are called; nothing for a single value."""
+        if not isinstance(right, tuple):
+            return []
+        if self.name in [rule.forward.__name__ for rule in NOTEBOOKS["FullyConnectedNets"] if rule.call]:
+            return ["next_w", "config"]
+        case = next((one for one in CASES if one.backward and self.name in one.functions), self.case)
+        if case.backward and case.backward.__name__ == self.name:
+            leaves = [name for name, value in case.draw({}).items() if is_leaf(value) or value is None]
+            names = ["grads" if name == "params" else f"d{name}" for name in leaves][: len(right)]
+        else:
+            names = [*case.outputs, *["cache"] * (len(right) > len(case.outputs))]
+        return names if len(names) == len(right) else [f"value {number}" for number in range(1, len(right) + 1)]
+
+    def compare(self, mine: object, right: object, must: str, names: Sequence[str]) -> None:
+        """Raise WrongReturnError unless both are of one kind."""
+        if names:
+            count = len(mine) if isinstance(mine, tuple | list) else 1
+            if count != len(names):
+                raise WrongReturnError(f"{self.name} must {must}; yours returned {count} value{'s' * (count != 1)}")
+            pairs = list(zip(names, mine, right, strict=True))[: -1 if self.forward else None]
+        else:
+            pairs = [("its value", mine, right)]
+        for name, value, wanted in pairs:
+            if fault := unlike(value, wanted):
+                raise WrongReturnError(f"{self.name} must {must}; {name} {fault}")
+
+
+def unlike(value: object, wanted: object) -> str:
+    """In what a value is not of the kind that is wanted."""
+    if isinstance(wanted, dict):
+        if not isinstance(value, dict):
+            return f"must be a dict, and is {kind(value)}"
+        lacking = [key for key in wanted if key not in value]
+        return (
+            f"lacks {', '.join(map(repr, lacking))}"
+            if lacking
+            else next((f"{key!r} {fault}" for key in wanted if (fault := unlike(value[key], wanted[key]))), "")
+        )
+    if not isinstance(wanted, np.ndarray | np.generic | float | int) or isinstance(wanted, bool | str):
+        return "" if wanted is not None or value is None else f"must be None, and is {kind(value)}"
+    if not isinstance(value, np.ndarray | np.generic | float | int):
+        return f"must be {kind(wanted)}, and is {kind(value)}"
+    value, wanted = np.asarray(value), np.asarray(wanted)
+    if value.shape != wanted.shape:
+        return f"must have the shape {wanted.shape}, and has {value.shape}"
+    if wanted.ndim and value.dtype.kind != wanted.dtype.kind:
+        return f"must be of {wanted.dtype}, and is of {value.dtype}"
+    return ""
+
+
+def kind(value: object) -> str:
+    """A value's kind in words."""
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape}"
+    if isinstance(value, tuple | list):
+        return f"a {type(value).__name__} of {len(value)}"
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
+def find_generator(argument: object) -> object:
+    """The case's generator in an argument, alone or in a dict of options."""
+    found = argument.get("rng") if isinstance(argument, dict) else argument
+    return found if isinstance(found, TorchsMask | TorchsNormals) else None
+
+
+def progress(rng: object) -> tuple:
+    """What changes in a case's generator when it is drawn from."""
+    return rng.seed, getattr(rng, "generator", None) is None
+
+
+@contextmanager
+def drawing_from(generators: Sequence[object]) -> Iterator[None]:
+    """Let np.random.rand and its like draw from the case's mask, as the course's own dropout does without an `rng`."""
+    masks = [one for one in generators if isinstance(one, TorchsMask)]
+    with ExitStack() as stack:
+        for name in ("rand", "random", "random_sample") if masks else ():
+            one_shape = name != "rand"
+            draw = (lambda size: masks[0].random(size)) if one_shape else (lambda *shape: masks[0].random(shape))
+            stack.enter_context(mock.patch.object(np.random, name, draw))
+        yield
 
 
 if __name__ == "__main__":

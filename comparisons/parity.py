@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from comparisons.case import Case
-from comparisons.causes import likely_cause
+from comparisons.causes import certain_cause, likely_cause
 
 # The only tolerances: relative differences, and what may be left of a gradient that is zero by the mathematics.
 TOLERANCES = {np.float64: 1e-9, np.float32: 1e-4}
@@ -34,6 +34,9 @@ class Difference:
     tolerance: float
     problem: str = ""
     cause: str = ""  # the likely one
+    certain: bool = True  # whether the cause, if there is one, makes torch's numbers of ours
+    place: tuple[int, ...] = ()  # of the worst number
+    numbers: tuple[float, float] | None = None  # there, by hand and by torch
     seconds: tuple[float, float] = (0.0, 0.0)  # by hand, by torch; forward and backward
 
     def __str__(self) -> str:
@@ -115,7 +118,9 @@ def compare(
         f"differs {where}by {relative[worst]:.1e} (allowed {tolerance:.0e}): "
         f"{ours[worst]:.12g} by hand, {theirs[worst]:.12g} by torch."
     )
-    return differs(*measured, problem, likely_cause(ours, theirs, sizes))
+    cause, certain = likely_cause(ours, theirs, sizes), bool(certain_cause(ours, theirs, sizes))
+    place, numbers = tuple(map(int, worst)), (float(ours[worst]), float(theirs[worst]))
+    return differs(*measured, problem, cause, certain, place, numbers)
 
 
 def changed(case: Case, before: dict, after: dict, dtype: type) -> list[Difference]:

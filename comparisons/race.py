@@ -7,6 +7,7 @@ The dashboard's custom scalars have `loss` and `milliseconds` of both, one besid
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +16,11 @@ import numpy as np
 
 from comparisons import plots
 from comparisons.nets import NET_CASES, Step, relative, side_by_side, summary
-from data import StudyError, default_root
+from data import default_root
+from tutorials.common.checkpoint import write_atomic
+from tutorials.common.interrupts import one_line_errors
 from tutorials.common.logger import CHARTS, Logger
-from tutorials.common.session import move_aside
+from tutorials.common.session import IDENTITY, move_aside
 
 SIDES = ("numpy", "torch")
 RACE_CHARTS = CHARTS | {
@@ -32,13 +35,10 @@ DTYPES = {"float64": np.float64, "float32": np.float32}
 def main(argv: list[str] | None = None) -> int:
     options = read(argv)
     case, folder = NET_CASES[options.net], options.run_dir or Path("runs") / f"race-{options.net.replace(', ', '-')}"
-    try:
+    with one_line_errors():
         batches = case.batches(options.steps, size=options.batch, source=options.data, root=options.data_root,
                                seed=options.seed)  # fmt: skip
         steps = run(side_by_side(case, *case.start(DTYPES[options.dtype], options.seed), batches), folder, options)
-    except StudyError as error:
-        print(error, file=sys.stderr)
-        return 1
     found = summary(options.net, DTYPES[options.dtype], steps)
     print("loss {:.3f} → {:.3f} by hand, {:.3f} by torch".format(*found["losses"], steps[-1].losses[1]))
     print(f"max |Δloss| / loss {found['loss']:.1e}, max |Δgrad| {found['gradient']:.1e}")
@@ -69,6 +69,7 @@ def positive(text: str) -> int:
 def run(steps: Iterator[Step], folder: Path, options: argparse.Namespace) -> list[Step]:
     """Race, write every step to the dashboard, and draw the figure; what there is after Ctrl-C too."""
     move_aside(folder, print)
+    write_atomic(folder / IDENTITY, json.dumps({"tutorial": "race", "net": options.net}).encode())
     logger, done = Logger(folder, charts=RACE_CHARTS), []
     try:
         for step in steps:

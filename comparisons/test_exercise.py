@@ -15,7 +15,10 @@ NAMES = list(dict.fromkeys(name for case in CASES for name in case.functions))
 
 
 def run(*arguments: str, capsys) -> tuple[int, str]:
-    code = exercise.main(list(arguments))
+    try:
+        code = exercise.main(list(arguments))
+    except SystemExit as ended:
+        code = ended.code
     captured = capsys.readouterr()
     return code, captured.out + captured.err
 
@@ -51,7 +54,86 @@ def test_a_wrong_answer_is_red_and_says_why(name, tmp_path, capsys):
     path = exercise.create(name, tmp_path / f"{name}.py")
     fill(path, name, body(name).replace(mistake.right, mistake.wrong))
     code, text = run(name, "--check", "--folder", str(tmp_path), capsys=capsys)
-    assert code == 1 and "RED" in text and "differs at" in text, text
+    assert code == 1 and "RED" in text and " and must be " in text and "error " in text, text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_courses_own_solution_is_accepted(name, tmp_path):
+    path = tmp_path / f"{name}.py"
+    path.write_text(f"from comparisons.solutions import {name}\n")
+    green, report = exercise.examine(name, path)
+    assert green and report.count("green"), report
+
+
+RETURNS = {  # what a function returns that is not what it must, and what is said of it
+    ("dropout_forward", "return x * 1.0"): "dropout_forward must return (out, cache); yours returned 1 value.",
+    ("dropout_forward", "return x, None, None"): "must return (out, cache); yours returned 3 values.",
+    ("lstm_step_forward", "return prev_h, None"): "must return (next_h, next_c, cache); yours returned 2 values.",
+    ("affine_backward", "return dout"): "affine_backward must return (dx, dw, db); yours returned 1 value.",
+    ("multi_head_attention_backward", "return dout, dout, dout"): "must return (dquery, dkey, dvalue, grads); yours",
+    ("adam", "return w"): "adam must return (next_w, config); yours returned 1 value.",
+    ("adam", "return w, {}"): "config lacks 'learning_rate'",
+    (
+        "softmax_loss",
+        "return x, x",
+    ): "softmax_loss must return (loss, dx); loss must have the shape (), and has (11, 3).",
+    ("relu_backward", "return None"): "relu_backward must return one value; its value must be an array of shape",
+    ("relu_backward", "return dout, dout"): "its value must be an array of shape (2, 3, 7, 5), and is a tuple of 2.",
+    ("relu_forward", "return x > 0, x"): "out must be of float64, and is of bool.",
+    ("affine_forward", "return x, None"): "out must have the shape (2, 17), and has (2, 3, 7, 5).",
+    ("attention_forward", "return [[1.0]], None"): "out must be an array of shape (2, 2, 3, 5), and is a list of 1.",
+    ("affine_norm_relu_dropout_backward", "return (dout,) * 5"): "dx must have the shape",
+}
+
+
+@pytest.mark.parametrize(("function", "told"), RETURNS.items(), ids=lambda value: str(value)[:40])
+def test_a_wrong_return_is_told_in_the_layers_own_terms(function, told, tmp_path):
+    name, line = function
+    path = exercise.create(name, tmp_path / f"{name}.py")
+    path.write_text(path.read_text().replace("raise NotImplementedError", line))
+    green, report = exercise.examine(name, path)
+    assert not green and told in report and report.count("\n") == 0, report
+
+
+def test_a_generator_that_is_ignored_is_the_cause_that_is_named(tmp_path):
+    solutions = {
+        "dropout_forward": "m = (np.random.default_rng(1).random(x.shape) < dropout_param['p']) / dropout_param['p']\n"
+                           "    return (x * m if dropout_param['mode'] == 'train' else x), None",
+        "he": "return np.random.randn(*shape) * np.sqrt(2 / np.prod(shape[1:]))",
+    }  # fmt: skip
+    for name, line in solutions.items():
+        path = exercise.create(name, tmp_path / f"{name}.py")
+        assert "`rng`, whatever is random comes from that" in path.read_text()
+        path.write_text(path.read_text().replace("raise NotImplementedError", line))
+        green, report = exercise.examine(name, path)
+        red = [line for line in report.splitlines() if line.startswith("  RED")]
+        assert not green and red and all("Cause: `rng` was not drawn from" in line for line in red), report
+
+
+def test_no_cause_is_guessed(tmp_path):
+    for mistake in MISTAKES:
+        if mistake.where or mistake.function not in ("affine_backward", "rnn_backward_naive", "conv_backward_naive"):
+            continue
+        path = exercise.create(mistake.function, tmp_path / f"{mistake.function}.py")
+        fill(path, mistake.function, body(mistake.function).replace(mistake.right, mistake.wrong))
+        green, report = exercise.examine(mistake.function, path)
+        assert not green and "Likely" not in report and "= for +=" not in report, report
+
+
+@pytest.mark.parametrize("name", ["lstm_forward", "lstm_forward_naive", "lstm_step_forward", "lstm_backward",
+                                  "lstm_backward_naive", "lstm_step_backward"])  # fmt: skip
+def test_the_order_of_the_gates_stands_in_the_stub(name):
+    assert "i, f, o, g" in " ".join(exercise.scratch(name).split())
+
+
+def test_what_is_green_is_marked_done_until_it_is_changed(tmp_path, capsys):
+    path = exercise.create("relu_forward", tmp_path / "relu_forward.py")
+    blank = path.read_text()
+    path.write_text(blank.replace("raise NotImplementedError", "return np.maximum(x, 0), x"))
+    assert run("relu_forward", "--folder", str(tmp_path), capsys=capsys)[0] == 0
+    assert "relu_forward  (done)" in exercise.listing(tmp_path)
+    path.write_text(blank)
+    assert "relu_forward  (begun)" in exercise.listing(tmp_path)
 
 
 def test_what_is_begun_is_never_overwritten(tmp_path, capsys):

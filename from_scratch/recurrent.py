@@ -203,8 +203,8 @@ def lstm_forward_naive(
 ) -> tuple[np.ndarray, tuple]:
     """Feed the sequences to `lstm_step_forward`, one step after the other, from a cell state of zeros.
 
-    x (N, T, D), h0 (N, H) -> h (N, T, H). Errors and the source are those of `lstm_forward`, which computes the same at
-    speed.
+    x (N, T, D), h0 (N, H) -> h (N, T, H); weights have the gates in the order i, f, o, g. Errors and the source are
+    those of `lstm_forward`, which computes the same at speed.
     """
     floats("x", x, 3)
     _check(x, h0, Wx, Wh, b, 4, "h0")
@@ -221,8 +221,8 @@ def lstm_forward_naive(
 def lstm_backward_naive(dh: np.ndarray, cache: tuple) -> tuple[np.ndarray, ...]:
     """Gradients of `lstm_forward_naive`, from the last step to the first: dx, dh0, dWx, dWh, db.
 
-    As `rnn_backward_naive`; the cell state's gradient goes from step to step beside that of h, and starts as zeros.
-    Errors and the source are those of `lstm_backward`.
+    As `rnn_backward_naive`, gates in the order i, f, o, g; the cell state's gradient goes from step to step beside that
+    of h, and starts as zeros. Errors and the source are those of `lstm_backward`.
     """
     x, h0, Wx, Wh, b, steps = cache
     (N, T, _), H = x.shape, h0.shape[1]
@@ -271,7 +271,8 @@ def lstm_forward(
 ) -> tuple[np.ndarray, tuple]:
     """An LSTM over whole sequences, from a cell state of zeros; the cell states are not returned.
 
-    x (N, T, D), h0 (N, H) -> h (N, T, H); formula and weights as in `lstm_step_forward`.
+    x (N, T, D), h0 (N, H) -> h (N, T, H); formula and weights as in `lstm_step_forward`, with the gates in the order
+    i, f, o, g: sigmoids but for g, a tanh.
     Raises TypeError for arrays that are not floats and ValueError for shapes that do not fit.
     Source: CS231n, assignment 3.
     """
@@ -286,7 +287,7 @@ def lstm_forward(
     WhT = _transposed(Wh)
     for t in range(len(x)):
         a[t] += (WhT @ h[t].T).T
-        _cell(a[t], c[t], c[t + 1], tanh_c[t], h[t + 1])
+        _cell(a[t], c[t], c[t + 1], tanh_c[t], h[t + 1])  # a[t] then holds the gates i, f, o, g themselves
     return h[1:].transpose(1, 0, 2).copy(), (x, h, c, tanh_c, a, Wx, Wh)
 
 
