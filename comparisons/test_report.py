@@ -13,6 +13,7 @@ from comparisons.cases import CASES
 from comparisons.causes import likely_cause
 from comparisons.nets import NET_CASES
 from comparisons.parity import check
+from data import StudyError
 from from_scratch.layers import affine_backward
 
 rng = np.random.default_rng(0)
@@ -131,10 +132,11 @@ def test_a_race_leaves_both_curves_and_a_figure(tmp_path, capsys):
 
 def test_a_race_without_its_data_says_where_to_put_them(tmp_path, capsys, monkeypatch):
     def refuse(*_):
-        raise race.StudyError("cifar10: not here. Put it there.")
+        raise StudyError("cifar10: not here. Put it there.")
 
     monkeypatch.setattr("data.load", refuse)
-    assert race.main(["--data", "official", "--data-root", str(tmp_path / "none"), "--run-dir", str(tmp_path)]) == 1
+    with pytest.raises(SystemExit, match="1"):
+        race.main(["--data", "official", "--data-root", str(tmp_path / "none"), "--run-dir", str(tmp_path)])
     assert "Put it there" in capsys.readouterr().err
 
 

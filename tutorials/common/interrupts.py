@@ -32,15 +32,17 @@ def one_line_errors() -> Iterator[None]:
     """What the user can mend ends the program in one line and exit code 1 (inside a `Run`, the run does this)."""
     try:
         yield
-    except StudyError as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(1) from None
-    except OSError as error:
-        if error.errno not in MENDABLE:
+    except (StudyError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in MENDABLE:
             raise
-        what = f"cannot write {error.filename or 'a file'}: {error.strerror}"
-        print(f"{what}. Make room there, or work in a copy that you may write to.", file=sys.stderr)
+        print(error if isinstance(error, StudyError) else in_one_line(error), file=sys.stderr)
         raise SystemExit(1) from None
+
+
+def in_one_line(error: OSError) -> str:
+    """What the user can do about a file that cannot be written."""
+    what = f"cannot write {error.filename or 'a file'}: {error.strerror}"
+    return f"{what}. Make room there, or work in a folder that you may write to."
 
 
 class Stopping:

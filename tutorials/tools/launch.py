@@ -41,6 +41,11 @@ def main() -> int:
     except KeyboardInterrupt:
         print(f"make {target}: stopped", file=sys.stderr)
         return 128 + signal.SIGINT
+    except Exception:
+        from tutorials.common.interrupts import one_line_errors  # which takes a while to import
+
+        with one_line_errors():
+            raise
     return 0
 
 
