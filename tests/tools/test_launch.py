@@ -85,3 +85,11 @@ def test_more_processes_than_a_machine_can_bear_are_refused(tmp_path):
     command = [sys.executable, "-m", "tutorials.tools.launch", "names", "tutorials.char_rnn", "NPROC"]
     done = subprocess.run(command, cwd=tmp_path, env=os.environ | environment, capture_output=True, text=True)
     assert done.returncode == 2 and f"NPROC must be a whole number from 1 to {4 * os.cpu_count()}" in done.stderr
+
+
+@pytest.mark.parametrize("script", ["tutorials/char_rnn.py", "from_scratch/studies/dropout.py"])
+def test_a_script_runs_by_its_path_from_any_folder(tmp_path, script):
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}  # what the environment's study.pth does
+    command = [sys.executable, str(ROOT / script), "--help"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and "--run-dir" in done.stdout and not done.stderr

@@ -229,6 +229,7 @@ def test_the_first_python_that_suits_is_taken(checkout):
     assert code == 0, printed
     assert calls[0] == "-m venv --clear .venv" and calls[1].endswith("--require-hashes --requirement requirements.lock")
     assert "building .venv from requirements.lock" in printed and "GB" in printed
+    assert "study.pth" in (checkout / "calls").read_text(), "scripts find this checkout from any folder"
     again = subprocess.run(["sh", "tutorials/tools/setup.sh", "default"], cwd=checkout, capture_output=True, text=True)
     assert (again.returncode, again.stdout, again.stderr) == (0, "", ""), "a ready environment is left alone"
     (checkout / "requirements.lock").write_text("other\n")

@@ -127,4 +127,7 @@ case $kind in
     fi
     ;;
 esac
+# A script that is started by its path, from whatever folder, finds the packages of this checkout.
+"$python" -c 'import os, sysconfig
+with open(os.path.join(sysconfig.get_path("purelib"), "study.pth"), "w") as file: print(os.getcwd(), file=file)'
 cp "$source" "$folder/.ready.part" && mv "$folder/.ready.part" "$folder/.ready"
