@@ -122,7 +122,8 @@ def find_best(name: str, folder: Path | None = None, runs: Path = Path("runs")) 
 
 def knows_twin(path: Path, name: str) -> bool:
     """Whether a net below `runs` was trained on a tutorial's twin, by the name of its folder."""
-    return path.parent.parent.name == "study" or path.parent.name.startswith(f"{name}-tiny-")
+    folder = path.parent
+    return (folder.parent.name, folder.name) == ("study", name) or folder.name.startswith(f"{name}-tiny-")
 
 
 def told(path: Path, name: str) -> str:

@@ -1,9 +1,9 @@
 """The frame of a run: its folder, device, lock and logger when it begins, one clear line when it ends early."""
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -115,10 +115,7 @@ class Session:
         if self.logger:
             self.logger.close()
             if error is not None and is_blank(self.folder):  # or it would count as an earlier run
-                shutil.rmtree(self.folder, ignore_errors=True)
-                if self.aside:
-                    self.aside.rename(self.folder)
-                    self.say(f"{self.folder}: the earlier run is back")
+                self.leave_nothing()
         self.lock.release()
         if isinstance(error, KeyboardInterrupt):
             self.leave(f"{str(error) or 'stopped'}. {self.how_to_continue()}", self.stopping.exit_code)
@@ -129,6 +126,16 @@ class Session:
             self.leave(f"{what}. Make room, or choose another folder with --run-dir. {self.how_to_continue()}", 1)
         if error is None:
             self.place.close()
+
+    def leave_nothing(self) -> None:
+        """Remove what a run wrote that ended before its first step, and put an earlier one back in its place."""
+        with suppress(OSError):  # where anything else is in the folder, that stays
+            for file in self.folder.iterdir():
+                file.unlink()
+            self.folder.rmdir()
+            if self.aside:
+                self.aside.rename(self.folder)
+                self.say(f"{self.folder}: the earlier run is back")
 
     def choose_threads(self) -> None:
         """Take the number of CPU threads that is the fastest at the start, and keep to it on resume: another number
