@@ -17,8 +17,9 @@ from from_scratch.data_utils import get_CIFAR10_data
 from from_scratch.solver import Solver
 from tutorials.common import summary
 from tutorials.common.console import print_table
-from tutorials.common.logger import Logger, read_point
+from tutorials.common.logger import Logger
 from tutorials.common.options import MOST_THREADS, Options
+from tutorials.common.plots import read_point
 from tutorials.common.session import RECORD, Session
 
 

@@ -16,7 +16,7 @@ from data import StudyError
 from data.fingerprint import fingerprint
 from tests.processes import context, run_ranks
 from tests.trainings import SmallOptions, train
-from tutorials.common import checkpoint, summary
+from tutorials.common import checkpoint, plots, summary
 from tutorials.common.interrupts import HANGUP
 from tutorials.common.options import MOST_THREADS, own_name, parse
 from tutorials.common.session import is_run
@@ -243,6 +243,12 @@ def test_damage_is_mended_or_told_in_one_line(name, half, copied, go):
     if wanted == 0:
         assert summary.read(copied / "summary.json")["metrics"]["val/accuracy"] > 0.4
         assert is_run(copied)
+
+
+def test_a_damaged_record_of_another_run_does_not_end_a_figure(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"step": 1, "epoch": 1, "seconds": 0.5, "loss/train": 3}\n\xff{\n[]\n{"step": 2, "epo')
+    assert plots.read_curves(path) == {"loss/train": ([1], [3])}
 
 
 def test_a_damaged_summary_is_told_and_left_out(copied, capsys):

@@ -35,15 +35,6 @@ VALUES = {"recipe": ["original", "study"]}  # but not of the data, which may be 
 RESULTS = ("test/accuracy", "test/macro_f1", "test/bleu", "test/perplexity", "top1", "frozen/fold_mean")
 
 
-def read_point(line: bytes) -> dict[str, Any] | None:
-    """A line of the record, or None where it is damaged or cut short."""
-    try:
-        point = json.loads(line)
-        return {"step": int(point["step"]), "epoch": point["epoch"], "seconds": float(point["seconds"]), **point}
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return None
-
-
 class Logger:
     """The writer of one run folder; `size` cuts its record back to what it held at the resumed checkpoint, without
     the lines in it, `damaged` of them, that cannot be read."""
@@ -53,7 +44,7 @@ class Logger:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "metrics.jsonl"
         lines = path.read_bytes()[:size].splitlines(keepends=True) if path.exists() else []
-        good = [line for line in lines if line.endswith(b"\n") and read_point(line)]
+        good = [line for line in lines if line.endswith(b"\n") and plots.read_point(line)]
         self.damaged = len(lines) - len(good)
         self.record = path.open("wb" if self.damaged else "ab")
         if self.damaged:

@@ -117,10 +117,19 @@ def smooth(values: Sequence[float], width: int) -> tuple[np.ndarray, np.ndarray]
     return np.arange(width, whole + 1, width), values[:whole].reshape(-1, width).mean(1)
 
 
+def read_point(line: bytes) -> dict[str, Any] | None:
+    """A line of the record, or None where it is damaged or cut short."""
+    try:
+        point = json.loads(line)
+        return {**point, "step": int(point["step"]), "seconds": float(point.get("seconds", 0))}
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+
+
 def read_curves(record: Path) -> dict[str, tuple[list[int], list[float]]]:
-    """Steps and values of every tag in a `metrics.jsonl`."""
+    """Steps and values of every tag in a `metrics.jsonl`; lines that are damaged are left out."""
     tags: dict[str, tuple[list[int], list[float]]] = {}
-    for line in map(json.loads, record.read_text().splitlines()):
+    for line in filter(None, map(read_point, record.read_bytes().splitlines())):
         for tag in line.keys() - {"step", "epoch", "seconds"}:
             steps, values = tags.setdefault(tag, ([], []))
             steps.append(line["step"])
