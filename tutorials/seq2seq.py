@@ -5,6 +5,7 @@ Attention: D. Bahdanau et al., 2015 (additive), and T. Luong et al., 2015 (multi
 """
 
 import random
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -385,6 +386,8 @@ def translate_text(options: Seq2SeqOptions) -> None:
         text = eng_fra.normalize([options.text])[0] if is_filtered(trained) else options.text.strip()
         example = 'make translate-fr TEXT="Je suis fatigué."'
         told = checkpoint.told(path, "seq2seq")
+        if checkpoint.knows_twin(path, "seq2seq"):  # not among what a script takes for the translation
+            print(f"by the net of {told}", file=sys.stderr)
         output = report.translate_one(translator, text, options.beam, options.length_penalty, told, example)
         if trained.attention != "none":
             picture = path.parent / "figures" / "translation.png" if options.figure else None

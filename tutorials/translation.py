@@ -7,6 +7,7 @@ Z. Wu et al., "Good for Misconceived Reasons", 2021.
 
 import math
 import statistics
+import sys
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -373,6 +374,8 @@ def translate_text(options: TranslationOptions) -> None:
         translator, _ = load_translator(path, "translation", Translation)
         text, example = options.text.strip(), 'make translate-de TEXT="Ein Hund läuft."'
         told = checkpoint.told(path, "translation")
+        if checkpoint.knows_twin(path, "translation"):  # not among what a script takes for the translation
+            print(f"by the net of {told}", file=sys.stderr)
         output = report.translate_one(translator, text, options.beam, options.length_penalty, told, example)
         picture = path.parent / "figures" / "translation.png" if options.figure else None
         report.show_attention(translator, text, output, picture)

@@ -71,7 +71,7 @@ def translate_one(translator: Translator, text: str, width: int, alpha: float, n
     if unknown := unknown_words(translator, text, net, example):
         print(f"unknown to the net, which knows {len(translator.languages[0]):,} tokens: {', '.join(unknown)}")
     (output,) = translator([text], width, alpha)
-    print(f"{output}\n(by the net of {net})")
+    print(output)
     return output
 
 
