@@ -10,6 +10,55 @@ from from_scratch import layers as L
 from from_scratch import rnn_layers as R
 from from_scratch import transformer_layers as T
 
+# Linear classifiers
+
+
+def svm_loss_naive(W, X, y, reg):
+    dW, loss, num_train = np.zeros(W.shape), 0.0, X.shape[0]
+    for i in range(num_train):
+        scores = X[i].dot(W)
+        correct = scores[y[i]]
+        for j in range(W.shape[1]):
+            if j == y[i]:
+                continue
+            margin = scores[j] - correct + 1
+            if margin > 0:
+                loss += margin
+                dW[:, j] += X[i]
+                dW[:, y[i]] -= X[i]
+    return loss / num_train + reg * np.sum(W * W), dW / num_train + 2 * reg * W
+
+
+def svm_loss_vectorized(W, X, y, reg):
+    N, scores = X.shape[0], X.dot(W)
+    margins = np.maximum(0, scores - scores[np.arange(N), y].reshape(-1, 1) + 1)
+    margins[np.arange(N), y] = 0
+    binary = (margins > 0).astype(float)
+    binary[np.arange(N), y] = -binary.sum(axis=1)
+    return margins.sum() / N + reg * np.sum(W * W), X.T.dot(binary) / N + 2 * reg * W
+
+
+def softmax_loss_naive(W, X, y, reg):
+    dW, loss, N = np.zeros_like(W), 0.0, X.shape[0]
+    for i in range(N):
+        scores = X[i].dot(W)
+        p = np.exp(scores - scores.max()) / np.sum(np.exp(scores - scores.max()))
+        loss -= np.log(p[y[i]])
+        p[y[i]] -= 1
+        for j in range(W.shape[1]):
+            dW[:, j] += p[j] * X[i]
+    return loss / N + reg * np.sum(W * W), dW / N + 2 * reg * W
+
+
+def softmax_loss_vectorized(W, X, y, reg):
+    N, scores = X.shape[0], X.dot(W)
+    p = np.exp(scores - scores.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    loss = -np.log(p[np.arange(N), y]).mean() + reg * np.sum(W**2)
+    p[np.arange(N), y] -= 1
+    return loss, X.T.dot(p) / N + 2 * reg * W
+
+
 # Fully connected nets
 
 
