@@ -23,7 +23,7 @@ from data import StudyError
 from data.names import ALPHABET, MARKS, UNKNOWN, Names, folder, key, known_letters, spell, split_grouped, to_ascii
 from tutorials.common import checkpoint, plots
 from tutorials.common.device import predicting, unwrap
-from tutorials.common.options import Options, parse
+from tutorials.common.options import TextFileOptions, parse
 from tutorials.common.run import Run
 from tutorials.reports import char_rnn as report
 from tutorials.text.char_ngrams import CharNgrams
@@ -32,7 +32,7 @@ from tutorials.text.char_ngrams import CharNgrams
 
 
 @dataclass
-class NamesOptions(Options):
+class NamesOptions(TextFileOptions):
     """Classify names by language with a character-level RNN."""
 
     marks: bool = False
@@ -78,8 +78,8 @@ class NamesOptions(Options):
     name: str | None = None
     """Do not train: classify this name, with the saved model of --run-dir or else the newest one."""
 
-    keeping = Options.keeping | {"name"}
-    limits = Options.limits | {
+    keeping = TextFileOptions.keeping | {"name"}
+    limits = TextFileOptions.limits | {
         "hidden_size": (1, 4096), "layers": (1, 16), "ngrams": (0, 8), "embed_dim": (0, 4096), "dropout": (0, 0.95),
         "embed_dropout": (0, 0.95), "batch_size": (1, inf), "lr": (0, inf), "grad_clip": (1e-9, inf),
         "label_smoothing": (0, 1), "logit_adjustment": (0, 2),
@@ -155,7 +155,7 @@ class NamesDataset(Dataset):
 
 def load_names(run: Run) -> Names:
     """The names; says how many lines were left out and which have letters outside the alphabet."""
-    names = folder(run.options.folder) if run.options.folder else run.load_data("names")
+    names = folder(run.options.folder, run.options.encoding) if run.options.folder else run.load_data("names")
     run.say(f"{len(names.names):,} names of {len(names.classes)} classes; {names.empty} empty lines left out; "
             f"{len(names.foreign)} with letters outside the alphabet, read as {UNKNOWN}")  # fmt: skip
     for line in names.foreign[:3]:

@@ -20,7 +20,7 @@ from data import eng_fra, parallel
 from data.parallel import Pairs, Parallel
 from tutorials.common import checkpoint, plots
 from tutorials.common.device import predicting, unwrap
-from tutorials.common.options import Options, parse
+from tutorials.common.options import TextFileOptions, parse
 from tutorials.common.published import losses_by_step
 from tutorials.common.run import Run
 from tutorials.reports import translation as report
@@ -33,7 +33,7 @@ from tutorials.text.vocabulary import PAD, Subwords, Vocabulary
 
 
 @dataclass
-class Seq2SeqOptions(Options):
+class Seq2SeqOptions(TextFileOptions):
     """Translation with a sequence to sequence network and attention."""
 
     batch_size: int = 32
@@ -87,8 +87,8 @@ class Seq2SeqOptions(Options):
     figure: bool = False
     """With --text: draw the attention, too, as figures/translation.png beside the saved net."""
 
-    keeping = Options.keeping | {"text", "figure"}
-    limits = Options.limits | {
+    keeping = TextFileOptions.keeping | {"text", "figure"}
+    limits = TextFileOptions.limits | {
         "batch_size": (1, inf), "lr": (0, inf), "weight_decay": (0, inf), "hidden_size": (2, 8192), "dropout": (0, 1),
         "output_dropout": (0, 1), "word_dropout": (0, 1), "label_smoothing": (0, 1), "teacher_forcing": (0, 1),
         "teacher_forcing_end": (0, 1), "held_out": (0, inf), "extra": (0, inf), "beam": (1, 100),
@@ -140,7 +140,7 @@ def is_filtered(options: Seq2SeqOptions) -> bool:
 def load_pairs(run: Run) -> Parallel:
     """Training, validation and test pairs; no sentence of the last two, source or target, is in the first."""
     options = run.options
-    corpus = parallel.read_table(options.pairs) if options.pairs else run.load_data("eng_fra")
+    corpus = parallel.read_table(options.pairs, options.encoding) if options.pairs else run.load_data("eng_fra")
     pairs = eng_fra.prepare(corpus) if is_filtered(options) else corpus
     parts = parallel.split(pairs, options.held_out, options.seed, eng_fra.key)
     if options.extra and is_filtered(options):

@@ -22,7 +22,7 @@ from tutorials.common import checkpoint, plots
 from tutorials.common.autocast import Autocast
 from tutorials.common.device import predicting, unwrap
 from tutorials.common.muon import ChainedOptimizer, Muon, layer_matrices
-from tutorials.common.options import Options, parse
+from tutorials.common.options import TextFileOptions, parse
 from tutorials.common.published import losses_by_step
 from tutorials.common.run import Run
 from tutorials.reports import translation as report
@@ -37,7 +37,7 @@ from tutorials.text.vocabulary import BOS, EOS, PAD, Subwords, Vocabulary, Words
 
 
 @dataclass
-class TranslationOptions(Options):
+class TranslationOptions(TextFileOptions):
     """German to English with nn.Transformer."""
 
     d_model: int = 512
@@ -91,8 +91,8 @@ class TranslationOptions(Options):
     figure: bool = False
     """With --text: draw the attention, too, as figures/translation.png beside the saved net."""
 
-    keeping = Options.keeping | {"text", "figure"}
-    limits = Options.limits | {
+    keeping = TextFileOptions.keeping | {"text", "figure"}
+    limits = TextFileOptions.limits | {
         "d_model": (2, 8192), "heads": (1, 128), "layers": (1, 64), "dim_feedforward": (1, 65536), "dropout": (0, 0.95),
         "subwords": (0, 100_000), "batch_size": (1, inf), "lr": (0, inf), "warmup_steps": (1, inf),
         "weight_decay": (0, inf), "label_smoothing": (0, 1), "grad_clip": (1e-9, inf), "beam": (1, 100),
@@ -145,7 +145,8 @@ def load_pairs(run: Run) -> Parallel:
     """Training, validation and test pairs: the published parts, or your own files, split."""
     options = run.options
     if options.source:
-        parts = parallel.split(parallel.read_files(options.source, options.target), options.held_out, options.seed)
+        pairs = parallel.read_files(options.source, options.target, options.encoding)
+        parts = parallel.split(pairs, options.held_out, options.seed)
     else:
         parts = run.load_data("multi30k")
     run.say(", ".join(f"{len(part):,} pairs to {use}" for part, use in

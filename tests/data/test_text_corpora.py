@@ -40,7 +40,8 @@ def test_a_table(tmp_path):
         ("eins\n\ndrei\n", "one\ntwo\nthree\n", r"a\.de, line 2 is empty \(1 such lines\)"),
         ("eins\nzwei\n", "one\n \n \nfour", r"a\.en, line 2 is empty \(2 such"),
         ("eins\nzwei\n", b"one\ntw\xf6\n", r"a\.en, line 2: byte 0xf6 is not UTF-8"),
-        ("eins\n".encode("utf-16"), "one\n", r"a\.de, line 1: byte 0xff is not UTF-8"),
+        ("eins\n".encode("utf-16")[:-1], "one\n", r"a\.de, line 1: byte 0x0a is not UTF-16"),
+        ("eins\n", "one " * 1001, r"a\.en, line 1 has a sentence of 4,003 signs, more than 4,000"),
         ("eins\n", "\n\n", r"a\.en is empty"),
     ],
 )

@@ -120,7 +120,7 @@ def smooth(values: Sequence[float], width: int) -> tuple[np.ndarray, np.ndarray]
 def read_curves(record: Path) -> dict[str, tuple[list[int], list[float]]]:
     """Steps and values of every tag in a `metrics.jsonl`."""
     tags: dict[str, tuple[list[int], list[float]]] = {}
-    for line in map(json.loads, record.read_text().splitlines()):
+    for line in map(json.loads, record.read_text(encoding="utf-8").splitlines()):
         for tag in line.keys() - {"step", "epoch", "seconds"}:
             steps, values = tags.setdefault(tag, ([], []))
             steps.append(line["step"])

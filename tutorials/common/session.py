@@ -105,7 +105,7 @@ class Session:
         if self.options.threads or self.device.type != "cpu" or self.place.world_size > 1:
             return
         most, path = torch.get_num_threads(), self.folder / "threads"
-        kept = path.read_text() if self.options.resume and path.exists() else ""
+        kept = path.read_text(encoding="utf-8") if self.options.resume and path.exists() else ""
         if most == 1 and not kept:
             return
         threads = int(kept) if kept.isdecimal() and 0 < int(kept) <= 1024 else fastest_threads(most)
@@ -121,7 +121,7 @@ class Session:
         """
         path = self.folder / "identity.json"
         if path.exists():
-            checkpoint.check_identity(path, json.loads(path.read_text()), self.identity())
+            checkpoint.check_identity(path, json.loads(path.read_text(encoding="utf-8")), self.identity())
         else:
             self.say(f"{self.folder}: no checkpoint yet; starting from the beginning")
         return None

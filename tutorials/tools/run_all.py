@@ -146,7 +146,7 @@ def stop(running: list[Row]) -> None:
             row.process.join(seconds)
     for row in running:
         row.process.kill()
-        lines = row.log.read_text().splitlines() if row.log.exists() else []
+        lines = row.log.read_text(encoding="utf-8", errors="replace").splitlines() if row.log.exists() else []
         print(f"{row.program.target}: {lines[-1] if lines else 'stopped'}", flush=True)
 
 
@@ -158,7 +158,7 @@ def print_row(*cells: object) -> None:
 def read(folder: Path) -> dict:
     """A run's summary, or nothing when it did not come to its end."""
     path = folder / "summary.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def written(summaries: Summaries) -> dict[Path, str]:
 def keep_summaries(runs: Path, results: Path) -> None:
     """Copy the summary of every finished run of an unchanged recipe on official data, under its name and seed."""
     for path in sorted(runs.glob("*-official-*/summary.json")):
-        summary = json.loads(path.read_text())
+        summary = json.loads(path.read_text(encoding="utf-8"))
         # A folder such as cifar10-official-study-seed0.1 is an earlier run that was moved aside.
         name = f"{summary['name']}-{summary['data']}-{summary['recipe']}-seed{summary['seed']}"
         if path.parent.name == name and not summary["changed"] and summary["processes"] == 1:
@@ -65,7 +65,7 @@ def keep_summaries(runs: Path, results: Path) -> None:
 
 
 def read_summaries(results: Path) -> list[dict[str, Any]]:
-    return [json.loads(path.read_text()) for path in sorted(results.glob("*.json"))]
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("*.json"))]
 
 
 def over_seeds(runs: Path, name: str, seeds: int) -> str:
@@ -75,7 +75,7 @@ def over_seeds(runs: Path, name: str, seeds: int) -> str:
         paths = sorted(runs.glob(f"{name}-*-seed{seed}/summary.json"), key=lambda path: path.stat().st_mtime)
         if not paths:
             raise SystemExit(f"{name}: no finished run of seed {seed} in {runs}. make {name} SEEDS={seeds} makes them.")
-        found.append(json.loads(paths[-1].read_text()))
+        found.append(json.loads(paths[-1].read_text(encoding="utf-8")))
     first = found[0]
     kinds = {json.dumps([run[part] for part in ("data", "recipe", "changed")]) for run in found}
     if len(kinds) > 1:
