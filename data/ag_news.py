@@ -33,6 +33,7 @@ LABEL_NAMES = {
 }
 SAMPLE = 1000  # rows by which header and columns are found
 MOST_CLASSES = 200
+LONGEST_LABEL = 100  # signs
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,11 @@ def rows(table: Table, layout: Layout, skipped: Skipped | None = None) -> Iterat
         if not label or not text.strip():
             skipped.add("rows without " + ("text" if label else "label"), line)
             continue
+        if len(label) > LONGEST_LABEL:
+            raise StudyError(
+                f"{table.path}, line {line:,}: the label has {len(label):,} signs: no label. Name the column of the "
+                "labels and then those of the text: --columns 2 1."
+            )
         if layout.labels and label not in layout.labels:
             raise StudyError(
                 f"{table.path}, line {line:,}: the label is {label!r}, not one of {', '.join(layout.labels)}. "

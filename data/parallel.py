@@ -147,5 +147,10 @@ def split(pairs: Pairs, held_out: int, seed: int, key: Callable[[str], str] = le
     for number in np.random.default_rng(seed).permutation(len(sizes)):
         part[number] = next(p for p in (2, 1, 0) if sizes[number] <= left[p] or p == 0)
         left[part[number]] -= sizes[number]
+    if max(left[1:]) == room:
+        raise StudyError(
+            f"pairs: no part of the {len(pairs)} pairs can be held out: nearly all share a sentence with others. Give "
+            "more different ones."
+        )
     chosen = part[group.reshape(-1)]
     return Parallel(*(pairs.part(np.flatnonzero(chosen == number)) for number in range(3)))

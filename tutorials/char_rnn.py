@@ -20,7 +20,9 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torch.utils.data import Dataset, random_split
 
 from data import StudyError
-from data.names import ALPHABET, MARKS, UNKNOWN, Names, folder, key, known_letters, spell, split_grouped, to_ascii
+from data.names import (
+    ALPHABET, LONGEST, MARKS, UNKNOWN, Names, folder, key, known_letters, spell, split_grouped, to_ascii,
+)  # fmt: skip
 from tutorials.common import checkpoint, plots
 from tutorials.common.device import predicting, unwrap
 from tutorials.common.options import TextFileOptions, parse
@@ -285,7 +287,7 @@ def train(run: Run, net: nn.Module, trainset: NamesDataset, valset: NamesDataset
             net.zero_grad()
             logits = net(letters, lengths)
             loss = criterion(logits, labels)
-            (loss * options.batch_size if options.sum_losses else loss).backward()
+            (loss * len(labels) * run.place.world_size if options.sum_losses else loss).backward()
             nn.utils.clip_grad_norm_(rnn, options.grad_clip)
             optimizer.step()
             scheduler.step()
@@ -368,7 +370,9 @@ def test(run: Run, net: CharRNN, trainset: NamesDataset, testset: NamesDataset) 
 
 
 def read_name(text: str, net: CharRNN) -> tuple[str, list[str]]:
-    """A name in the model's alphabet, and its letters outside; raises StudyError when no letter is left."""
+    """A name in the model's alphabet, and its letters outside; raises StudyError when no letter is left or there are too many."""
+    if len(text) > LONGEST:
+        raise StudyError(f"--name: it has {len(text):,} letters. Give at most {LONGEST}.")
     name, outside = known_letters((to_ascii if net.alphabet_size == len(ALPHABET) else spell)(text.strip()))
     if not name.strip(UNKNOWN + " "):
         raise StudyError(

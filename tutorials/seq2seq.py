@@ -92,7 +92,7 @@ class Seq2SeqOptions(TextFileOptions):
         "batch_size": (1, inf), "lr": (0, inf), "weight_decay": (0, inf), "hidden_size": (2, 8192), "dropout": (0, 1),
         "output_dropout": (0, 1), "word_dropout": (0, 1), "label_smoothing": (0, 1), "teacher_forcing": (0, 1),
         "teacher_forcing_end": (0, 1), "held_out": (0, inf), "extra": (0, inf), "beam": (1, 100),
-        "length_penalty": (0, 10), "subwords": (100, 100_000), "longest": (2, inf),
+        "length_penalty": (0, 10), "subwords": (100, 100_000), "longest": (2, 4000),
     }  # fmt: skip
 
     def check(self) -> None:
@@ -149,6 +149,8 @@ def load_pairs(run: Run) -> Parallel:
         parts = replace(parts, train=train)
     sizes = ", ".join(f"{len(part):,} {name}" for name, part in vars(parts).items() if len(part))
     run.say(f"{len(pairs):,} pairs: {sizes}")
+    if line := scores.describe_bleu(pairs):
+        run.say(line)
     return parts
 
 
@@ -296,7 +298,8 @@ class Seq2Seq(nn.Module):
 
 
 def train(run: Run, net: nn.Module, parts: Parallel, languages: Sequence[Vocabulary]) -> None:
-    """Train for all epochs; keep the weights with the best BLEU on the validation pairs, or without any, the last."""
+    """Train for all epochs; keep the weights with the best BLEU on the validation pairs, while it is 0 those with the
+    least loss; without such pairs, the last."""
     options = run.options
     trainset = PairSet(
         parts.train, languages, options.word_dropout, options.count_padding, options.longest, options.seed
@@ -305,8 +308,7 @@ def train(run: Run, net: nn.Module, parts: Parallel, languages: Sequence[Vocabul
         run.say(
             f"{len(parts.train) - len(trainset):,} training pairs have more than {options.longest} tokens: left out"
         )
-    by_length = not is_filtered(options) and len(trainset) >= options.batch_size  # filtered, all have about one length
-    trainloader = training_loader(run, trainset, by_length)
+    trainloader = training_loader(run, trainset, by_length=not is_filtered(options))  # filtered, all are about as long
     optimizer = optim.AdamW(net.parameters(), options.lr, weight_decay=options.weight_decay)  # without decay: Adam
     steps = options.epochs * len(trainloader)
     if options.schedule == "one_cycle":
@@ -343,11 +345,11 @@ def teacher_forcing_ratio(options: Seq2SeqOptions, epoch: int) -> float:
 
 
 def validate(run: Run, translator: Translator, pairs: Pairs) -> float:
-    """BLEU of the greedy translations; logs it with the loss for each word."""
+    """BLEU of the greedy translations, or while it is 0 minus the loss for each word; logs both."""
     sources, references = scores.distinct(pairs)
-    bleu = scores.measure(translator(sources), references)["bleu"]
-    run.log("val", loss=translator.loss(pairs), bleu=bleu)
-    return bleu
+    bleu, loss = scores.measure(translator(sources), references)["bleu"], translator.loss(pairs)
+    run.log("val", loss=loss, bleu=bleu)
+    return bleu or -loss
 
 
 # 4. Translate, measure, and see where the decoder looked

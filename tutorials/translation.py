@@ -96,7 +96,7 @@ class TranslationOptions(TextFileOptions):
         "d_model": (2, 8192), "heads": (1, 128), "layers": (1, 64), "dim_feedforward": (1, 65536), "dropout": (0, 0.95),
         "subwords": (0, 100_000), "batch_size": (1, inf), "lr": (0, inf), "warmup_steps": (1, inf),
         "weight_decay": (0, inf), "label_smoothing": (0, 1), "grad_clip": (1e-9, inf), "beam": (1, 100),
-        "length_penalty": (0, 10), "held_out": (1, inf), "longest": (2, 5000),
+        "length_penalty": (0, 10), "held_out": (1, inf), "longest": (2, 4000),
     }  # fmt: skip
 
     def check(self) -> None:
@@ -149,8 +149,10 @@ def load_pairs(run: Run) -> Parallel:
         parts = parallel.split(pairs, options.held_out, options.seed)
     else:
         parts = run.load_data("multi30k")
-    run.say(", ".join(f"{len(part):,} pairs to {use}" for part, use in
-                      zip(vars(parts).values(), ("train on", "validate", "test with"), strict=True)))  # fmt: skip
+    sizes = zip(vars(parts).values(), ("train on", "validate", "test with"), strict=True)
+    run.say(", ".join(f"{len(part):,} pairs to {use}" for part, use in sizes))
+    if line := scores.describe_bleu(parts.train):
+        run.say(line)
     return parts
 
 
