@@ -21,8 +21,18 @@ from torch.utils.data import Dataset, random_split
 
 from data import StudyError
 from data.names import (
-    ALPHABET, LONGEST, MARKS, UNKNOWN, Names, folder, key, known_letters, spell, split_grouped, to_ascii,
-)  # fmt: skip
+    ALPHABET,
+    LONGEST,
+    MARKS,
+    UNKNOWN,
+    Names,
+    folder,
+    key,
+    known_letters,
+    spell,
+    split_grouped,
+    to_ascii,
+)
 from tutorials.common import checkpoint, plots
 from tutorials.common.device import predicting, unwrap
 from tutorials.common.options import TextFileOptions, parse
@@ -370,7 +380,8 @@ def test(run: Run, net: CharRNN, trainset: NamesDataset, testset: NamesDataset) 
 
 
 def read_name(text: str, net: CharRNN) -> tuple[str, list[str]]:
-    """A name in the model's alphabet, and its letters outside; raises StudyError when no letter is left or there are too many."""
+    """A name in the model's alphabet, and its letters outside; raises StudyError when no letter is left
+    or there are too many."""
     if len(text) > LONGEST:
         raise StudyError(f"--name: it has {len(text):,} letters. Give at most {LONGEST}.")
     name, outside = known_letters((to_ascii if net.alphabet_size == len(ALPHABET) else spell)(text.strip()))
