@@ -58,8 +58,9 @@ def draw_as_written(figure: "Figure") -> None:
     known = get_font(findfont(FontProperties())).get_charmap()
     for text in figure.findobj(lambda artist: isinstance(artist, Text) and artist not in powers):
         text.set_parse_math(False)
-        if lacking := frozenset(sign for sign in text.get_text() if sign.isprintable() and ord(sign) not in known):
-            text.set_fontfamily(["sans-serif", *fonts_with(lacking)])
+        lacking = {sign for sign in text.get_text() if ord(sign) not in known and unicodedata.category(sign) != "Cc"}
+        if lacking:
+            text.set_fontfamily(["sans-serif", *fonts_with(frozenset(lacking))])
 
 
 @cache
