@@ -182,7 +182,9 @@ def split(names: Names, run: Run) -> tuple[NamesDataset, NamesDataset | None, Na
         parts = split_grouped(names, run.options.seed)
     else:
         generator = torch.Generator().manual_seed(2024)
-        train_part, test_part = random_split(range(len(names.names)), [0.85, 0.15], generator)
+        count = len(names.names)
+        held_out = max(1, math.floor(0.15 * count))
+        train_part, test_part = random_split(range(count), [count - held_out, held_out], generator)
         parts = names.part(train_part.indices), None, names.part(test_part.indices)
     sizes = [len(part.names) if part else 0 for part in parts]
     run.say("{:,} names to train, {:,} to validate, {:,} to test with".format(*sizes))
