@@ -2,23 +2,16 @@
 
 import json
 import random
-import sys
-from functools import partial
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
 
-from tests.processes import run_to_end
+from tests.programs import LANGUAGE_MODEL, NAMES, SENTIMENT, SEQ2SEQ, TRANSLATION, Program
 from tutorials import char_rnn, seq2seq, text_sentiment, translation
 from tutorials.common import plots
 from tutorials.text.ngrams import buckets_for
 
-SMALL = {
-    seq2seq: ["--hidden-size", "32", "--subwords", "150", "--beam", "1"],
-    translation: ["--d-model", "32", "--layers", "1", "--dim-feedforward", "32", "--beam", "1"],
-}
 ENGLISH = [
     (who, what, thing) for who in ("I", "You", "We") for what in ("like", "see") for thing in ("tea", "rice", "fish")
 ]
@@ -31,20 +24,9 @@ def pairs(count: int) -> list[tuple[str, str]]:
     return [(" ".join(filter(None, row)), "".join(WORDS.get(word, "") for word in row) + "。") for row in rows]
 
 
-def call(name: str, *argv: str) -> None:
-    """A tutorial's command line."""
-    sys.argv = [name, *argv]
-    sys.modules[name].main()
-
-
-def run(tutorial: ModuleType, folder: Path, *argv: str) -> tuple[int, str]:
-    return run_to_end(partial(call, tutorial.__name__), folder, *argv)
-
-
-def learn(tutorial: ModuleType, folder: Path, *argv: str) -> tuple[dict, str]:
+def learn(program: Program, folder: Path, *argv: str) -> tuple[dict, str]:
     """The metrics of a run that came to its end, and what it printed."""
-    argv = [*argv, "--data-root", str(folder.parent / "data"), *SMALL.get(tutorial, [])]
-    code, printed = run(tutorial, folder, *argv)
+    code, printed = program.run(folder, *program.small, *argv)
     assert code == 0 and "Traceback" not in printed and "Warning" not in printed, printed
     return json.loads((folder / "summary.json").read_text())["metrics"], printed
 
@@ -78,7 +60,7 @@ def test_messages_with_prices_and_a_long_one(tmp_path, recipe):
     rows.append(("ham", "later " * 30_000))
     (tmp_path / "a $sms$.csv").write_bytes("".join(f'{label},"{text} é"\n' for label, text in rows).encode("cp1252"))
     argv = ["--csv", str(tmp_path / "a $sms$.csv"), "--encoding", "cp1252", *recipe]
-    metrics, printed = learn(text_sentiment, tmp_path / "run", *argv)
+    metrics, printed = learn(SENTIMENT, tmp_path / "run", *argv)
     assert "read as cp1252" in printed and metrics["test/accuracy"] > 0.6
     assert printed.count("batches of") == ("study" in recipe), "of 256 for 69 texts, or of 64"
 
@@ -87,23 +69,23 @@ def test_three_names_a_class(tmp_path, recipe):
     (tmp_path / "names").mkdir()
     for label, end in (("가나", "a"), ("나다", "o")):
         (tmp_path / f"names/{label}.txt").write_bytes(f"Ab{end}가\nCd{end}\nEf{end}\n".encode("cp949"))
-    argv = ["--folder", str(tmp_path / "names"), "--encoding", "cp949", "--hidden-size", "16", *recipe]
-    metrics, printed = learn(char_rnn, tmp_path / "run", *argv)
+    argv = ["--folder", str(tmp_path / "names"), "--encoding", "cp949", *recipe]
+    metrics, printed = learn(NAMES, tmp_path / "run", *argv)
     assert 0 <= metrics["test/accuracy"] <= 1 and "batches of" in printed
 
 
 def test_pairs_of_a_language_without_blanks(tmp_path, recipe):
     rows = pairs(36 if "study" in recipe else 10)
     (tmp_path / "a.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in rows), encoding="utf-16")
-    metrics, printed = learn(seq2seq, tmp_path / "run", "--pairs", str(tmp_path / "a.tsv"), "--lr", "0.01", *recipe)
+    metrics, printed = learn(SEQ2SEQ, tmp_path / "run", "--pairs", str(tmp_path / "a.tsv"), "--lr", "0.01", *recipe)
     assert "tok:zh" in printed and {"test/bleu", "train/bleu"} & metrics.keys()
 
 
 def test_pairs_that_are_all_alike(tmp_path):
     (tmp_path / "a.tsv").write_text("one\tone\n" * 12)
     argv = ["--pairs", str(tmp_path / "a.tsv"), "--recipe", "original", "--epochs", "1"]
-    assert learn(seq2seq, tmp_path / "run", *argv)[0]["train/exact_match"] >= 0
-    code, printed = run(seq2seq, tmp_path / "study", *argv[:2])
+    assert learn(SEQ2SEQ, tmp_path / "run", *argv)[0]["train/exact_match"] >= 0
+    code, printed = SEQ2SEQ.run(tmp_path / "study", *argv[:2])
     assert code == 1 and "no part of the 12 pairs can be held out" in printed
 
 
@@ -111,14 +93,14 @@ def test_two_files_of_a_language_without_blanks(tmp_path, recipe):
     for side, name in enumerate(("en", "zh")):
         (tmp_path / name).write_text("\n".join(row[side] for row in pairs(36)), encoding="gb18030")
     files = ["--source", str(tmp_path / "en"), "--target", str(tmp_path / "zh"), "--encoding", "gb18030"]
-    metrics, printed = learn(translation, tmp_path / "run", *files, *recipe)
+    metrics, printed = learn(TRANSLATION, tmp_path / "run", *files, *recipe)
     assert "tok:zh" in printed and "batches of 30" in printed and metrics["test/loss"] > 0
 
 
 def test_while_bleu_is_0_the_kept_net_is_that_of_the_least_loss(tmp_path):
     (tmp_path / "a.tsv").write_text("".join(f"{n}{n}\t{n * 7}.{n * 3}\n" for n in range(60)))
     argv = ["--pairs", str(tmp_path / "a.tsv"), "--epochs", "6", "--lr", "0.003", "--held-out", "4", "--data", "tiny"]
-    learn(seq2seq, tmp_path / "run", *argv)
+    learn(SEQ2SEQ, tmp_path / "run", *argv)
     curves = plots.read_curves(tmp_path / "run/metrics.jsonl")
     losses, bleu = curves["loss/val"][1], curves["bleu/val"][1]
     scores = [one or -loss for one, loss in zip(bleu, losses, strict=True)]
@@ -138,5 +120,21 @@ def test_what_is_too_large_is_refused(tmp_path):
 
 
 def test_a_learning_rate_beyond_float32_is_told_in_one_line(tmp_path):
-    code, printed = run(char_rnn, tmp_path / "run", "--lr", "1e38", "--epochs", "1", "--hidden-size", "8")
+    code, printed = NAMES.run(tmp_path / "run", *NAMES.small, "--lr", "1e38")
     assert code == 1 and "Try a lower" in printed and "Traceback" not in printed
+
+
+@pytest.mark.parametrize("option", ["--text", "--name", "--csv", "--pairs", "--source", "--folder"])
+def test_a_text_that_is_not_utf8_is_told_in_one_line(option, capsys):
+    kinds = {
+        "--name": [NAMES],
+        "--folder": [NAMES],
+        "--csv": [SENTIMENT],
+        "--pairs": [SEQ2SEQ],
+        "--source": [TRANSLATION],
+    }
+    for program in kinds.get(option, [SENTIMENT, SEQ2SEQ, TRANSLATION, LANGUAGE_MODEL]):
+        with pytest.raises(SystemExit) as stopped:
+            program.main(option, "Gen\udce8ve")
+        line = capsys.readouterr().err
+        assert stopped.value.code == 2 and line.count("\n") == 1 and "'Gen\\udce8ve': byte 0xe8 is not UTF-8" in line
