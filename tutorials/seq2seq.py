@@ -108,6 +108,7 @@ RECIPES = {
                   tied=True, held_out=1000, beam=5),
 }  # fmt: skip
 PUBLISHED = {"train/nll_padded": 0.0291}
+LEAST_BLEU = 5  # lower ones are chance: a net that repeats the commonest word has some
 # Whose attention the original shows; the tiny twin shows test sentences of its own.
 SHOWN = (
     "il n est pas aussi grand que son pere", "je suis trop fatigue pour conduire",
@@ -298,7 +299,7 @@ class Seq2Seq(nn.Module):
 
 
 def train(run: Run, net: nn.Module, parts: Parallel, languages: Sequence[Vocabulary]) -> None:
-    """Train for all epochs; keep the weights with the best BLEU on the validation pairs, while it is 0 those with the
+    """Train for all epochs; keep the weights with the best BLEU on the validation pairs, or while that is low, with the
     least loss; without such pairs, the last."""
     options = run.options
     trainset = PairSet(
@@ -345,11 +346,11 @@ def teacher_forcing_ratio(options: Seq2SeqOptions, epoch: int) -> float:
 
 
 def validate(run: Run, translator: Translator, pairs: Pairs) -> float:
-    """BLEU of the greedy translations, or while it is 0 minus the loss for each word; logs both."""
+    """BLEU of the greedy translations, or while that says nothing yet, minus the loss for each word; logs both."""
     sources, references = scores.distinct(pairs)
     bleu, loss = scores.measure(translator(sources), references)["bleu"], translator.loss(pairs)
     run.log("val", loss=loss, bleu=bleu)
-    return bleu or -loss
+    return bleu if bleu >= LEAST_BLEU else -loss
 
 
 # 4. Translate, measure, and see where the decoder looked

@@ -97,14 +97,14 @@ def test_two_files_of_a_language_without_blanks(tmp_path, recipe):
     assert "tok:zh" in printed and "batches of 30" in printed and metrics["test/loss"] > 0
 
 
-def test_while_bleu_is_0_the_kept_net_is_that_of_the_least_loss(tmp_path):
+def test_while_bleu_is_low_the_kept_net_is_that_of_the_least_loss(tmp_path):
     (tmp_path / "a.tsv").write_text("".join(f"{n}{n}\t{n * 7}.{n * 3}\n" for n in range(60)))
     argv = ["--pairs", str(tmp_path / "a.tsv"), "--epochs", "6", "--lr", "0.003", "--held-out", "4", "--data", "tiny"]
     learn(SEQ2SEQ, tmp_path / "run", *argv)
     curves = plots.read_curves(tmp_path / "run/metrics.jsonl")
     losses, bleu = curves["loss/val"][1], curves["bleu/val"][1]
-    scores = [one or -loss for one, loss in zip(bleu, losses, strict=True)]
-    assert 0 in bleu, "the text is too easy"
+    scores = [one if one >= 5 else -loss for one, loss in zip(bleu, losses, strict=True)]
+    assert min(bleu) < 5, "the text is too easy"
     _, about = seq2seq.checkpoint.load_best(tmp_path / "run/best.safetensors", "seq2seq")
     assert about["epoch"] == scores.index(max(scores)) + 1
 
