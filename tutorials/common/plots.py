@@ -40,15 +40,15 @@ def save(figure: "Figure", path: Path) -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     draw_as_written(figure)
-    with rc_context({"svg.hashsalt": "study", "svg.fonttype": "none"}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from")  # one line has told it
-        figure.savefig(path)
+    figure.savefig(path)
+    with rc_context({"svg.hashsalt": "study", "svg.fonttype": "none"}):
         figure.set_layout_engine("none")  # it has been laid out
         figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
 
 
-def draw_as_written(figure: "Figure") -> None:
-    """Take no text for mathematics, but the powers at logarithmic axes, and each in a font that has its signs."""
+def draw_as_written(figure: "Figure") -> "Figure":
+    """The figure with no text taken for mathematics, but the powers at logarithmic axes, and each in a font that has
+    its signs."""
     from matplotlib.font_manager import FontProperties, findfont, get_font
     from matplotlib.text import Text
 
@@ -61,6 +61,8 @@ def draw_as_written(figure: "Figure") -> None:
         lacking = {sign for sign in text.get_text() if ord(sign) not in known and unicodedata.category(sign) != "Cc"}
         if lacking:
             text.set_fontfamily(["sans-serif", *fonts_with(frozenset(lacking))])
+            warnings.filterwarnings("ignore", "Glyph .* missing from")  # one line has told it
+    return figure
 
 
 @cache
