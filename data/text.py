@@ -1,6 +1,7 @@
 """Text that a user brings: files in any encoding, read whole or refused with file, line and byte."""
 
 import codecs
+import io
 import json
 import re
 from pathlib import Path
@@ -60,11 +61,10 @@ def find_encoding(file: BinaryIO, path: Path, encoding: str = "utf-8") -> str:
 def read_text(path: Path, encoding: str = "utf-8") -> str:
     """A whole file's text; raises StudyError as `find_encoding` does, and for a file that cannot be read."""
     try:
-        with path.open("rb") as file:
-            found = find_encoding(file, path, encoding)
-            return file.read().decode(found)
+        content = path.read_bytes()  # once: it may be a pipe
     except OSError as error:
         raise StudyError(f"cannot read {path}: {error.strerror}.") from error
+    return content.decode(find_encoding(io.BytesIO(content), path, encoding))
 
 
 def read_json(path: Path) -> Any:

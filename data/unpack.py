@@ -13,9 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from data.errors import StudyError
 
-GROWTH = (
-    20  # times its size is the most that an archive may hold: text becomes a tenth, pictures and arrays hardly less
-)
+GROWTH = 20  # times its size is the most that an archive may unpack to: text shrinks to a tenth, pictures hardly
 # Failures of the disk. Windows has no quotas.
 DISK = {errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE, getattr(errno, "EDQUOT", errno.ENOSPC)}
 STALE = 24 * 3600  # seconds after which a killed process's temporary folder is swept away
