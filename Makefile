@@ -6,8 +6,8 @@
 # Every variable that a user gives: taken literally, even a $ in it, and handed on through the environment alone. No
 # recipe may name one: a value that stood in a command would be run by the shell. tests/tools/test_make.py tries them
 # all.
-VARIABLES := ARGS CSV DATA DEVICE FILES FOLDER IMAGE IMAGES LAYER MODEL MODELS NAME NET NPROC PAIRS PORT PYTHON RECIPE \
-  REPLACE RESUME RUNS SEED SEEDS SOURCE STUDY_DATA TARGET TEST TEXT TORCH TORCHTEXT WEIGHTS
+VARIABLES := ARGS CSV DATA DEVICE ENCODING FILES FOLDER IMAGE IMAGES LAYER MODEL MODELS NAME NET NPROC PAIRS PORT \
+  PYTHON RECIPE REPLACE RESUME RUNS SEED SEEDS SOURCE STUDY_DATA TARGET TEST TEXT TORCH TORCHTEXT WEIGHTS
 $(foreach name,$(VARIABLES),$(eval override $(name) := $$(value $(name))))
 export $(foreach name,$(VARIABLES),$(if $($(name)),$(name)))
 
@@ -55,7 +55,7 @@ predict-transfer: setup ## classify your own picture with the net that make tran
 	@$(RUN) tutorials.transfer_learning IMAGE
 
 names: setup ## tell the language of names, letter by letter; of your own lines: FOLDER=dir
-	@$(RUN) tutorials.char_rnn NPROC $(OPTIONS) FOLDER
+	@$(RUN) tutorials.char_rnn NPROC $(OPTIONS) FOLDER ENCODING
 
 predict-names: setup ## the three likeliest languages of a name: NAME=Satoshi
 	@$(RUN) tutorials.char_rnn NAME
@@ -64,7 +64,7 @@ race-names: setup ## time a step against the original's loop over single names: 
 	@$(RUN) tutorials.tools.race_names DATA
 
 sentiment: setup ## tell the topic of news; of any csv of labels and texts: CSV="file.csv …" (TEST=file.csv)
-	@$(RUN) tutorials.text_sentiment NPROC $(OPTIONS) CSV TEST
+	@$(RUN) tutorials.text_sentiment NPROC $(OPTIONS) CSV TEST ENCODING
 
 predict-news: setup ## the class of your own text, with probabilities: TEXT="Stocks fell …"
 	@$(RUN) tutorials.text_sentiment TEXT
@@ -73,13 +73,13 @@ race-sentiment: setup ## time an epoch against the original's way, on 120,000 ge
 	@$(RUN) tutorials.tools.race_sentiment
 
 seq2seq: setup ## translate French to English with GRUs and attention; your own pairs: PAIRS=file.tsv
-	@$(RUN) tutorials.seq2seq NPROC $(OPTIONS) PAIRS
+	@$(RUN) tutorials.seq2seq NPROC $(OPTIONS) PAIRS ENCODING
 
 translate-fr: setup ## translate a French sentence, with attention weights (ARGS=--figure draws them): TEXT="Je suis fatigué."
 	@$(RUN) tutorials.seq2seq TEXT
 
 translation: setup ## translate German to English with nn.Transformer; your own files: SOURCE=file.de TARGET=file.en
-	@$(RUN) tutorials.translation NPROC $(OPTIONS) SOURCE TARGET
+	@$(RUN) tutorials.translation NPROC $(OPTIONS) SOURCE TARGET ENCODING
 
 translate-de: setup ## translate a German sentence, with attention weights (ARGS=--figure draws them): TEXT="Ein Hund läuft."
 	@$(RUN) tutorials.translation TEXT

@@ -90,8 +90,8 @@ def mark(path: Path, green: bool) -> None:
 def create(name: str, path: Path) -> Path:
     """Write the scratch file: the layer's imports, signature and docstring, and nothing of its body."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    (path.parent / ".gitignore").write_text("*\n")
-    path.write_text(scratch(name))
+    (path.parent / ".gitignore").write_text("*\n", encoding="utf-8")
+    path.write_text(scratch(name), encoding="utf-8")
     return path
 
 

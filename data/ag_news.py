@@ -3,10 +3,10 @@
 Source: X. Zhang et al., "Character-level Convolutional Networks for Text Classification", NIPS, 2015.
 """
 
-import codecs
 import csv
 import hashlib
 import io
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from data.errors import StudyError
 from data.fetch import fetch
+from data.text import find_encoding
 
 CLASSES = ("World", "Sports", "Business", "Sci/Tech")
 LABEL_NAMES = {
@@ -32,6 +33,7 @@ LABEL_NAMES = {
 }
 SAMPLE = 1000  # rows by which header and columns are found
 MOST_CLASSES = 200
+LONGEST_LABEL = 100  # signs
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ def records(table: Table, encoding: str) -> Iterator[tuple[int, list[str]]]:
 
     Raises StudyError with file and line where the quotes do not fit: what follows could not be told apart.
     """
+    csv.field_size_limit(2**31 - 1)  # a field of any length
     with table.open() as binary, io.TextIOWrapper(binary, encoding, newline="") as file:
         reader = csv.reader(file, delimiter="\t" if table.path.suffix == ".tsv" else ",", strict=True)
         line = 1
@@ -139,6 +142,11 @@ def rows(table: Table, layout: Layout, skipped: Skipped | None = None) -> Iterat
         if not label or not text.strip():
             skipped.add("rows without " + ("text" if label else "label"), line)
             continue
+        if len(label) > LONGEST_LABEL:
+            raise StudyError(
+                f"{table.path}, line {line:,}: the label has {len(label):,} signs: no label. Name the column of the "
+                "labels and then those of the text: --columns 2 1."
+            )
         if layout.labels and label not in layout.labels:
             raise StudyError(
                 f"{table.path}, line {line:,}: the label is {label!r}, not one of {', '.join(layout.labels)}. "
@@ -147,35 +155,16 @@ def rows(table: Table, layout: Layout, skipped: Skipped | None = None) -> Iterat
         yield line, label, text
 
 
-def find_encoding(table: Table) -> str:
-    """`utf-8` where the whole file is, else what its first bytes say, else a Western single-byte encoding."""
-    with table.open() as file:
-        start = file.read(4)
-        if start.startswith(codecs.BOM_UTF8):
-            return "utf-8-sig"
-        if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            return "utf-16"
-        for encoding in ("utf-8", "cp1252"):
-            file.seek(0)
-            decoder = codecs.getincrementaldecoder(encoding)()
-            try:
-                while chunk := file.read(1 << 20):
-                    decoder.decode(chunk)
-                decoder.decode(b"", final=True)
-                return encoding
-            except UnicodeDecodeError:
-                continue
-    return "latin-1"
-
-
-def find_layout(table: Table, columns: Sequence[str] = ()) -> Layout:
-    """Find encoding, header and columns by the first rows of a csv file of labels and texts.
+def find_layout(table: Table, columns: Sequence[str] = (), encoding: str = "utf-8") -> Layout:
+    """Find header and columns by the first rows of a csv file of labels and texts, in an `encoding` unless a byte
+    order mark says another.
 
     `columns` names the label's column and then the text's, by header or number (1 is the first). Without it, the
     label's is the one that a header calls so, else the one of the fewest different values; all others are text.
-    Raises StudyError when there are no two columns, or none that looks like labels.
+    Raises StudyError when there are no two columns, or none that looks like labels, or as `find_encoding` does.
     """
-    encoding = find_encoding(table)
+    with table.open() as file:
+        encoding = find_encoding(file, table.path, encoding)
     sample = [record for _, record in zip(range(SAMPLE), (r for _, r in records(table, encoding)), strict=False)]
     width = Counter(map(len, sample)).most_common(1)[0][0] if sample else 0
     sample = [record for record in sample if len(record) == width]
@@ -186,7 +175,7 @@ def find_layout(table: Table, columns: Sequence[str] = ()) -> Layout:
     kinds = [len({record[column].strip() for record in sample[1:]}) for column in range(width)]
     named = [column for column in range(width) if names[column] in LABEL_NAMES]
     label = chosen[0] if chosen else named[0] if named else min(range(width), key=kinds.__getitem__)
-    header = label in named or is_header(sample, label) or any(not column.isdigit() for column in columns)
+    header = label in named or is_header(sample, label) or any(not column.isdecimal() for column in columns)
     if kinds[label] > min(MOST_CLASSES, len(sample) // 2 + 1):
         raise StudyError(
             f"{table.path}: column {label + 1} has {kinds[label]:,} different values in {len(sample):,} rows: no "
@@ -200,7 +189,7 @@ def find_column(table: Table, wanted: str, names: list[str]) -> int:
     """The place of a column, given by its number (1 is the first) or by the header's name for it."""
     if wanted.lower() in names:
         return names.index(wanted.lower())
-    if wanted.isdigit() and 1 <= int(wanted) <= len(names):
+    if wanted.isdecimal() and len(wanted) < 9 and 1 <= int(wanted) <= len(names):
         return int(wanted) - 1
     raise StudyError(f"--columns {wanted}: {table.path} has no such column. Its first row: {', '.join(names)[:200]}")
 
@@ -221,9 +210,9 @@ def is_header(sample: list[list[str]], label: int) -> bool:
 
 
 def is_number(text: str) -> bool:
-    return text.lstrip("+-").replace(".", "", 1).isdigit()
+    return bool(re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)", text))
 
 
 def label_order(label: str) -> tuple[int, float, str]:
     """Numbers by their size, then words by the alphabet."""
-    return (0, float(label), "") if is_number(label) and label.isascii() else (1, 0.0, label)
+    return (0, float(label), label) if is_number(label) else (1, 0.0, label)

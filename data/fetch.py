@@ -98,7 +98,7 @@ def bring(name: str, file: File, root: Path) -> None:
     if not (path.exists() and matches(path, file.hash)):
         download(name, file, root)
     if file.unpack:
-        unpack(path, file.unpack, root)
+        unpack(path, file.unpack, root, file.size)
 
 
 def verify(name: str, source: Source, files: Iterable[File], root: Path) -> None:

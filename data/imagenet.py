@@ -3,7 +3,6 @@
 Sources: J. Deng et al., "ImageNet: A Large-Scale Hierarchical Image Database", CVPR 2009; J. Howard, Imagenette, 2019.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from PIL import Image
 from data.errors import StudyError
 from data.fetch import default_root, fetch
 from data.pictures import is_system, open_picture
+from data.text import read_json
 
 SIZE = 320  # Imagenette with the short side of 320 pixels: enough for a crop of 224
 INDEX = "imagenet_class_index.json"  # {"0": ["n01440764", "tench"], …}, as Keras publishes it
@@ -99,7 +99,7 @@ def find_index(names: Sequence[str], folder: Path, root: Path | None) -> dict[st
 def read_index(path: Path) -> dict[str, int]:
     """Class folder -> number, from the file {"0": ["n01440764", "tench"], …}; raises StudyError for any other."""
     try:
-        index = {str(name): int(number) for number, (name, _) in json.loads(path.read_text("utf-8")).items()}
+        index = {str(name): int(number) for number, (name, _) in read_json(path).items()}
     except (ValueError, TypeError, AttributeError) as error:
         raise StudyError(f"images: {path} is no class index ({error}). Remove it, or get it again.") from error
     if sorted(index.values()) != list(range(1000)):

@@ -5,7 +5,7 @@ Source: S. Robertson, "Classifying Names with a Character-Level RNN", PyTorch Tu
 
 import string
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,9 +13,11 @@ import numpy as np
 
 from data.errors import StudyError
 from data.fetch import fetch
+from data.text import check_name, read_text
 
 UNKNOWN = "_"
 ALPHABET = string.ascii_letters + " .,;'" + UNKNOWN
+LONGEST = 200  # letters of a name: all are padded to the longest one
 # Grave, acute, circumflex, tilde, macron, breve, dot, diaeresis, ring, double acute, caron, cedilla, ogonek, stroke.
 MARKS = "\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u0327\u0328\u0335"
 # Letters that Unicode does not take apart into a plain letter and its marks.
@@ -55,20 +57,26 @@ def official(root: Path | None = None) -> Names:
     return folder(fetch("names", root) / "names")
 
 
-def folder(path: Path) -> Names:
-    """The lines of all `<class>.txt` of a folder, classes by name; raises StudyError, naming file and line, for bytes
-    that are no UTF-8 and for a file without a name."""
+def folder(path: Path, encoding: str = "utf-8") -> Names:
+    """The lines of all `<class>.txt` of a folder, classes by name; raises StudyError for what is no text of that
+    encoding, naming file and line, for a file without a name in it and for a line that is no name."""
     files = sorted(path.glob("*.txt"), key=lambda file: file.stem)
     if len(files) < 2:
         found = f"{len(files)} .txt file{'s' * (len(files) != 1)}" if path.is_dir() else "no such folder"
         raise StudyError(f"names: {path}: {found}. Give a folder with a <class>.txt for each of two or more classes.")
+    classes = tuple(map(check_name, files))
     names, labels, empty, foreign = [], [], 0, []
     for label, file in enumerate(files):
         before = len(names)
-        for number, line in read_lines(file):
-            name, outside = known_letters(spell(line))
+        for number, line in enumerate(read_text(file, encoding).rstrip().split("\n"), 1):
+            if len(line) > LONGEST:
+                raise StudyError(
+                    f"names: {file}, line {number} has {len(line):,} letters. Write one name of at most {LONGEST} in "
+                    "each line."
+                )
+            name, outside = known_letters(spell(line.strip()))
             if outside:
-                foreign.append(f"{file}, line {number}: {line!r} has {' '.join(map(repr, outside))}")
+                foreign.append(f"{file}, line {number}: {line.strip()!r} has {' '.join(map(repr, outside))}")
             if not name.strip(UNKNOWN + " "):  # nothing that could be learnt from
                 empty += 1
                 continue
@@ -76,21 +84,7 @@ def folder(path: Path) -> Names:
         if len(names) == before:
             raise StudyError(f"names: {file} has no name in it. Write one in each line, or remove the file.")
         labels += [label] * (len(names) - before)
-    classes = tuple(file.stem for file in files)
     return Names(tuple(names), np.array(labels), classes, empty, tuple(foreign))
-
-
-def read_lines(file: Path) -> Iterator[tuple[int, str]]:
-    """The number, from 1, and the text of each line of a UTF-8 file, without white space around it."""
-    try:
-        lines = file.read_bytes().removeprefix(b"\xef\xbb\xbf").rstrip().split(b"\n")
-    except OSError as error:
-        raise StudyError(f"names: cannot read {file}: {error.strerror}.") from error
-    for number, line in enumerate(lines, 1):
-        try:
-            yield number, line.decode().strip()
-        except UnicodeDecodeError as error:
-            raise StudyError(f"names: {file}, line {number} is not UTF-8 ({error}). Save the file as UTF-8.") from None
 
 
 def spell(text: str) -> str:

@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from data.errors import StudyError
+from data.text import read_text
+
+LONGEST = 4000  # signs of a sentence
 
 
 @dataclass(frozen=True)
@@ -42,24 +45,13 @@ class Parallel:
 # Reading
 
 
-def read_lines(path: Path) -> list[str]:
-    """The lines of a UTF-8 file without the blanks around them; empty lines at the end do not count.
+def read_lines(path: Path, encoding: str = "utf-8") -> list[str]:
+    """The lines of a text file without the blanks around them; empty lines at the end do not count.
 
     Only a line feed ends a line: splitlines() would also cut at the rarer separators of Unicode, and what comes after
-    would be paired wrongly. Raises StudyError, naming the line, for bytes that are no UTF-8.
+    would be paired wrongly. Raises StudyError for an empty file and as `read_text` does.
     """
-    try:
-        content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-    except OSError as error:
-        raise StudyError(f"pairs: cannot read {path}: {error.strerror}. Give a text file.") from error
-    try:
-        text = content.decode()
-    except UnicodeDecodeError as error:
-        number = content.count(b"\n", 0, error.start) + 1
-        raise StudyError(
-            f"pairs: {path}, line {number}: byte 0x{content[error.start]:02x} is not UTF-8. Save the file as UTF-8."
-        ) from None
-    lines = [line.strip() for line in text.split("\n")]
+    lines = [line.strip() for line in read_text(path, encoding).split("\n")]
     while lines and not lines[-1]:
         lines.pop()
     if not lines:
@@ -67,9 +59,20 @@ def read_lines(path: Path) -> list[str]:
     return lines
 
 
-def read_files(source: Path, target: Path) -> Pairs:
-    """The pairs of two files, line by line; raises StudyError for unequal lengths and for the first empty line."""
-    both = {path: read_lines(path) for path in (source, target)}
+def check_length(path: Path, sentences: Sequence[str]) -> None:
+    """Raise StudyError, naming the line, for what is no sentence: all pairs are padded to the longest one."""
+    for number, text in enumerate(sentences, 1):
+        if len(text) > LONGEST:
+            raise StudyError(
+                f"pairs: {path}, line {number} has a sentence of {len(text):,} signs, more than {LONGEST:,}. Split it "
+                "into sentences, or remove it."
+            )
+
+
+def read_files(source: Path, target: Path, encoding: str = "utf-8") -> Pairs:
+    """The pairs of two files, line by line; raises StudyError for unequal lengths, for the first empty line and for
+    the first that is too long."""
+    both = {path: read_lines(path, encoding) for path in (source, target)}
     counts = [len(lines) for lines in both.values()]
     for path, lines in both.items():
         if "" in lines:
@@ -77,6 +80,7 @@ def read_files(source: Path, target: Path) -> Pairs:
                 f"pairs: {path}, line {lines.index('') + 1} is empty ({lines.count('')} such lines). Write the "
                 "sentence there, or remove that line from both files."
             )
+        check_length(path, lines)
     if len(set(counts)) > 1:
         raise StudyError(
             f"pairs: {source} has {counts[0]:,} lines and {target} {counts[1]:,}: from line {min(counts) + 1:,} on, "
@@ -85,17 +89,20 @@ def read_files(source: Path, target: Path) -> Pairs:
     return Pairs(tuple(both[source]), tuple(both[target]))
 
 
-def read_table(path: Path) -> Pairs:
+def read_table(path: Path, encoding: str = "utf-8") -> Pairs:
     """The pairs of lines `source<tab>target`; further columns, as manythings.org adds, are passed over.
 
-    Raises StudyError, naming the line, where a tab or a sentence is missing.
+    Raises StudyError, naming the line, where a tab or a sentence is missing or a sentence is too long.
     """
-    rows = [line.split("\t") for line in read_lines(path)]
+    rows = [line.split("\t") for line in read_lines(path, encoding)]
     for number, row in enumerate(rows, 1):
         if len(row) < 2 or not (row[0].strip() and row[1].strip()):
             what = "has no tab" if len(row) < 2 else "has an empty column"
             raise StudyError(f"pairs: {path}, line {number} {what}. Each line is: source sentence, tab, translation.")
-    return Pairs(tuple(row[0].strip() for row in rows), tuple(row[1].strip() for row in rows))
+    sides = [tuple(row[side].strip() for row in rows) for side in (0, 1)]
+    for sentences in sides:
+        check_length(path, sentences)
+    return Pairs(*sides)
 
 
 # Splitting
@@ -140,5 +147,10 @@ def split(pairs: Pairs, held_out: int, seed: int, key: Callable[[str], str] = le
     for number in np.random.default_rng(seed).permutation(len(sizes)):
         part[number] = next(p for p in (2, 1, 0) if sizes[number] <= left[p] or p == 0)
         left[part[number]] -= sizes[number]
+    if max(left[1:]) == room:
+        raise StudyError(
+            f"pairs: no part of the {len(pairs)} pairs can be held out: nearly all share a sentence with others. Give "
+            "more different ones."
+        )
     chosen = part[group.reshape(-1)]
     return Parallel(*(pairs.part(np.flatnonzero(chosen == number)) for number in range(3)))

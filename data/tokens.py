@@ -98,7 +98,7 @@ def build(tables: Sequence[tuple[Table, Layout]], tokenise: Callable[[str], list
     for name, values in (*columns.items(), ("digests", digests)):
         np.save(folder / f"{name}.npy", np.frombuffer(values, np.uint64 if name == "digests" else np.int64))
     (folder / "lexicon.txt").write_text("\n".join(numbers), encoding="utf-8", newline="\n")
-    (folder / "about.json").write_text(json.dumps({"bounds": bounds, "tables": read}))
+    (folder / "about.json").write_text(json.dumps({"bounds": bounds, "tables": read}), encoding="utf-8")
 
 
 def digest(tokens: Iterable[str]) -> int:
@@ -129,7 +129,7 @@ def sort_labels(labels: array, bounds: list[int], tables: list[dict[str, Any]]) 
 def load(folder: Path) -> Corpus:
     """Open what `build` wrote; the words stay on the disk until they are asked for."""
     try:
-        about = json.loads((folder / "about.json").read_text())
+        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
         arrays = {name: np.load(folder / f"{name}.npy") for name in ("offsets", "labels", "lines", "digests")}
         words = np.memmap(folder / "words.int32", np.int32, mode="r")
         lexicon = (folder / "lexicon.txt").read_text(encoding="utf-8").split("\n")

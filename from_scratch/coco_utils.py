@@ -1,6 +1,5 @@
 """COCO captions as the course publishes them: load, decode, draw a batch."""
 
-import json
 import operator
 from pathlib import Path
 from types import ModuleType
@@ -8,6 +7,7 @@ from types import ModuleType
 import numpy as np
 
 from data import StudyError, default_root
+from data.text import read_json, read_text
 
 BASE_DIR = Path(__file__).parent / "datasets" / "coco_captioning"  # where the course's script puts it
 
@@ -56,8 +56,8 @@ def load_coco_data(
     ending = "_pca" if pca_features else ""
     for split in ("train", "val"):
         data[f"{split}_features"] = _h5_arrays(base_dir / f"{split}2014_vgg16_fc7{ending}.h5")["features"]
-        data[f"{split}_urls"] = np.asarray(_there(base_dir / f"{split}2014_urls.txt").read_text().splitlines())
-    data |= json.loads(_there(base_dir / "coco2014_vocab.json").read_text())
+        data[f"{split}_urls"] = np.asarray(read_text(_there(base_dir / f"{split}2014_urls.txt")).splitlines())
+    data |= read_json(_there(base_dir / "coco2014_vocab.json"))
     if max_train is not None:
         chosen = np.random.randint(len(data["train_captions"]), size=max_train)
         data["train_captions"] = data["train_captions"][chosen]

@@ -75,9 +75,11 @@ def load_tiny_imagenet(path: str | Path, dtype: type = np.float32, subtract_mean
     """
     path = Path(path)
     try:
-        wnids = (path / "wnids.txt").read_text().split()
-        words = dict(line.split("\t") for line in (path / "words.txt").read_text().splitlines())
-        lines = [line.split("\t") for line in (path / "val" / "val_annotations.txt").read_text().splitlines()]
+        wnids = (path / "wnids.txt").read_text(encoding="utf-8").split()
+        words = dict(line.split("\t") for line in (path / "words.txt").read_text(encoding="utf-8").splitlines())
+        lines = [
+            line.split("\t") for line in (path / "val" / "val_annotations.txt").read_text(encoding="utf-8").splitlines()
+        ]
     except (OSError, ValueError) as error:
         raise StudyError(
             f"{path} is not Tiny ImageNet ({error}). Unpack tiny-imagenet-200.zip of the course and give its folder."

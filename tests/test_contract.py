@@ -76,6 +76,8 @@ WRONG = [
     (NAMES, "--cell linear --bidirectional", "--cell linear has one layer and one direction"),
     (SENTIMENT, "--ngrams 4", "--ngrams must be in 1..3"),
     (SENTIMENT, "--val-share 0", "--val-share must be in"),
+    (SENTIMENT, "--buckets 1073741824", "--buckets must be in 0..4194304"),
+    (SENTIMENT, "--encoding klingon", "--encoding must be the name of an encoding"),
     (SENTIMENT, "--test-csv x.csv", "--test-csv goes with --csv only"),
     (SENTIMENT, "--prefixes 0", "--prefixes must be in 1..20"),
     (SEQ2SEQ, "--attention self", "self"),

@@ -21,10 +21,22 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torch.utils.data import Dataset, random_split
 
 from data import StudyError
-from data.names import ALPHABET, MARKS, UNKNOWN, Names, folder, key, known_letters, spell, split_grouped, to_ascii
+from data.names import (
+    ALPHABET,
+    LONGEST,
+    MARKS,
+    UNKNOWN,
+    Names,
+    folder,
+    key,
+    known_letters,
+    spell,
+    split_grouped,
+    to_ascii,
+)
 from tutorials.common import checkpoint, plots
 from tutorials.common.device import predicting, unwrap
-from tutorials.common.options import Options, parse
+from tutorials.common.options import TextFileOptions, parse
 from tutorials.common.run import Run
 from tutorials.reports import char_rnn as report
 from tutorials.text.char_ngrams import CharNgrams
@@ -33,7 +45,7 @@ from tutorials.text.char_ngrams import CharNgrams
 
 
 @dataclass
-class NamesOptions(Options):
+class NamesOptions(TextFileOptions):
     """Classify names by language with a character-level RNN."""
 
     marks: bool = False
@@ -80,8 +92,8 @@ class NamesOptions(Options):
     """Do not train: classify this name, with the saved model of --run-dir or else the newest one."""
 
     own = ("folder",)
-    keeping = Options.keeping | {"name"}
-    limits = Options.limits | {
+    keeping = TextFileOptions.keeping | {"name"}
+    limits = TextFileOptions.limits | {
         "hidden_size": (1, 4096), "layers": (1, 16), "ngrams": (0, 8), "embed_dim": (0, 4096), "dropout": (0, 0.95),
         "embed_dropout": (0, 0.95), "batch_size": (1, inf), "lr": (0, inf), "grad_clip": (1e-9, inf),
         "label_smoothing": (0, 1), "logit_adjustment": (0, 2),
@@ -156,7 +168,7 @@ class NamesDataset(Dataset):
 def load_names(run: Run) -> Names:
     """The names; says how many lines were left out and which have letters outside the alphabet."""
     own = run.options.folder
-    names = run.load_data("names", own and partial(folder, own))
+    names = run.load_data("names", own and partial(folder, own, run.options.encoding))
     run.say(f"{len(names.names):,} names of {len(names.classes)} classes; {names.empty} empty lines left out; "
             f"{len(names.foreign)} with letters outside the alphabet, read as {UNKNOWN}")  # fmt: skip
     for line in names.foreign[:3]:
@@ -171,7 +183,9 @@ def split(names: Names, run: Run) -> tuple[NamesDataset, NamesDataset | None, Na
         parts = split_grouped(names, run.options.seed)
     else:
         generator = torch.Generator().manual_seed(2024)
-        train_part, test_part = random_split(range(len(names.names)), [0.85, 0.15], generator)
+        count = len(names.names)
+        held_out = max(1, math.floor(0.15 * count))
+        train_part, test_part = random_split(range(count), [count - held_out, held_out], generator)
         parts = names.part(train_part.indices), None, names.part(test_part.indices)
     sizes = [len(part.names) if part else 0 for part in parts]
     run.say("{:,} names to train, {:,} to validate, {:,} to test with".format(*sizes))
@@ -286,7 +300,7 @@ def train(run: Run, net: nn.Module, trainset: NamesDataset, valset: NamesDataset
             net.zero_grad()
             logits = net(letters, lengths)
             loss = criterion(logits, labels)
-            (loss * options.batch_size if options.sum_losses else loss).backward()
+            (loss * len(labels) * run.place.world_size if options.sum_losses else loss).backward()
             nn.utils.clip_grad_norm_(rnn, options.grad_clip)
             optimizer.step()
             scheduler.step()
@@ -367,7 +381,10 @@ def test(run: Run, net: CharRNN, trainset: NamesDataset, testset: NamesDataset) 
 
 
 def read_name(text: str, net: CharRNN) -> tuple[str, list[str]]:
-    """A name in the model's alphabet, and its letters outside; raises StudyError when no letter is left."""
+    """A name in the model's alphabet, and its letters outside; raises StudyError when no letter is left
+    or there are too many."""
+    if len(text) > LONGEST:
+        raise StudyError(f"--name: it has {len(text):,} letters. Give at most {LONGEST}.")
     name, outside = known_letters((to_ascii if net.alphabet_size == len(ALPHABET) else spell)(text.strip()))
     if not name.strip(UNKNOWN + " "):
         raise StudyError(

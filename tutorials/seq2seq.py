@@ -22,7 +22,7 @@ from data import eng_fra, parallel
 from data.parallel import Pairs, Parallel
 from tutorials.common import checkpoint, plots
 from tutorials.common.device import predicting, unwrap
-from tutorials.common.options import Options, parse
+from tutorials.common.options import TextFileOptions, parse
 from tutorials.common.published import losses_by_step
 from tutorials.common.run import Run
 from tutorials.reports import translation as report
@@ -35,7 +35,7 @@ from tutorials.text.vocabulary import PAD, Subwords, Vocabulary
 
 
 @dataclass
-class Seq2SeqOptions(Options):
+class Seq2SeqOptions(TextFileOptions):
     """Translation with a sequence to sequence network and attention."""
 
     batch_size: int = 32
@@ -90,12 +90,12 @@ class Seq2SeqOptions(Options):
     """With --text: draw the attention, too, as figures/translation.png beside the saved net."""
 
     own = ("pairs",)
-    keeping = Options.keeping | {"text", "figure"}
-    limits = Options.limits | {
+    keeping = TextFileOptions.keeping | {"text", "figure"}
+    limits = TextFileOptions.limits | {
         "batch_size": (1, inf), "lr": (0, inf), "weight_decay": (0, inf), "hidden_size": (2, 8192), "dropout": (0, 1),
         "output_dropout": (0, 1), "word_dropout": (0, 1), "label_smoothing": (0, 1), "teacher_forcing": (0, 1),
         "teacher_forcing_end": (0, 1), "held_out": (0, inf), "extra": (0, inf), "beam": (1, 100),
-        "length_penalty": (0, 10), "subwords": (100, 100_000), "longest": (2, inf),
+        "length_penalty": (0, 10), "subwords": (100, 100_000), "longest": (2, 4000),
     }  # fmt: skip
 
     def check(self) -> None:
@@ -111,6 +111,7 @@ RECIPES = {
                   tied=True, held_out=1000, beam=5),
 }  # fmt: skip
 PUBLISHED = {"train/nll_padded": 0.0291}
+LEAST_BLEU = 5  # lower ones are chance: a net that repeats the commonest word has some
 # Whose attention the original shows; the tiny twin shows test sentences of its own.
 SHOWN = (
     "il n est pas aussi grand que son pere", "je suis trop fatigue pour conduire",
@@ -143,7 +144,8 @@ def is_filtered(options: Seq2SeqOptions) -> bool:
 def load_pairs(run: Run) -> Parallel:
     """Training, validation and test pairs; no sentence of the last two, source or target, is in the first."""
     options = run.options
-    corpus = run.load_data("eng_fra", options.pairs and partial(parallel.read_table, options.pairs))
+    own = options.pairs
+    corpus = run.load_data("eng_fra", own and partial(parallel.read_table, own, options.encoding))
     pairs = eng_fra.prepare(corpus) if is_filtered(options) else corpus
     parts = parallel.split(pairs, options.held_out, options.seed, eng_fra.key)
     if options.extra and is_filtered(options):
@@ -152,6 +154,8 @@ def load_pairs(run: Run) -> Parallel:
         parts = replace(parts, train=train)
     sizes = ", ".join(f"{len(part):,} {name}" for name, part in vars(parts).items() if len(part))
     run.say(f"{len(pairs):,} pairs: {sizes}")
+    if line := scores.describe_bleu(pairs):
+        run.say(line)
     return parts
 
 
@@ -299,7 +303,8 @@ class Seq2Seq(nn.Module):
 
 
 def train(run: Run, net: nn.Module, parts: Parallel, languages: Sequence[Vocabulary]) -> None:
-    """Train for all epochs; keep the weights with the best BLEU on the validation pairs, or without any, the last."""
+    """Train for all epochs; keep the weights with the best BLEU on the validation pairs, or while that is low, with the
+    least loss; without such pairs, the last."""
     options = run.options
     trainset = PairSet(
         parts.train, languages, options.word_dropout, options.count_padding, options.longest, options.seed
@@ -308,8 +313,7 @@ def train(run: Run, net: nn.Module, parts: Parallel, languages: Sequence[Vocabul
         run.say(
             f"{len(parts.train) - len(trainset):,} training pairs have more than {options.longest} tokens: left out"
         )
-    by_length = not is_filtered(options) and len(trainset) >= options.batch_size  # filtered, all have about one length
-    trainloader = training_loader(run, trainset, by_length)
+    trainloader = training_loader(run, trainset, by_length=not is_filtered(options))  # filtered, all are about as long
     optimizer = optim.AdamW(net.parameters(), options.lr, weight_decay=options.weight_decay)  # without decay: Adam
     steps = options.epochs * len(trainloader)
     if options.schedule == "one_cycle":
@@ -346,11 +350,11 @@ def teacher_forcing_ratio(options: Seq2SeqOptions, epoch: int) -> float:
 
 
 def validate(run: Run, translator: Translator, pairs: Pairs) -> float:
-    """BLEU of the greedy translations; logs it with the loss for each word."""
+    """BLEU of the greedy translations, or while that says nothing yet, minus the loss for each word; logs both."""
     sources, references = scores.distinct(pairs)
-    bleu = scores.measure(translator(sources), references)["bleu"]
-    run.log("val", loss=translator.loss(pairs), bleu=bleu)
-    return bleu
+    bleu, loss = scores.measure(translator(sources), references)["bleu"], translator.loss(pairs)
+    run.log("val", loss=loss, bleu=bleu)
+    return bleu if bleu >= LEAST_BLEU else -loss
 
 
 # 4. Translate, measure, and see where the decoder looked

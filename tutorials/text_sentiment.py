@@ -73,7 +73,7 @@ def main() -> None:
         return classify(options.text, options.run_dir)
     with Run("sentiment", options) as run:
         corpus, rows, classes = load_texts(run)
-        ngrams = text_pipeline(run, corpus, rows)
+        ngrams = text_pipeline(run, corpus, rows, len(classes))
         table = ngrams.table(corpus.lexicon)
         datasets = [TextDataset(corpus, part, ngrams, table) for part in (rows.train, rows.val, rows.test)]
         trainset, valset, _ = datasets
@@ -85,7 +85,7 @@ def main() -> None:
 # 1. Tokenizer and vocabulary, 2. text and label pipelines
 
 
-def text_pipeline(run: Run, corpus: Corpus, rows: Rows) -> Ngrams:
+def text_pipeline(run: Run, corpus: Corpus, rows: Rows, classes: int) -> Ngrams:
     """Text -> features, with the vocabulary of the training texts, the most frequent word first."""
     options = run.options
     counts = count_words(corpus, np.concatenate([rows.train, rows.val]) if options.val_words else rows.train)
@@ -93,7 +93,8 @@ def text_pipeline(run: Run, corpus: Corpus, rows: Rows) -> Ngrams:
     words = [tokenizer.UNKNOWN, *(word for _, word in order if word != tokenizer.UNKNOWN)]
     example = tokenizer.tokenizer()("here is an example")
     run.say(f"vocabulary: {len(words):,} words; {example} -> {tokenizer.vocabulary(words)(example)}")
-    return Ngrams(words, options.ngrams, options.buckets or buckets_for(len(rows.train)), tuple(options.prefixes))
+    buckets = options.buckets or buckets_for(len(rows.train), classes)
+    return Ngrams(words, options.ngrams, buckets, tuple(options.prefixes))
 
 
 # 3. Data batch and iterator
@@ -169,7 +170,8 @@ class TextClassificationModel(nn.Module):
     def tfidf(self, features: Tensor, offsets: Tensor) -> Tensor:
         """The weight of each feature (S,): its idf over the L2 norm of its text's."""
         idf, text = self.idf[features], torch.zeros_like(features)
-        text = text.index_add(0, offsets[1:], torch.ones_like(offsets[1:])).cumsum(0)  # which text each is of
+        # Which text each is of; one place more, since texts without features may begin where all features end.
+        text = F.pad(text, (0, 1)).index_add(0, offsets[1:], torch.ones_like(offsets[1:])).cumsum(0)[:-1]
         squares = idf.new_zeros(offsets.shape).index_add(0, text, idf.square())  # (N,)
         return idf * squares.clamp(min=1e-6).rsqrt()[text]
 

@@ -24,7 +24,7 @@ from tutorials.common import checkpoint, plots
 from tutorials.common.autocast import Autocast
 from tutorials.common.device import predicting, unwrap
 from tutorials.common.muon import ChainedOptimizer, Muon, layer_matrices
-from tutorials.common.options import Options, parse
+from tutorials.common.options import TextFileOptions, parse
 from tutorials.common.published import losses_by_step
 from tutorials.common.run import Run
 from tutorials.reports import translation as report
@@ -39,7 +39,7 @@ from tutorials.text.vocabulary import BOS, EOS, PAD, Subwords, Vocabulary, Words
 
 
 @dataclass
-class TranslationOptions(Options):
+class TranslationOptions(TextFileOptions):
     """German to English with nn.Transformer."""
 
     d_model: int = 512
@@ -94,12 +94,12 @@ class TranslationOptions(Options):
     """With --text: draw the attention, too, as figures/translation.png beside the saved net."""
 
     own = ("source",)
-    keeping = Options.keeping | {"text", "figure"}
-    limits = Options.limits | {
+    keeping = TextFileOptions.keeping | {"text", "figure"}
+    limits = TextFileOptions.limits | {
         "d_model": (2, 8192), "heads": (1, 128), "layers": (1, 64), "dim_feedforward": (1, 65536), "dropout": (0, 0.95),
         "subwords": (0, 100_000), "batch_size": (1, inf), "lr": (0, inf), "warmup_steps": (1, inf),
         "weight_decay": (0, inf), "label_smoothing": (0, 1), "grad_clip": (1e-9, inf), "beam": (1, 100),
-        "length_penalty": (0, 10), "held_out": (1, inf), "longest": (2, 5000),
+        "length_penalty": (0, 10), "held_out": (1, inf), "longest": (2, 4000),
     }  # fmt: skip
 
     def check(self) -> None:
@@ -146,12 +146,15 @@ def load_pairs(run: Run) -> Parallel:
     """Training, validation and test pairs: the published parts, or your own files, split."""
     options = run.options
     if options.source:
-        pairs = run.load_data("multi30k", partial(parallel.read_files, options.source, options.target))
+        read = partial(parallel.read_files, options.source, options.target, options.encoding)
+        pairs = run.load_data("multi30k", read)
         parts = parallel.split(pairs, options.held_out, options.seed)
     else:
         parts = run.load_data("multi30k")
-    run.say(", ".join(f"{len(part):,} pairs to {use}" for part, use in
-                      zip(vars(parts).values(), ("train on", "validate", "test with"), strict=True)))  # fmt: skip
+    sizes = zip(vars(parts).values(), ("train on", "validate", "test with"), strict=True)
+    run.say(", ".join(f"{len(part):,} pairs to {use}" for part, use in sizes))
+    if line := scores.describe_bleu(parts.train):
+        run.say(line)
     return parts
 
 

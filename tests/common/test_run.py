@@ -18,7 +18,7 @@ import torch
 from data import StudyError
 from tests.processes import finish, record, run_ranks, run_to_end, same, start
 from tests.trainings import train
-from tutorials.common import checkpoint, device, plots
+from tutorials.common import checkpoint, device, options, plots
 
 
 def run(folder: Path, *argv: str) -> tuple[int, str]:
@@ -290,6 +290,87 @@ def test_a_figure_becomes_the_same_bytes_each_time(tmp_path):
         plots.save(plots.confusion(np.eye(3), ["a", "b", "c"]), tmp_path / name / "figure.png")
     for kind in ("png", "svg"):
         assert (tmp_path / f"one/figure.{kind}").read_bytes() == (tmp_path / f"two/figure.{kind}").read_bytes()
+
+
+def test_what_data_say_is_never_mathematics_in_a_figure(tmp_path):
+    panel = plots.Panel("$y", {"a $$ b": ([1, 2], [1, 100]), "$\\frac$": ([1, 2], [2, 3])}, axes={"yscale": "log"})
+    for number, figure in enumerate((
+        plots.panels(panel),
+        plots.ranked({"for $5 $$": {"$ 5 $": 1.0, r"a\$b$": 2.0}}, "weight $x_$"),
+        plots.confusion(np.eye(2), ["$a$", "b$$"]),
+        plots.heat_maps([plots.Heat(np.eye(2), ["$a$", "$$"], ["$", "_$_$"], "$$", [["$$", "$a$"]] * 2)], "$x$", "$$"),
+    )):  # fmt: skip
+        plots.save(figure, tmp_path / f"{number}.png")
+    written = [(tmp_path / f"{number}.svg").read_text(encoding="utf-8") for number in range(4)]
+    powers = re.sub("<!--.*?-->", "", written[0], flags=re.DOTALL)
+    assert "a $$ b" in powers and "mathdefault" not in powers and "for $5 $$" in written[1]
+    assert r"a\$b$" in written[1] and "$a$" in written[2]
+
+
+def test_signs_are_drawn_in_a_font_of_this_machine_or_one_line_says_which_to_install(tmp_path, capsys, recwarn):
+    from fontTools.fontBuilder import FontBuilder
+    from fontTools.pens.ttGlyphPen import TTGlyphPen
+    from matplotlib.font_manager import fontManager
+
+    plots.fonts_with.cache_clear()
+    plots.name_package.cache_clear()
+    sign = "\ue123"  # that no font has but the one made here
+    for _ in range(2):
+        plots.save(plots.columns([1, 2], [sign, f"{sign} two"], "", ""), tmp_path / "boxes.png")
+    assert capsys.readouterr().out.count("fonts-noto-core") == 1 and not recwarn.list
+
+    builder = FontBuilder(1000)
+    builder.setupGlyphOrder([".notdef", "sign"])
+    builder.setupCharacterMap({ord(sign): "sign"})
+    builder.setupGlyf(dict.fromkeys((".notdef", "sign"), TTGlyphPen(None).glyph()))
+    builder.setupHorizontalMetrics(dict.fromkeys((".notdef", "sign"), (500, 0)))
+    builder.setupHorizontalHeader(ascent=800, descent=-200)
+    builder.setupNameTable({"familyName": "Study Test", "styleName": "Regular"})
+    builder.setupOS2()
+    builder.setupPost()
+    builder.save(tmp_path / "font.ttf")
+    plots.fonts_with.cache_clear()
+    fontManager.addfont(tmp_path / "font.ttf")
+    try:
+        plots.save(plots.columns([1, 2], [sign, "two"], "", ""), tmp_path / "signs.png")
+    finally:
+        fontManager.ttflist.pop()
+        plots.fonts_with.cache_clear()
+    assert "Study Test" in (tmp_path / "signs.svg").read_text(encoding="utf-8")
+    assert not capsys.readouterr().out and not recwarn.list
+
+
+def test_no_number_of_classes_makes_a_figure_of_gigabytes():
+    classes = [f"class {number}" for number in range(300)]
+    figures = [
+        plots.confusion(np.eye(300), classes),
+        plots.bars([0.5] * 300, classes, "", 0.5, ""),
+        plots.ranked({name: {"a": 1.0} for name in classes}, ""),
+        plots.word_maps([plots.Heat(np.zeros((900, 900)), ["a"] * 900, ["b"] * 900)]),
+    ]
+    assert max(figure.get_size_inches().max() for figure in figures) <= plots.MOST_INCHES
+    (axes, _), texts = figures[0].axes, [text.get_text() for text in figures[0].axes[0].get_yticklabels()]
+    assert not axes.texts and texts[:3] == ["class 0", "class 8", "class 16"]
+
+
+# Bytes that no text has, and consoles that do not have every sign
+
+
+def test_what_a_console_cannot_show_is_replaced():
+    code = "from tutorials.common import console, options; options.parse(options.Options, {}); console.say('오 é!')"
+    for encoding, shown in (("cp949", "오 ?!".encode("cp949")), ("ascii", b"? ?!"), ("utf-8", "오 é!".encode())):
+        environment = os.environ | {"PYTHONIOENCODING": encoding}
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment)
+        assert done.stdout.strip() == shown and not done.returncode, done.stderr
+
+
+def test_a_byte_that_is_not_utf8_is_told_in_one_line(monkeypatch, capsys):
+    for argv, root in ((["--run-dir=Gen\udce8ve"], ""), ([], "Gen\udce8ve")):
+        monkeypatch.setattr(os, "environ", os.environ | {"STUDY_DATA": root})
+        with pytest.raises(SystemExit) as left:
+            options.parse(options.Options, {}, argv)
+        line = capsys.readouterr().err
+        assert left.value.code == 2 and line.count("\n") == 1 and "Gen\\udce8ve': byte 0xe8 is not UTF-8" in line
 
 
 # Threads

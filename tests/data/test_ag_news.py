@@ -12,7 +12,7 @@ import pytest
 
 import data
 from data import StudyError, tokens
-from data.ag_news import CLASSES, Layout, Skipped, Table, find_encoding, find_layout, rows
+from data.ag_news import CLASSES, Layout, Skipped, Table, find_layout, label_order, rows
 
 WORDS = re.compile(r"\w+").findall
 
@@ -91,12 +91,33 @@ def test_what_is_no_table_of_labels_and_texts_is_refused():
         find_layout(Table(Path("missing.csv")))
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252", "latin-1"])
-def test_other_encodings_are_found_and_read(encoding):
-    text = "crème brûlée" + ("\x81" if encoding == "latin-1" else "")  # a byte that Windows leaves undefined
-    content = f"1,{text}\n0,plain\n1,more\n0,again\n".encode(encoding)
-    assert find_encoding(table(content)) == encoding
-    assert read(content)[0] == (1, "1", text)
+def test_a_byte_order_mark_and_a_named_encoding_are_heard():
+    content = "1,crème brûlée\n0,plain\n1,more\n0,again\n"
+    for encoding, named, read_as in (
+        ("utf-8-sig", "utf-8", "utf-8-sig"),
+        ("utf-16", "utf-8", "utf-16"),
+        ("cp1252", "cp1252", "cp1252"),
+    ):
+        some = table(content.encode(encoding))
+        layout = find_layout(some, encoding=named)
+        assert layout.encoding == read_as and next(rows(some, layout)) == (1, "1", "crème brûlée")
+    with pytest.raises(StudyError, match=r"some\.csv, line 1: byte 0xe8 is not UTF-8\. Name .* --encoding"):
+        find_layout(table(content.encode("cp1252")))
+
+
+def test_a_field_of_any_length_is_read():
+    content = f'1,"{"tea " * 45_000}"\n0,plain\n1,more\n0,again\n'
+    assert len(read(content)[0][2]) == 180_000
+
+
+def test_labels_that_look_like_numbers_to_some_rules_only():
+    order = sorted(["b", "²", "+-5", "--1", "-2", "+10", ".5", "9" * 400, "٣"], key=label_order)
+    assert order == ["-2", ".5", "+10", "9" * 400, "+-5", "--1", "b", "²", "٣"]
+    for label in ("²", "+-5", "--1"):
+        assert read("".join(f"{label},text {n}\n1,other\n" for n in range(5)))[0][1] == label
+    for column in ("²", "9" * 5000, "0", "-1"):
+        with pytest.raises(StudyError, match="has no such column"):
+            find_layout(table("1,a\n2,b\n" * 4), (column,))
 
 
 def build(root: Path, *tables: tuple[Table, Layout], tokenise=WORDS, name: str = "words") -> tokens.Corpus:

@@ -48,16 +48,20 @@ def test_a_folder_is_read_in_order_with_its_oddities_counted(files):
 @pytest.mark.parametrize(
     "content, told",
     [
-        ({"A": b"Ann\nBo\n", "B": b"Good\nB\xe9la\n"}, "B.txt, line 2 is not UTF-8"),
+        (
+            {"A": b"Ann\nBo\n", "B": b"Good\nB\xe9la\n"},
+            "B.txt, line 2: byte 0xe9 is not UTF-8. Name the file's encoding",
+        ),
         ({"A": b"Ann\n", "B": b"\n \n"}, "B.txt has no name in it"),
         ({"A": b"Ann\n", "B": b""}, "B.txt has no name in it"),
         ({"A": b"Ann\n", "B": "東京\n".encode()}, "B.txt has no name in it"),
+        ({"A": b"Ann\n", "B": b"Bo\n" + b"b" * 201}, "B.txt, line 2 has 201 letters"),
         ({"A": b"Ann\n"}, "1 .txt file. Give a folder"),
         ({}, "0 .txt files. Give a folder"),
     ],
 )
 def test_bad_files_are_named_with_their_line(files, content, told):
-    with pytest.raises(StudyError, match="names: ") as failure:
+    with pytest.raises(StudyError) as failure:
         folder(files(content))
     assert told in str(failure.value)
 

@@ -40,7 +40,8 @@ def test_a_table(tmp_path):
         ("eins\n\ndrei\n", "one\ntwo\nthree\n", r"a\.de, line 2 is empty \(1 such lines\)"),
         ("eins\nzwei\n", "one\n \n \nfour", r"a\.en, line 2 is empty \(2 such"),
         ("eins\nzwei\n", b"one\ntw\xf6\n", r"a\.en, line 2: byte 0xf6 is not UTF-8"),
-        ("eins\n".encode("utf-16"), "one\n", r"a\.de, line 1: byte 0xff is not UTF-8"),
+        ("eins\n".encode("utf-16")[:-1], "one\n", r"a\.de, line 1: byte 0x0a is not UTF-16"),
+        ("eins\n", "one " * 1001, r"a\.en, line 1 has a sentence of 4,003 signs, more than 4,000"),
         ("eins\n", "\n\n", r"a\.en is empty"),
     ],
 )
@@ -95,6 +96,8 @@ def test_few_pairs_hold_out_a_tenth_and_very_few_none():
     assert parallel.split(pairs, 0, 0) == parallel.Parallel(pairs, pairs.part([]), pairs.part([]))
     with pytest.raises(StudyError, match="too few"):
         parallel.split(pairs.part(range(9)), 1000, 0)
+    with pytest.raises(StudyError, match="no part of the 40 pairs can be held out"):
+        parallel.split(Pairs(("a",) * 40, tuple(map(str, range(40)))), 1000, 0)
 
 
 # French and English
@@ -216,14 +219,14 @@ def test_a_vocabulary_numbers_words_by_frequency():
     assert "<pad>" not in Vocabulary.build(["<pad> a"]).tokens[4:]
 
 
-TEXTS = ["Ein Haus, zwei Häuser!", "Das Haus ist alt.", "It's a house (old).", "häuser haus hausen"] * 3
+TEXTS = ["Ein Haus, zwei Häuser!", "Das Haus\u00a0ist alt.", "It's a house (old).", "häuser haus hausen"] * 3
 
 
 def test_subwords_give_the_text_back_and_survive_json():
     words = Subwords.learn(TEXTS, 60)
     assert len(words) <= 60 and len(set(words.tokens)) == len(words)
     again = from_json(json.loads(json.dumps(words.to_json())))
-    for text in [*TEXTS, "Hausalt, (ist) Eis!"]:
+    for text in [*TEXTS, "Hausalt, (ist) Eis!", "\u00a0alt\u00a0"]:
         assert words.decode(words.encode(text)) == text and again.encode(text) == words.encode(text)
     assert words.cut("Haus") == ["▁Haus"] and words.unknown("Haus ж") == ["ж"]
     plain = Vocabulary(["a"])
@@ -242,6 +245,28 @@ def test_pad():
 
 
 # Metrics
+
+
+@pytest.mark.parametrize(
+    "text, tokenizer",
+    [
+        ("我喜欢 PyTorch。", "zh"), ("私は学生です。", "char"), ("오늘 TV를 봤다.", "char"), ("สวัสดีครับ", "char"),
+        ("He said 你好 and went home.", "13a"), ("Ça va ?", "13a"), ("123", "13a"), ("", "13a"),
+    ],
+)  # fmt: skip
+def test_bleu_is_counted_by_the_targets_script(text, tokenizer):
+    assert metrics.bleu_tokenizer([text]) == tokenizer
+    told = metrics.describe_bleu(Pairs(("x",), (text,)))
+    assert (f"tok:{tokenizer}" in told) == (tokenizer != "13a")
+
+
+def test_languages_without_blanks_have_scores_between_0_and_100():
+    references = [["今天我喜欢苹果。"], ["现在他们买书。"]]
+    near, far = (
+        metrics.measure(texts, references)["bleu"] for texts in (["今天我喜欢书。", "现在他们买书。"], ["茶", "鱼"])
+    )
+    assert 50 < near < 95 and far < 10 and "tok:zh" in metrics.signatures(references)
+    assert metrics.bleu_by_length(["今天我喜欢书。", "x"], references, [3, 7], bins=2)["3"][0] > 30
 
 
 def test_scores_of_translations():

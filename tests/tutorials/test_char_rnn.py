@@ -203,7 +203,7 @@ def test_any_folder_of_lines_is_learnt(tmp_path):
     assert run(tmp_path / "run", "--name", "aeiou")[1].splitlines()[1].endswith("Vowels")
     (path / "Vowels.txt").write_bytes(b"aeio\n\xff\n")
     code, printed = run(tmp_path / "bad", "--folder", str(path))
-    assert code == 1 and "Vowels.txt, line 2 is not UTF-8" in printed and "Traceback" not in printed
+    assert code == 1 and "Vowels.txt, line 2: byte 0xff is not UTF-8" in printed and "Traceback" not in printed
 
 
 def test_the_race_trains_both_ways_alike(monkeypatch, capsys):

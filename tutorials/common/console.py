@@ -1,9 +1,16 @@
 """What a program prints: lines that leave a progress bar whole, and tables."""
 
+import io
 import sys
 from collections.abc import Sequence
 
 from tqdm import tqdm
+
+
+def replace_unprintable() -> None:
+    """From now on, print a question mark for what the console's encoding does not have, instead of failing."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def say(text: str, error: bool = False) -> None:

@@ -21,6 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from data import StudyError
+from tutorials.common.console import say
 from tutorials.common.interrupts import one_line_errors
 
 
@@ -59,12 +60,21 @@ class Device:
         Step k sees the same samples however many processes share it. Shuffled (training) loaders leave out the
         incomplete last batch, so that every step weighs the same; others keep it.
         """
-        if shuffle and batch_size % self.world_size:
-            raise StudyError(f"--batch-size {batch_size} cannot be shared equally by {self.world_size} processes.")
-        if shuffle and len(dataset) < batch_size:
-            raise StudyError(f"--batch-size {batch_size} is larger than the training set ({len(dataset)} samples).")
+        if shuffle:
+            batch_size = self.fit_batch(batch_size, len(dataset))
         sampler = DistributedSampler(dataset, self.world_size, self.rank, shuffle=shuffle, seed=seed, drop_last=shuffle)
         return DataLoader(dataset, -(-batch_size // self.world_size), sampler=sampler, drop_last=shuffle, **kwargs)
+
+    def fit_batch(self, batch_size: int, samples: int) -> int:
+        """The size of a training batch of all ranks together: of a smaller training set, all that there is."""
+        if batch_size % self.world_size:
+            raise StudyError(f"--batch-size {batch_size} cannot be shared equally by {self.world_size} processes.")
+        fitting = min(batch_size, samples // self.world_size * self.world_size)
+        if not fitting:
+            raise StudyError(f"the training set has {samples} samples for {self.world_size} processes. Give it more.")
+        if fitting < batch_size and self.is_main:
+            say(f"batches of {fitting}, not {batch_size}: there are {samples} training samples")
+        return fitting
 
     def move(self, batch: Any) -> Any:
         """Move every tensor of a batch to the device, however it is nested."""

@@ -9,11 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from math import inf
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, NoReturn, TypeVar
 
 import tyro
 
 from data import default_root
+from data.text import check_encoding
+from tutorials.common.console import replace_unprintable
 
 MOST_THREADS = 4 * (os.cpu_count() or 1)  # of a process, and processes of a run: more of them stop a machine
 DATA = ("tiny", "official")
@@ -100,6 +102,18 @@ def own_name(options: Options) -> str:
     return f"own-{name}" if name.split("-")[0] in DATA else name  # no twin, and not official
 
 
+@dataclass
+class TextFileOptions(Options):
+    """What every tutorial takes that reads text files of the user's own."""
+
+    encoding: str = "utf-8"
+    """Encoding of your own text files: cp949, gb18030, shift_jis, cp1252 …; a byte order mark overrides it."""
+
+    def check(self) -> None:
+        super().check()
+        check_encoding(self.encoding)
+
+
 AnyOptions = TypeVar("AnyOptions", bound=Options)
 
 
@@ -110,6 +124,8 @@ def parse(
 
     A recipe may have other values for a data set, under the name "study-tiny" for instance.
     """
+    replace_unprintable()
+    check_utf8([*(sys.argv[1:] if argv is None else argv), os.environ.get("STUDY_DATA", "")])
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--recipe", default="study")
     first.add_argument("--data", default="tiny")
@@ -125,13 +141,28 @@ def parse(
     try:
         options.check()
     except ValueError as error:
-        print(f"{Path(sys.argv[0]).stem}: {error}. See --help.", file=sys.stderr)
-        raise SystemExit(2) from None
+        leave(f"{error}. See --help.")
     options.data = own_name(options) or options.data
     values, usual = deciding(options), deciding(default)
     kept = {"data", "recipe", "seed", "log_every"}
     options.changed = {name: values[name] for name in values.keys() - kept if values[name] != usual[name]}
     return options
+
+
+def check_utf8(words: Sequence[str]) -> None:
+    """Leave the program for a word with bytes that are not of the terminal's encoding: no later step can use them."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError as error:
+            byte = f"{ord(word[error.start]) & 0xFF:02x}"
+            leave(f"{word!a}: byte 0x{byte} is not {sys.getfilesystemencoding().upper()}. Type it in that encoding.")
+
+
+def leave(message: str) -> NoReturn:
+    """End the program for a wrong option."""
+    print(f"{Path(sys.argv[0]).stem}: {message}", file=sys.stderr)
+    raise SystemExit(2)
 
 
 def deciding(options: Options) -> dict[str, Any]:

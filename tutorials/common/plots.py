@@ -1,12 +1,19 @@
 """Plots as pure functions from data to a matplotlib Figure; the logger saves and shows them."""
 
 import json
+import unicodedata
+import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from tutorials.common.console import say
 
 if TYPE_CHECKING:  # matplotlib is imported when the first figure is drawn: a prediction draws none
     from matplotlib.axes import Axes
@@ -14,13 +21,17 @@ if TYPE_CHECKING:  # matplotlib is imported when the first figure is drawn: a pr
 
 TRAIN, VAL, NEUTRAL = "#0072B2", "#D55E00", "#666666"  # from Okabe and Ito's color-blind safe palette
 PALETTE = (TRAIN, VAL, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MOST_INCHES = 30  # of a side: more would be gigabytes of pixels
+MOST_NAMES = 40  # along an axis
+MOST_LISTS = 24
+MOST_CELLS = 4000
 
 
 def new_figure(width: float, height: float) -> "Figure":
     """An empty figure of so many inches, laid out so that no label is cut."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), dpi=120, layout="constrained")
+    return Figure(figsize=(min(width, MOST_INCHES), min(height, MOST_INCHES)), dpi=120, layout="constrained")
 
 
 def save(figure: "Figure", path: Path) -> None:
@@ -28,10 +39,68 @@ def save(figure: "Figure", path: Path) -> None:
     from matplotlib import rc_context
 
     path.parent.mkdir(parents=True, exist_ok=True)
+    draw_as_written(figure)
     figure.savefig(path)
-    figure.set_layout_engine("none")  # it has been laid out
     with rc_context({"svg.hashsalt": "study", "svg.fonttype": "none"}):
+        figure.set_layout_engine("none")  # it has been laid out
         figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
+
+
+def draw_as_written(figure: "Figure") -> "Figure":
+    """The figure with no text taken for mathematics, but the powers at logarithmic axes, and each in a font that has
+    its signs."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+    from matplotlib.text import Text
+
+    axes = [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]
+    labels = {axis: axis.get_ticklabels(which="both") for axis in axes}  # which writes them, too
+    powers = {label for axis in axes if axis.get_scale() == "log" for label in labels[axis]}
+    known = get_font(findfont(FontProperties())).get_charmap()
+    for text in figure.findobj(lambda artist: isinstance(artist, Text) and artist not in powers):
+        text.set_parse_math(False)
+        lacking = {sign for sign in text.get_text() if ord(sign) not in known and unicodedata.category(sign) != "Cc"}
+        if lacking:
+            text.set_fontfamily(["sans-serif", *fonts_with(frozenset(lacking))])
+            warnings.filterwarnings("ignore", "Glyph .* missing from")  # one line has told it
+    return figure
+
+
+@cache
+def fonts_with(signs: frozenset[str]) -> list[str]:
+    """Fonts of this machine that have these signs; where there is none, says which to install."""
+    from matplotlib.font_manager import fontManager, get_font
+
+    add_new_fonts()
+    found, lacking = [], signs
+    fonts = {font.name: font.fname for font in fontManager.ttflist if not font.name.startswith("Last Resort")}
+    for name, path in fonts.items():
+        having = {sign for sign in lacking if ord(sign) in get_font(path).get_charmap()}
+        found, lacking = found + [name] * bool(having), lacking - having
+        if not lacking:
+            return found
+    east = any(unicodedata.east_asian_width(sign) == "W" for sign in lacking)
+    name_package("cjk" if east else "core")
+    return found
+
+
+@cache
+def add_new_fonts() -> None:
+    """Tell matplotlib, which keeps a list of fonts, of those that were installed since."""
+    from matplotlib.font_manager import findSystemFonts, fontManager
+
+    for path in {*findSystemFonts()} - {font.fname for font in fontManager.ttflist}:
+        with suppress(Exception):  # a damaged file may raise anything
+            fontManager.addfont(path)
+
+
+@cache
+def name_package(kind: str) -> None:
+    """Say, once, what to install for signs of this kind."""
+    signs = "Chinese, Japanese or Korean" if kind == "cjk" else "some of the"
+    say(
+        f"figures: boxes stand for {signs} signs, which no font of this machine has. Install one (Debian, Ubuntu: "
+        f"fonts-noto-{kind}) and run again."
+    )
 
 
 def tidy(axes: "Axes", xlabel: str, ylabel: str) -> None:
@@ -165,12 +234,12 @@ def curves(
 def confusion(matrix: np.ndarray, classes: Sequence[str]) -> "Figure":
     """A confusion matrix (C, C) of counts, true classes in rows; cells show the percentage of their row."""
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    side = max(len(classes), 6)  # the color bar's label needs so much
+    side = min(max(len(classes), 6), MOST_NAMES)  # the color bar's label needs so much
     figure = new_figure(0.45 * side + 1.8, 0.42 * side + 1.2)
     axes = figure.subplots()
-    picture = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    picture = axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for (row, column), value in np.ndenumerate(share):
-        if value >= 0.005:
+        if value >= 0.005 and side >= len(classes):
             axes.text(
                 column,
                 row,
@@ -180,11 +249,18 @@ def confusion(matrix: np.ndarray, classes: Sequence[str]) -> "Figure":
                 fontsize=8,
                 color="white" if value > 0.5 else "black",
             )
-    axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
-    axes.set_yticks(range(len(classes)), classes)
+    places, names = some_names(classes)
+    axes.set_xticks(places, names, rotation=45, ha="right")
+    axes.set_yticks(places, names)
     axes.set(xlabel="predicted class", ylabel="true class")
     figure.colorbar(picture, label="share of the true class (cells: per cent)", shrink=0.8)
     return figure
+
+
+def some_names(names: Sequence[Any]) -> tuple[range, Sequence[Any]]:
+    """The places and names along an axis: of very many, every so many."""
+    step = -(-len(names) // MOST_NAMES)
+    return range(0, len(names), step), names[::step]
 
 
 def bars(values: Sequence[float], names: Sequence[str], label: str, line: float, line_name: str) -> "Figure":
@@ -244,11 +320,11 @@ def heat_maps(
     for axes, heat in zip(places, content, strict=False):
         picture = axes.imshow(heat.values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
         for (row, column), value in np.ndenumerate(heat.values):
-            if heat.cells and np.isfinite(value):
+            if heat.cells and np.isfinite(value) and heat.values.size <= MOST_CELLS:
                 color = "white" if value > 0.5 else "black"
                 axes.text(column, row, heat.cells[row][column], ha="center", va="center", fontsize=9, color=color)
-        axes.set_xticks(range(len(heat.columns)), heat.columns, rotation=rotation, ha="right" if rotation else "center")
-        axes.set_yticks(range(len(heat.rows)), heat.rows)
+        axes.set_xticks(*some_names(heat.columns), rotation=rotation, ha="right" if rotation else "center")
+        axes.set_yticks(*some_names(heat.rows))
         axes.tick_params(length=0, labelsize=8 if same else 10)
         axes.spines[:].set_visible(False)
         axes.set(xlabel=xlabel, ylabel=ylabel, title=heat.title)
@@ -302,7 +378,9 @@ def overlay(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
 
 
 def ranked(content: Mapping[str, Mapping[str, float]], label: str, columns: int = 2) -> "Figure":
-    """Under each title its names with their values as horizontal bars, the largest on top, on one scale."""
+    """Under each title, of some at most, its names with their values as horizontal bars, the largest on top, on one
+    scale."""
+    content = dict(islice(content.items(), MOST_LISTS))
     columns = min(columns, len(content))
     rows, tallest = -(-len(content) // columns), max(len(values) for values in content.values())
     figure = new_figure(columns * 3.6, rows * (0.22 * tallest + 1))

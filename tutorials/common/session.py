@@ -121,6 +121,8 @@ class Session:
             self.leave(f"{str(error) or 'stopped'}. {self.how_to_continue()}", self.stopping.exit_code)
         if isinstance(error, StudyError):
             self.leave(str(error), 1)
+        if isinstance(error, RuntimeError) and "without overflow" in str(error):  # in an optimizer's step
+            self.leave(f"{self.name}: a learning rate is too large for float32. Try a lower one.", 1)
         if isinstance(error, OSError) and error.errno in MENDABLE:
             what = f"{self.name}: cannot write {error.filename or self.folder}: {error.strerror}"
             self.leave(f"{what}. Make room, or choose another folder with --run-dir. {self.how_to_continue()}", 1)

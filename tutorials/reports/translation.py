@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from data import StudyError
-from data.parallel import Pairs
+from data.parallel import LONGEST, Pairs
 from tutorials.common import plots
 from tutorials.common.run import Run
 from tutorials.text import translation_metrics as scores
@@ -57,8 +57,10 @@ def attention_maps(translator: Translator, sentences: Sequence[str], outputs: Se
 
 def unknown_words(translator: Translator, text: str, net: Path | str, example: str) -> list[str]:
     """What of a text the `net`, told by its path, does not know; raises StudyError, with an example of a right command,
-    for a text of which it knows nothing."""
+    for a text of which it knows nothing and for one that is too long."""
     read = translator.languages[0]
+    if len(text) > LONGEST:
+        raise StudyError(f"the text has {len(text):,} signs. Give at most {LONGEST:,}, better one sentence: {example}")
     if not read.knows(text):
         what = f"no word of {text!r} is known to the net" if text else "the text has no words"
         raise StudyError(f"--text: {what} of {net}. Give a sentence: {example}")

@@ -10,7 +10,7 @@ from numpy import ndarray
 from data import StudyError
 from data.ag_news import AgNews, Layout, Table, find_layout, label_order
 from data.tokens import Corpus, tokenised
-from tutorials.common.options import Options
+from tutorials.common.options import TextFileOptions
 from tutorials.common.run import Run
 from tutorials.text import tokenizer
 
@@ -18,7 +18,7 @@ TEST_SHARE = 0.1  # of the user's rows, where no test file is named
 
 
 @dataclass
-class RowsOptions(Options):
+class RowsOptions(TextFileOptions):
     """Options of the data set: AG_NEWS or any csv file, its split, and the features of its texts."""
 
     csv: tuple[str, ...] = ()
@@ -45,8 +45,8 @@ class RowsOptions(Options):
     """Do not train: classify this text, with the saved model of --run-dir or else the newest one."""
 
     own = ("csv",)
-    keeping = Options.keeping | {"text"}
-    limits = Options.limits | {"val_share": (0.0001, 0.9), "ngrams": (1, 3), "buckets": (0, 2**30)}
+    keeping = TextFileOptions.keeping | {"text"}
+    limits = TextFileOptions.limits | {"val_share": (0.0001, 0.9), "ngrams": (1, 3), "buckets": (0, 2**22)}
 
     def check(self) -> None:
         """Raise ValueError for what goes with --csv only."""
@@ -67,15 +67,19 @@ class Rows:
     test: ndarray
 
 
+def read_table(path: Path, options: RowsOptions) -> tuple[Table, Layout]:
+    """A csv file of the user's own, and its columns."""
+    table = Table(path)
+    return table, find_layout(table, options.columns, options.encoding)
+
+
 def load_texts(run: Run) -> tuple[Corpus, Rows, list[str]]:
     """The tokenised texts with their classes as labels, the rows of each part, and the names of the classes."""
     options = run.options
     tokenize = tokenizer.tokenizer()
     if options.csv:
         paths = [Path(path) for path in (*options.csv, *([options.test_csv] if options.test_csv else []))]
-        tables = run.load_data(
-            "ag_news", lambda: [(Table(path), find_layout(Table(path), options.columns)) for path in paths]
-        )
+        tables = run.load_data("ag_news", lambda: [read_table(path, options) for path in paths])
         tested = bool(options.test_csv)
     else:
         news: AgNews = run.load_data("ag_news")
@@ -129,7 +133,7 @@ def describe(run: Run, corpus: Corpus, tables: Sequence[tuple[Table, Layout]]) -
                 f"label in column {layout.label + 1}, text in {texts}, {'a' if layout.header else 'no'} header"
             )
         if layout.encoding != "utf-8":
-            parts.append(f"read as {layout.encoding}, since it is not plain UTF-8")
+            parts.append(f"read as {layout.encoding}")
         if corpus.tables[number]["skipped"]:
             parts.append(f"left out {corpus.tables[number]['skipped']}")
         run.say("; ".join(parts))

@@ -30,9 +30,10 @@ def mix(values: ndarray) -> ndarray:
     return values ^ (values >> np.uint64(31))
 
 
-def buckets_for(texts: int) -> int:
-    """A power of two: some for each training text, so that few features collide, up to a million in all."""
-    return min(MOST, 1 << (PER_TEXT * texts - 1).bit_length())
+def buckets_for(texts: int, classes: int = 2) -> int:
+    """A power of two: some for each training text, so that few features collide, up to a million in all; less for more
+    than 32 classes, since each bucket has a count for each class."""
+    return min(MOST, 1 << (PER_TEXT * texts - 1).bit_length(), 1 << (32 * MOST // classes).bit_length() - 1)
 
 
 def gather_rows(corpus: Corpus, rows: ndarray) -> tuple[ndarray, ndarray]:

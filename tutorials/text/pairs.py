@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from data import StudyError
 from data.parallel import Pairs
 from tutorials.common.run import Run
 from tutorials.text.vocabulary import BOS, UNK, Vocabulary, pad
@@ -69,8 +68,6 @@ class Batches(Dataset):
     """
 
     def __init__(self, pairs: PairSet, size: int, seed: int = 0) -> None:
-        if not 0 < size <= len(pairs):
-            raise StudyError(f"--batch-size: there are {len(pairs):,} training pairs. Give at most so many.")
         self.pairs, self.size, self.seed = pairs, size, seed
         self.set_epoch(0)
 
@@ -96,5 +93,5 @@ def training_loader(run: Run, pairs: PairSet, by_length: bool) -> DataLoader:
     if not by_length:
         return run.loader(pairs, options.batch_size, shuffle=True, collate_fn=tuple)
     processes = run.place.world_size  # each takes a batch of its own
-    batches = Batches(pairs, options.batch_size // processes, options.seed)
+    batches = Batches(pairs, run.place.fit_batch(options.batch_size, len(pairs)) // processes, options.seed)
     return run.loader(batches, processes, shuffle=True, collate_fn=lambda batch: batch[0])

@@ -1,6 +1,9 @@
 """How good translations are: BLEU and chrF by sacrebleu, exact matches, BLEU by length."""
 
+import unicodedata
+from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,11 +25,42 @@ def distinct(pairs: Pairs) -> tuple[list[str], list[list[str]]]:
     return list(references), list(references.values())
 
 
-def make(name: str, **options: bool) -> "Metric":
+# How the names of letters begin whose languages put no blanks between words, or particles behind them without one.
+UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
+
+
+def bleu_tokenizer(texts: Sequence[str]) -> str:
+    """sacrebleu's tokenizer that fits a language: `zh` for Chinese, `char` for Japanese, Korean, Thai …, else `13a`.
+
+    Those of Japanese and Korean words would need MeCab, and the default takes a whole sentence for one word.
+    """
+    scripts = Counter(
+        unicodedata.name(sign, "").split("-")[0].split(" ")[0] for sign in chain(*texts[:1000]) if sign.isalpha()
+    )
+    unspaced = {script: scripts[script] for script in UNSPACED if scripts[script]}
+    if not unspaced or 4 * sum(unspaced.values()) < scripts.total():  # foreign names and quotations
+        return "13a"
+    return "zh" if unspaced.keys() == {"CJK"} else "char"
+
+
+def describe_bleu(pairs: Pairs) -> str:
+    """By what BLEU is counted, as a line to print; nothing where it is sacrebleu's default."""
+    tokenizer = bleu_tokenizer(pairs.target)
+    return (
+        "" if tokenizer == "13a" else f"BLEU counts single signs: the target's script has sacrebleu's tok:{tokenizer}"
+    )
+
+
+def make(name: str, **options: bool | str) -> "Metric":
     """sacrebleu's metric, `BLEU` or `CHRF`, imported when it is needed: a translation needs none."""
     import sacrebleu
 
     return getattr(sacrebleu, name)(**options)
+
+
+def make_bleu(references: References, **options: bool) -> "Metric":
+    """BLEU by the tokenizer that fits the references."""
+    return make("BLEU", tokenize=bleu_tokenizer([row[0] for row in references]), **options)
 
 
 def score(metric: "Metric", hypotheses: Sequence[str], references: References) -> tuple[float, str]:
@@ -41,7 +75,7 @@ def measure(hypotheses: Sequence[str], references: References) -> dict[str, floa
     """`bleu` and `chrf` (0..100), and `exact_match`, the share of hypotheses that equal one of their references."""
     exact = [hypothesis in row for hypothesis, row in zip(hypotheses, references, strict=True)]
     return {
-        "bleu": score(make("BLEU"), hypotheses, references)[0],
+        "bleu": score(make_bleu(references), hypotheses, references)[0],
         "chrf": score(make("CHRF"), hypotheses, references)[0],
         "exact_match": float(np.mean(exact)),
     }
@@ -50,7 +84,8 @@ def measure(hypotheses: Sequence[str], references: References) -> dict[str, floa
 def signatures(references: References) -> str:
     """sacrebleu's signatures of both scores, to stand beside the numbers."""
     texts = [row[0] for row in references]
-    return "\n".join(f"{name}: {score(make(name), texts, references)[1]}" for name in ("BLEU", "CHRF"))
+    metrics = {"BLEU": make_bleu(references), "CHRF": make("CHRF")}
+    return "\n".join(f"{name}: {score(metric, texts, references)[1]}" for name, metric in metrics.items())
 
 
 def bleu_by_length(
@@ -61,14 +96,12 @@ def bleu_by_length(
     lengths = np.asarray(lengths)
     edges = np.unique(np.quantile(lengths, np.linspace(0, 1, bins + 1)[1:], method="nearest"))
     group = np.searchsorted(edges, lengths)
-    table = {}
+    table, bleu = {}, make_bleu(references, effective_order=True)
     for number in np.unique(group):
         rows = np.flatnonzero(group == number)
         low, high = lengths[rows].min(), lengths[rows].max()
         name = f"{low}" if low == high else f"{low}–{high}"
-        value, _ = score(
-            make("BLEU", effective_order=True), [hypotheses[i] for i in rows], [references[i] for i in rows]
-        )
+        value, _ = score(bleu, [hypotheses[i] for i in rows], [references[i] for i in rows])
         table[name] = (value, len(rows))
     return table
 

@@ -110,7 +110,7 @@ class Subwords(Vocabulary):
         return self.processor.encode(text, out_type=str)
 
     def join(self, tokens: Iterable[str]) -> str:
-        return "".join(tokens).replace(self.MARK, " ").strip()
+        return "".join(tokens).replace(self.MARK, " ").strip(" ")
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": "Subwords", "model": b64encode(self.model).decode()}

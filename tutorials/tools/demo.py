@@ -318,7 +318,7 @@ def ask(gr: ModuleType, tab: Tab, given: Any, *settings: Any) -> tuple[Any, Any,
     except StudyError as error:
         said = str(error) if tab.limit else str(error).replace(str(given), Path(given or "").name)
         raise gr.Error(escape(said), print_exception=False) from None
-    return said, gr.Plot(figure, visible=figure is not None), footer
+    return said, gr.Plot(figure and plots.draw_as_written(figure), visible=figure is not None), footer
 
 
 def ask_example(gr: ModuleType, tab: Tab, given: Sequence[str], number: int, *settings: Any) -> tuple:

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+from tutorials.common.console import replace_unprintable
+
 # Options that are not called as their variables are; "" marks an argument without an option.
 NAMES = {"TEST": "--test-csv", "LAYER": "", "FILES": "", "WEIGHTS": ""}
 FLAGS = {"RESUME", "REPLACE"}
@@ -24,6 +26,7 @@ EVEN_EMPTY = {"NAME", "TEXT"}  # the module itself asks for them
 
 def main() -> int:
     target, module, *words = sys.argv[1:]
+    replace_unprintable()
     try:
         arguments = [argument for word in words for argument in spell(word)] + split("ARGS")
         processes, seeds = whole("NPROC") if "NPROC" in words else 1, whole("SEEDS") if "SEEDS" in words else None

@@ -146,7 +146,7 @@ def stop(running: list[Row]) -> None:
             row.process.join(seconds)
     for row in running:
         row.process.kill()
-        lines = row.log.read_text().splitlines() if row.log.exists() else []
+        lines = row.log.read_text(encoding="utf-8", errors="replace").splitlines() if row.log.exists() else []
         print(f"{row.program.target}: {lines[-1] if lines else 'stopped'}", flush=True)
 
 
