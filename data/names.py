@@ -54,10 +54,10 @@ class Names:
 
 def official(root: Path | None = None) -> Names:
     """The published names, downloaded when they are not below `root`; raises StudyError when they cannot be had."""
-    return folder(fetch("names", root) / "names")
+    return read_folder(fetch("names", root) / "names")
 
 
-def folder(path: Path, encoding: str = "utf-8") -> Names:
+def read_folder(path: Path, encoding: str = "utf-8") -> Names:
     """The lines of all `<class>.txt` of a folder, classes by name; raises StudyError for what is no text of that
     encoding, naming file and line, for a file without a name in it and for a line that is no name."""
     files = sorted(path.glob("*.txt"), key=lambda file: file.stem)

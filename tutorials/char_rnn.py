@@ -21,19 +21,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torch.utils.data import Dataset, random_split
 
 from data import StudyError
-from data.names import (
-    ALPHABET,
-    LONGEST,
-    MARKS,
-    UNKNOWN,
-    Names,
-    folder,
-    key,
-    known_letters,
-    spell,
-    split_grouped,
-    to_ascii,
-)
+from data import names as name_files
+from data.names import ALPHABET, LONGEST, MARKS, UNKNOWN, Names, key, known_letters, spell, split_grouped, to_ascii
 from tutorials.common import checkpoint, plots
 from tutorials.common.device import predicting, unwrap
 from tutorials.common.options import TextFileOptions, parse
@@ -51,7 +40,7 @@ class NamesOptions(TextFileOptions):
     marks: bool = False
     """Keep diacritics, which the original strips, as letters of the alphabet."""
     cell: Literal["linear", "rnn", "gru", "lstm"] = "rnn"
-    """Recurrent cell: the one written from linear layers, nn.RNN, nn.GRU or nn.LSTM."""
+    """Recurrent cell: linear (written from linear layers), or nn.RNN, nn.GRU, nn.LSTM."""
     hidden_size: int = 128
     """Size of the hidden state."""
     layers: int = 1
@@ -71,7 +60,7 @@ class NamesOptions(TextFileOptions):
     batch_size: int = 64
     """Batch size, over all processes together."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
-    """Optimizer."""
+    """Optimizer; the n-grams have Adagrad, whatever this is."""
     lr: float = 0.15
     """Learning rate; with a schedule, its peak."""
     schedule: Literal["constant", "cosine"] = "constant"
@@ -79,13 +68,13 @@ class NamesOptions(TextFileOptions):
     sum_losses: bool = False
     """Sum the losses of a batch, as the original does, instead of averaging them."""
     grad_clip: float = 3.0
-    """Gradient-clipping norm."""
+    """Gradient-clipping norm; inf: no clipping."""
     label_smoothing: float = 0.0
     """Label smoothing."""
     logit_adjustment: float = 0.0
-    """Multiple of the log class priors that is subtracted from the logits in evaluation, for rare classes' sake."""
+    """Multiple of the log class priors that is subtracted from the logits in evaluation, in favor of rare classes."""
     grouped: bool = False
-    """Stratified train/validation/test split with no name in two parts; else the original's random 85/15 split."""
+    """Stratified 85/5/10 split with no name in two parts; else the original's random 85/15 split."""
     folder: Path | None = None
     """Train on your own data: a folder with a <class>.txt for each class, one name per line."""
     name: str | None = None
@@ -102,9 +91,7 @@ class NamesOptions(TextFileOptions):
     def check(self) -> None:
         super().check()
         if self.cell == "linear" and (self.layers > 1 or self.bidirectional):
-            raise ValueError(
-                "--cell linear has one layer and one direction; take --cell rnn, the same function, for more"
-            )
+            raise ValueError("--cell linear has one layer and one direction; --cell rnn, its like, may have more")
 
 
 RECIPES = {
@@ -130,7 +117,7 @@ def main() -> None:
         net = load_net(run.folder / "best.safetensors")[0].to(run.device)
         metrics, chance = test(run, net, trainset, testset)
         if run.logger:
-            net = net.cpu()  # a GPU's kernels have gradients in training mode alone
+            net = net.cpu()  # cuDNN's RNNs have gradients in training mode alone
             report.explain(run, net, testset, encode, EXAMPLES.get(options.data, ()))
             small = replace(options, layers=1, bidirectional=False, pool=False, ngrams=0)
             nets = {cell: CharRNN(replace(small, cell=cell), len(trainset.classes)) for cell in ("linear", "gru")}
@@ -168,7 +155,7 @@ class NamesDataset(Dataset):
 def load_names(run: Run) -> Names:
     """The names; says how many lines were left out and which have letters outside the alphabet."""
     own = run.options.folder
-    names = run.load_data("names", own and partial(folder, own, run.options.encoding))
+    names = run.load_data("names", own and partial(name_files.read_folder, own, run.options.encoding))
     run.say(f"{len(names.names):,} names of {len(names.classes)} classes; {names.empty} empty lines left out; "
             f"{len(names.foreign)} with letters outside the alphabet, read as {UNKNOWN}")  # fmt: skip
     for line in names.foreign[:3]:
@@ -284,10 +271,10 @@ def train(run: Run, net: nn.Module, trainset: NamesDataset, valset: NamesDataset
     options = run.options
     trainloader = run.loader(trainset, options.batch_size, shuffle=True, collate_fn=tuple)
     criterion = nn.CrossEntropyLoss(label_smoothing=options.label_smoothing)  # log-softmax and negative log likelihood
-    rnn = [weight for name, weight in net.named_parameters() if "ngrams" not in name]
-    optimizer = (optim.AdamW if options.optimizer == "adamw" else optim.SGD)(rnn, options.lr)
+    params = [weight for name, weight in net.named_parameters() if "ngrams" not in name]
+    optimizer = (optim.AdamW if options.optimizer == "adamw" else optim.SGD)(params, options.lr)
     steps = options.epochs * len(trainloader)
-    factor = (lambda step: warmup_cosine(step / steps)) if options.schedule == "cosine" else (lambda step: 1)
+    factor = (lambda step: warmup_cosine((step + 0.5) / steps)) if options.schedule == "cosine" else (lambda step: 1)
     scheduler = optim.lr_scheduler.LambdaLR(optimizer, factor)
     run.track(net=net, optimizer=optimizer, scheduler=scheduler)
     if options.ngrams:  # Adagrad: most n-grams are rare, and its steps for the weights of rare ones stay large
@@ -301,7 +288,7 @@ def train(run: Run, net: nn.Module, trainset: NamesDataset, valset: NamesDataset
             logits = net(letters, lengths)
             loss = criterion(logits, labels)
             (loss * len(labels) * run.place.world_size if options.sum_losses else loss).backward()
-            nn.utils.clip_grad_norm_(rnn, options.grad_clip)
+            nn.utils.clip_grad_norm_(params, options.grad_clip)
             optimizer.step()
             scheduler.step()
             if options.ngrams:
@@ -314,12 +301,12 @@ def train(run: Run, net: nn.Module, trainset: NamesDataset, valset: NamesDataset
             accuracy = (logits.argmax(1) == valset.labels).float().mean()
             loss = float(criterion(logits, valset.labels))
             run.log("val", loss=loss, accuracy=accuracy, macro_f1=macro_f1(logits, valset))
-        # Not by macro-F1, which depends on a few names of small classes.
+        # Macro-F1 would choose by a few names of small classes.
         run.keep_best(-loss if valset else epoch, classes=trainset.classes)
 
 
 def warmup_cosine(progress: float) -> float:
-    """The learning rate's factor at a progress of 0..1 through training."""
+    """The factor of the learning rate after a share, 0 to 1, of the steps."""
     return min(1, 20 * progress) * (1 + math.cos(math.pi * progress)) / 2
 
 
@@ -381,16 +368,13 @@ def test(run: Run, net: CharRNN, trainset: NamesDataset, testset: NamesDataset) 
 
 
 def read_name(text: str, net: CharRNN) -> tuple[str, list[str]]:
-    """A name in the model's alphabet, and its letters outside; raises StudyError when no letter is left
-    or there are too many."""
+    """A name in the model's alphabet, and its letters outside; raises StudyError for no letters, or too many."""
     if len(text) > LONGEST:
         raise StudyError(f"--name: it has {len(text):,} letters. Give at most {LONGEST}.")
     name, outside = known_letters((to_ascii if net.alphabet_size == len(ALPHABET) else spell)(text.strip()))
     if not name.strip(UNKNOWN + " "):
-        raise StudyError(
-            f"--name {text!r}: no letter of it is in the alphabet, which is: {ALPHABET[:-1]} "
-            "Give a name: make predict-names NAME=Satoshi"
-        )
+        raise StudyError(f"--name {text!r}: no letter of it is in the alphabet, which is: {ALPHABET[:-1]} "
+                         "Give a name: make predict-names NAME=Satoshi")  # fmt: skip
     return name, outside
 
 
@@ -405,7 +389,7 @@ def predict_name(text: str, run_dir: Path | None) -> None:
         note = f", outside the alphabet: {' '.join(outside)}" if outside else ""
         read = unicodedata.normalize("NFC", name)
         read = f" (read as {read}{note})" if read != text else ""
-        print(f"{text}{read}, by the model of {checkpoint.told(path, 'names')}:")
+        print(f"{text}{read}, by the model of {checkpoint.describe(path, 'names')}:")
         for probability, label in zip(probabilities, order, strict=True):
             print(f"  {probability:6.1%}  {classes[label]}")
 

@@ -328,7 +328,7 @@ def classify(picture: Path, folder: Path | None) -> None:
     with predicting():
         net, classes = load_net(path := checkpoint.find_best("cifar10", folder))
         probabilities, order = net(normalize(read_picture(picture)))[0].softmax(0).sort(descending=True)
-        print(f"{picture}, by the net of {checkpoint.told(path, 'cifar10')}:")
+        print(f"{picture}, by the net of {checkpoint.describe(path, 'cifar10')}:")
         for probability, label in list(zip(probabilities, order, strict=True))[:3]:
             print(f"  {probability:6.1%}  {classes[label]}")
 

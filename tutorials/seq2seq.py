@@ -5,7 +5,6 @@ Attention: D. Bahdanau et al., 2015 (additive), and T. Luong et al., 2015 (multi
 """
 
 import random
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -125,7 +124,7 @@ def main() -> None:
         return translate_text(options)
     with Run("seq2seq", options) as run:
         parts = load_pairs(run)
-        languages = [learn_words(options, texts) for texts in (parts.train.source, parts.train.target)]
+        languages = [build_vocabulary(options, texts) for texts in (parts.train.source, parts.train.target)]
         net = run.distribute(Seq2Seq(*map(len, languages), options))
         train(run, net, parts, languages)
         translator, _ = load_translator(run.folder / "best.safetensors", "seq2seq", Seq2Seq)
@@ -159,8 +158,8 @@ def load_pairs(run: Run) -> Parallel:
     return parts
 
 
-def learn_words(options: Seq2SeqOptions, texts: Sequence[str]) -> Vocabulary:
-    """The word index of one language, from its training sentences alone."""
+def build_vocabulary(options: Seq2SeqOptions, texts: Sequence[str]) -> Vocabulary:
+    """The vocabulary of one language (the original's Lang), from its training sentences alone."""
     return Vocabulary.build(texts) if is_filtered(options) else Subwords.learn(texts, options.subwords)
 
 
@@ -266,7 +265,7 @@ class Seq2Seq(nn.Module):
         kind = {"none": Decoder, "luong": LuongDecoder, "bahdanau": BahdanauDecoder}[options.attention]
         self.encoder, self.decoder = Encoder(source_words, options), kind(target_words, options)
 
-    def encode(self, source: Tensor, lengths: Tensor) -> tuple[Tensor, Memory]:
+    def start_decoding(self, source: Tensor, lengths: Tensor) -> tuple[Tensor, Memory]:
         """The decoder's first hidden state (N, H), and its memory of the source."""
         outputs, hidden = self.encoder(source, lengths)
         padding = torch.arange(source.shape[1], device=source.device) >= lengths[:, None]
@@ -277,21 +276,23 @@ class Seq2Seq(nn.Module):
         """Scores (..., V) of the words, from the decoder's outputs (..., H)."""
         return self.decoder.out(self.decoder.out_dropout(outputs))
 
-    def forward(self, source: Tensor, lengths: Tensor, inputs: Tensor, real: Tensor, forced: bool = True) -> Tensor:
-        """Scores (M, V) at the `real` places (N, T) of the target; not `forced`, the decoder reads what it wrote."""
-        hidden, memory = self.encode(source, lengths)
+    def forward(
+        self, source: Tensor, lengths: Tensor, inputs: Tensor, target_mask: Tensor, forced: bool = True
+    ) -> Tensor:
+        """Logits (M, V) at the M positions of `target_mask` (N, T); not `forced`, the decoder reads its own output."""
+        hidden, memory = self.start_decoding(source, lengths)
         if forced:
-            return self.score(self.decoder(inputs, hidden, memory)[0][real])
+            return self.score(self.decoder(inputs, hidden, memory)[0][target_mask])
         tokens, written = inputs[:, :1], []
         for _ in range(inputs.shape[1]):
             outputs, hidden, _ = self.decoder(tokens, hidden, memory)
             written.append(self.score(outputs))
             tokens = written[-1].detach().argmax(-1)
-        return torch.cat(written, 1)[real]
+        return torch.cat(written, 1)[target_mask]
 
-    def look(self, source: Tensor, lengths: Tensor, inputs: Tensor) -> Tensor | None:
+    def attention(self, source: Tensor, lengths: Tensor, inputs: Tensor) -> Tensor | None:
         """Where each step that reads `inputs` looks in the source: (N, T, S)."""
-        return self.decoder(inputs, *self.encode(source, lengths))[2]
+        return self.decoder(inputs, *self.start_decoding(source, lengths))[2]
 
     def step(self, tokens: Tensor, hidden: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """One step of decoding: scores (N, V) after the tokens (N,), and the next hidden state."""
@@ -326,16 +327,16 @@ def train(run: Run, net: nn.Module, parts: Parallel, languages: Sequence[Vocabul
         net.train()
         ratio = teacher_forcing_ratio(options, epoch)
         for source, lengths, inputs, target in run.batches(trainloader):
-            real = torch.ones_like(target, dtype=torch.bool) if options.count_padding else target != PAD
+            target_mask = torch.ones_like(target, dtype=torch.bool) if options.count_padding else target != PAD
             forced = random.random() < ratio
             optimizer.zero_grad()
-            logits = net(source, lengths, inputs, real, forced)
-            loss = F.cross_entropy(logits, target[real], label_smoothing=options.label_smoothing)
+            logits = net(source, lengths, inputs, target_mask, forced)
+            loss = F.cross_entropy(logits, target[target_mask], label_smoothing=options.label_smoothing)
             loss.backward()
             optimizer.step()
             scheduler.step()
-            losses = F.cross_entropy(logits.detach(), target[real], reduction="none")  # without label smoothing
-            run.log("train", loss=losses.mean(), word_loss=losses[target[real] != PAD].mean(), forced=forced)
+            losses = F.cross_entropy(logits.detach(), target[target_mask], reduction="none")  # without label smoothing
+            run.log("train", loss=losses.mean(), word_loss=losses[target[target_mask] != PAD].mean(), forced=forced)
         run.histograms()
         score = epoch
         if len(parts.val):
@@ -388,11 +389,7 @@ def translate_text(options: Seq2SeqOptions) -> None:
         path = checkpoint.find_best("seq2seq", options.run_dir)
         translator, trained = load_translator(path, "seq2seq", Seq2Seq)
         text = eng_fra.normalize([options.text])[0] if is_filtered(trained) else options.text.strip()
-        example = 'make translate-fr TEXT="Je suis fatigué."'
-        told = checkpoint.told(path, "seq2seq")
-        if checkpoint.knows_twin(path, "seq2seq"):  # not among what a script takes for the translation
-            print(f"by the net of {told}", file=sys.stderr)
-        output = report.translate_one(translator, text, options.beam, options.length_penalty, told, example)
+        output = report.translate_one(translator, text, options.beam, options.length_penalty, path, "seq2seq")
         if trained.attention != "none":
             picture = path.parent / "figures" / "translation.png" if options.figure else None
             report.show_attention(translator, text, output, picture)

@@ -35,13 +35,14 @@ class TextOptions(RowsOptions):
     """Classify texts: AG_NEWS, or with --csv any file of labels and texts."""
 
     embed_dim: int = 64
-    """Embedding size; at least the number of classes."""
+    """Embedding size; never less than the number of classes."""
     idf: bool = False
     """Weight features by inverse document frequency and L2-normalize each text, instead of averaging embeddings."""
     bayes: float = 0.0
-    """Initialize with naive Bayes log-count ratios times this; 0: random initialization."""
+    """Initialize with naive Bayes log-count ratios, scaled by this; 0: random initialization."""
     schedule: Literal["plateau", "linear"] = "plateau"
-    """Learning-rate schedule: a tenth when validation accuracy falls, as the original, or linear decay to zero."""
+    """Learning-rate schedule: plateau divides by 10 when validation accuracy falls, as the original; or linear decay to
+    zero, in which the linear layer has a tenth of the learning rate."""
     word_dropout: float = 0.0
     """Fraction of the features dropped in each training step."""
     lr: float = 5.0
@@ -51,7 +52,7 @@ class TextOptions(RowsOptions):
     batch_size: int = 64
     """Batch size, over all processes together."""
     curve: int = 0
-    """Further points of the learning curve: models trained on a half, a quarter, … of the training set."""
+    """Points of a learning curve beside the full training set: models trained on a half, a quarter, … of it."""
 
     limits = RowsOptions.limits | {
         "embed_dim": (1, 4096), "bayes": (0, inf), "word_dropout": (0, 0.99),
@@ -143,15 +144,15 @@ def collate_batch(batch: Sequence[tuple[int, Tensor]]) -> tuple[Tensor, Tensor, 
 class TextClassificationModel(nn.Module):
     """EmbeddingBag and a linear layer. With idf, features have tf-idf weights instead of equal ones."""
 
-    def __init__(self, features: int, classes: int, options: dict[str, Any]) -> None:
+    def __init__(self, num_features: int, num_classes: int, options: dict[str, Any]) -> None:
         super().__init__()
         self.weighted, self.word_dropout = options["idf"], options["word_dropout"]
         # A sparse gradient costs nothing for the features that a batch does not have.
         mode, sparse = ("sum", True) if self.weighted else ("mean", False)
-        embed_dim = max(options["embed_dim"], classes)
-        self.embedding = nn.EmbeddingBag(features, embed_dim, mode=mode, sparse=sparse)
-        self.fc = nn.Linear(embed_dim, classes)
-        self.register_buffer("idf", torch.ones(features if self.weighted else 0))
+        embed_dim = max(options["embed_dim"], num_classes)
+        self.embedding = nn.EmbeddingBag(num_features, embed_dim, mode=mode, sparse=sparse)
+        self.fc = nn.Linear(embed_dim, num_classes)
+        self.register_buffer("idf", torch.ones(num_features if self.weighted else 0))
         self.init_weights()
 
     def init_weights(self) -> None:
@@ -200,7 +201,7 @@ def make_net(options: TextOptions, ngrams: Ngrams, classes: int, trainset: TextD
 
 def make_optimizer(net: nn.Module, options: TextOptions, steps: int) -> tuple[optim.Optimizer, Any]:
     """SGD and its scheduler: stepped after each batch if linear, else by the original's rule."""
-    if options.schedule == "linear":  # every text has a gradient for the linear layer: it needs a lower learning rate
+    if options.schedule == "linear":  # each step updates the linear layer, but of the embeddings few rows
         layer = {"params": net.fc.parameters(), "lr": options.lr / 10}
         optimizer = optim.SGD([{"params": net.embedding.parameters()}, layer], options.lr)
         return optimizer, optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps)
@@ -209,7 +210,7 @@ def make_optimizer(net: nn.Module, options: TextOptions, steps: int) -> tuple[op
 
 
 def train(run: Run, net: nn.Module, trainset: TextDataset, valset: TextDataset, classes: list[str]) -> None:
-    """Train for all epochs; keep the last weights, or the original's best on the validation set."""
+    """Train for all epochs; keep the last weights, or with the plateau schedule those best on the validation set."""
     options = run.options
     trainloader = run.loader(trainset, options.batch_size, shuffle=True, collate_fn=collate_batch)
     criterion = nn.CrossEntropyLoss()
@@ -282,7 +283,8 @@ def test(run: Run, net: nn.Module, datasets: Sequence[TextDataset], classes: lis
             return valset.accuracy(evaluate(run, fit(run, part, count), valset))
 
         learning_curve(run, trainset, valset.accuracy(evaluate(run, net, valset)), learn)
-    chance = {"test/accuracy": matrix.sum(1).max() / matrix.sum(), "test/macro_f1": 1 / count}
+    majority = matrix.sum(1).max() / matrix.sum()  # always the most frequent class
+    chance = {"test/accuracy": majority, "test/macro_f1": 2 * majority / (1 + majority) / count}
     run.finish(metrics, PUBLISHED if run.options.data == "official" else {}, chance)
 
 
@@ -324,7 +326,7 @@ def classify(text: str, folder: Path | None) -> None:
         net, ngrams, about = load_net(path := checkpoint.find_best("sentiment", folder))
         tokens, logits = predict(net, ngrams, text)
         known = np.count_nonzero(ngrams.table(tokens)[:, 0])
-        print(f"by the model of {checkpoint.told(path, 'sentiment')}, which knows {known} of {len(tokens)} words:")
+        print(f"by the model of {checkpoint.describe(path, 'sentiment')}, which knows {known} of {len(tokens)} words:")
         for probability, label in zip(*logits.softmax(0).sort(descending=True), strict=True):
             print(f"  {probability:6.1%}  {about['classes'][label]}")
 

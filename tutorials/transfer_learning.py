@@ -393,7 +393,7 @@ def classify(image: Path, folder: Path | None) -> None:
         net, preset, about = load_net(path)
         inputs = data_transforms(preset, 1)["val"](read(image))[None]  # (1, 3, H, W)
         probabilities, order = net(inputs)[0].softmax(0).sort(descending=True)
-        print(f"{image}, by the {about['way']} net of {checkpoint.told(path, 'transfer')}:")
+        print(f"{image}, by the {about['way']} net of {checkpoint.describe(path, 'transfer')}:")
         for probability, label in list(zip(probabilities, order, strict=True))[:3]:
             print(f"  {probability:6.1%}  {about['classes'][label]}")
 

@@ -1,4 +1,4 @@
-"""German to English with nn.Transformer on Multi30k: captions of photographs, sub-words, cached decoding.
+"""German to English with nn.Transformer, on Multi30k's captions of photographs.
 
 Original: "Language Translation with nn.Transformer and torchtext", the PyTorch tutorials.
 Net: A. Vaswani et al., "Attention Is All You Need", 2017. A small one is enough for Multi30k, with strong dropout:
@@ -7,7 +7,6 @@ Z. Wu et al., "Good for Misconceived Reasons", 2021.
 
 import math
 import statistics
-import sys
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -35,7 +34,7 @@ from tutorials.text.transformer import decoder_memory, decoder_step
 from tutorials.text.translator import Translator, load_translator
 from tutorials.text.vocabulary import BOS, EOS, PAD, Subwords, Vocabulary, Words
 
-# N sentences, S source tokens, T target tokens, E features (d_model), V target words, M tokens that are no padding
+# N sentences, S source tokens, T target tokens, E features (d_model), V target vocabulary, M tokens that are no padding
 
 
 @dataclass
@@ -55,7 +54,7 @@ class TranslationOptions(TextFileOptions):
     norm_first: bool = False
     """Pre-norm instead of post-norm: layer normalization before attention and feed-forward networks."""
     subwords: int = 0
-    """Size of a sub-word vocabulary that both languages share, with its embeddings; 0: words of each language."""
+    """Size of a sub-word vocabulary shared by both languages, with tied embeddings; 0: words of each language."""
     batch_size: int = 128
     """Batch size, over all processes together."""
     by_length: bool = False
@@ -73,7 +72,7 @@ class TranslationOptions(TextFileOptions):
     label_smoothing: float = 0.0
     """Label smoothing."""
     grad_clip: float = inf
-    """Gradient-clipping norm."""
+    """Gradient-clipping norm; inf: no clipping."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Precision of autocast; bfloat16 only where it is fast: on a GPU, or a processor with avx512_bf16."""
     beam: int = 1
@@ -81,13 +80,13 @@ class TranslationOptions(TextFileOptions):
     length_penalty: float = 1.0
     """Length penalty: beams are ranked by log-probability / length to this power."""
     source: Path | None = None
-    """Take your own pairs: a file of sentences, one in each line …"""
+    """Your own pairs: a text file of source sentences, one in each line; needs --target."""
     target: Path | None = None
-    """… and the file of their translations, line by line."""
+    """The translations of the sentences of --source, line by line."""
     held_out: int = 1000
-    """Pairs of the validation and of the test part, each, with --source and --target."""
+    """Pairs in the validation set, and as many in the test set, with --source and --target."""
     longest: int = 100
-    """Tokens, of source or target, that a training pair may have."""
+    """Maximum number of tokens in a sentence; longer training pairs are left out."""
     text: str | None = None
     """Do not train: translate this text, with the saved net of --run-dir or else the newest one."""
     figure: bool = False
@@ -111,8 +110,8 @@ class TranslationOptions(TextFileOptions):
 
 
 RECIPES = {
-    # The page of 2021, whose losses are known; later ones train two epochs more. In bfloat16 the losses are float32's
-    # to the third digit, in 0.6 of the time.
+    # The page of 2021, whose losses are known; later ones train two epochs more. With bfloat16 an epoch takes 0.6 of
+    # the time, and losses agree with float32's to three digits.
     "original": dict(epochs=16, precision="bfloat16"),
     "study": dict(epochs=20, d_model=192, heads=4, layers=3, dim_feedforward=512, dropout=0.3, norm_first=True,
                   subwords=4000, by_length=True, optimizer="muon", lr=0.02, schedule="linear", warmup_steps=200,
@@ -131,7 +130,7 @@ def main() -> None:
         return translate_text(options)
     with Run("translation", options) as run:
         parts = load_pairs(run)
-        languages = learn_words(run, parts.train)
+        languages = build_vocabularies(run, parts.train)
         net = run.distribute(Translation(*map(len, languages), options))
         train(run, net, parts, languages)
         translator, _ = load_translator(run.folder / "best.safetensors", "translation", Translation)
@@ -158,8 +157,9 @@ def load_pairs(run: Run) -> Parallel:
     return parts
 
 
-def learn_words(run: Run, pairs: Pairs) -> tuple[Vocabulary, Vocabulary]:
-    """The tokens of source and target, from the training sentences alone; sub-words are the same in both."""
+def build_vocabularies(run: Run, pairs: Pairs) -> tuple[Vocabulary, Vocabulary]:
+    """The vocabularies of source and target, from the training sentences alone; of sub-words both share one. The
+    original's words are spaCy's; ours, split at blanks and punctuation, need no download."""
     if run.options.subwords:
         shared = Subwords.learn(pairs.source + pairs.target, run.options.subwords)
         languages = shared, shared
@@ -196,7 +196,7 @@ def causal_mask(T: int, device: torch.device | None = None) -> Tensor:
 
 
 class Translation(nn.Module):
-    """nn.Transformer between embeddings with positions and a linear layer that scores the target's words."""
+    """nn.Transformer between embeddings with positional encoding and a linear layer for the logits."""
 
     def __init__(self, source_words: int, target_words: int, options: TranslationOptions) -> None:
         super().__init__()
@@ -221,48 +221,48 @@ class Translation(nn.Module):
     def embed(self, table: nn.Embedding, tokens: Tensor, start: int = 0) -> Tensor:
         return self.positions(table(tokens) * math.sqrt(table.embedding_dim), start)
 
-    def read(self, source: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def encode(self, source: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """The encoder's output (N, S, E), and where there is padding (N, S)."""
         padding = torch.arange(source.shape[1], device=source.device) >= lengths[:, None]
         return self.transformer.encoder(self.embed(self.source, source), src_key_padding_mask=padding), padding
 
-    def forward(self, source: Tensor, lengths: Tensor, inputs: Tensor, real: Tensor) -> Tensor:
-        """Scores (M, V) at the `real` places (N, T) of the target. Padding comes last: no real place sees it."""
-        memory, padding = self.read(source, lengths)
+    def forward(self, source: Tensor, lengths: Tensor, inputs: Tensor, target_mask: Tensor) -> Tensor:
+        """Logits (M, V) at the M positions of `target_mask` (N, T). Padding comes last: nothing attends to it."""
+        memory, padding = self.encode(source, lengths)
         states = self.transformer.decoder(
             self.embed(self.target, inputs), memory, causal_mask(inputs.shape[1], inputs.device),
             memory_key_padding_mask=padding, tgt_is_causal=True,
         )  # fmt: skip
-        return self.out(states[real])
+        return self.out(states[target_mask])
 
-    def encode(self, source: Tensor, lengths: Tensor) -> tuple[None, dict]:
+    def start_decoding(self, source: Tensor, lengths: Tensor) -> tuple[None, dict]:
         """No state yet, and each decoder layer's keys and values of the source."""
-        return None, decoder_memory(self.transformer.decoder, *self.read(source, lengths))
+        return None, decoder_memory(self.transformer.decoder, *self.encode(source, lengths))
 
     def step(self, tokens: Tensor, past: list | None, memory: dict) -> tuple[Tensor, list]:
-        """Scores (N, V) after the tokens (N,); keys and values of all before them are in `past`."""
+        """Logits (N, V) after the tokens (N,); keys and values of all before them are in `past`."""
         start = past[0][0].shape[2] if past else 0
         x = self.embed(self.target, tokens[:, None], start)
         states, past = decoder_step(self.transformer.decoder, x, past, memory)
         return self.out(states[:, 0]), past
 
-    def look_by_head(self, source: Tensor, lengths: Tensor, inputs: Tensor) -> Tensor:
-        """Where each head of each layer looks in the source, from each place of `inputs`: (N, layers, heads, T, S)."""
+    def attention_by_head(self, source: Tensor, lengths: Tensor, inputs: Tensor) -> Tensor:
+        """Attention weights of each head of each layer, from `inputs` to the source: (N, layers, heads, T, S)."""
         maps: list[Tensor] = []
-        _, memory = self.encode(source, lengths)
+        _, memory = self.start_decoding(source, lengths)
         decoder_step(self.transformer.decoder, self.embed(self.target, inputs), None, memory, maps)
         return torch.stack(maps, 1)
 
-    def look(self, source: Tensor, lengths: Tensor, inputs: Tensor) -> Tensor:
-        """The mean over all layers and heads: (N, T, S)."""
-        return self.look_by_head(source, lengths, inputs).mean((1, 2))
+    def attention(self, source: Tensor, lengths: Tensor, inputs: Tensor) -> Tensor:
+        """Their mean over all layers and heads: (N, T, S)."""
+        return self.attention_by_head(source, lengths, inputs).mean((1, 2))
 
 
 # 3. Training
 
 
 def train(run: Run, net: nn.Module, parts: Parallel, languages: tuple[Vocabulary, Vocabulary]) -> None:
-    """Train for all epochs; keep the weights with the least loss for each word of the validation pairs."""
+    """Train for all epochs; keep the weights with the lowest validation loss per token."""
     options = run.options
     pairs = PairSet(parts.train, languages, longest=options.longest)
     if len(pairs) < len(parts.train):
@@ -277,19 +277,21 @@ def train(run: Run, net: nn.Module, parts: Parallel, languages: tuple[Vocabulary
     about = {"languages": [words.to_json() for words in languages], "limit": pairs.target.shape[1] + 5}
     for _epoch in run.epochs():
         net.train()
+        # source (N, S); the decoder reads inputs (N, T), which begin with BOS, and is to write target (N, T): the same
+        # tokens one position further on, which end with EOS.
         for source, lengths, inputs, target in run.batches(trainloader):
-            real = target != PAD
+            target_mask = target != PAD
             optimizer.zero_grad()
             with autocast():
-                logits = net(source, lengths, inputs, real).float()
-            loss = criterion(logits, target[real])
+                logits = net(source, lengths, inputs, target_mask).float()
+            loss = criterion(logits, target[target_mask])
             loss.backward()
             nn.utils.clip_grad_norm_(net.parameters(), options.grad_clip)
             with autocast():  # Muon multiplies matrices, too
                 optimizer.step()
             scheduler.step()
             # without label smoothing, as in validation
-            run.log("train", loss=F.cross_entropy(logits.detach(), target[real]))
+            run.log("train", loss=F.cross_entropy(logits.detach(), target[target_mask]))
         run.histograms()
         translator = Translator(unwrap(net), languages, about["limit"])
         loss = translator.loss(parts.val)
@@ -325,7 +327,7 @@ def validate(translator: Translator, pairs: Pairs) -> float:
 
 
 def test(run: Run, translator: Translator, parts: Parallel) -> None:
-    """Scores on the test pairs; the validation loss also as the original computes it, batch by batch; figures."""
+    """Metrics on the test pairs; the validation loss also as the original computes it, a mean of batch means."""
     options, val = run.options, parts.val
     published = PUBLISHED if options.data == "official" else {}
     metrics = report.results(run, translator, "test", parts.test, options.beam, options.length_penalty)
@@ -353,20 +355,20 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
 
 @torch.no_grad()
 def greedy_decode(translator: Translator, text: str) -> str:
-    """The original's greedy decoding: the likeliest next token again and again, by a pass over all tokens before it.
+    """Greedy decoding as in the original: the most likely next token, each by a pass over all tokens before it.
 
     Calling the translator gives the same sentences, many at once, with cached keys and values (`race_translation`).
     """
     net = translator.net.eval()
     source, lengths = next(translator.batches([text]))
-    memory, _ = net.read(source, lengths)  # (1, S, E)
+    memory, _ = net.encode(source, lengths)  # (1, S, E)
     written = source.new_full((1, 1), BOS)
     while written.shape[1] <= translator.limit and written[0, -1] != EOS:
         inputs = net.embed(net.target, written)  # (1, T, E)
         states = net.transformer.decoder(inputs, memory, causal_mask(written.shape[1], source.device))
-        scores = net.out(states[:, -1])  # (1, V)
-        scores[:, NEVER] = -torch.inf
-        written = torch.cat([written, scores.argmax(-1)[None]], 1)
+        logits = net.out(states[:, -1])  # (1, V)
+        logits[:, NEVER] = -torch.inf
+        written = torch.cat([written, logits.argmax(-1)[None]], 1)
     return translator.languages[1].decode(written[0, 1:].tolist())
 
 
@@ -375,11 +377,8 @@ def translate_text(options: TranslationOptions) -> None:
     with predicting():
         path = checkpoint.find_best("translation", options.run_dir)
         translator, _ = load_translator(path, "translation", Translation)
-        text, example = options.text.strip(), 'make translate-de TEXT="Ein Hund läuft."'
-        told = checkpoint.told(path, "translation")
-        if checkpoint.knows_twin(path, "translation"):  # not among what a script takes for the translation
-            print(f"by the net of {told}", file=sys.stderr)
-        output = report.translate_one(translator, text, options.beam, options.length_penalty, told, example)
+        text = options.text.strip()
+        output = report.translate_one(translator, text, options.beam, options.length_penalty, path, "translation")
         picture = path.parent / "figures" / "translation.png" if options.figure else None
         report.show_attention(translator, text, output, picture)
 

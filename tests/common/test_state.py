@@ -88,7 +88,7 @@ def test_a_run_is_called_after_its_own_data_and_predictions_find_it(tmp_path, mo
     shutil.rmtree(folder)
     path = checkpoint.find_best("small")
     assert path == Path("runs/small-tiny-study-seed0/best.safetensors")
-    assert "knows generated data only; make small DATA=official" in checkpoint.told(path, "small")
+    assert "knows generated data only; make small DATA=official" in checkpoint.describe(path, "small")
 
 
 def test_every_option_for_own_data_names_the_run():
@@ -132,7 +132,7 @@ def test_a_fingerprint_follows_from_what_is_read_alone(tmp_path):
         for label in ("a", "b"):
             (root / "data").mkdir(parents=True, exist_ok=True)
             (root / "data" / f"{label}.txt").write_text("Łukasz\nšedý\n漢\n")
-        written.append(fingerprint(names.folder(root / "data"), root))
+        written.append(fingerprint(names.read_folder(root / "data"), root))
     assert written[0] == written[1]
     pictures = hymenoptera.Pictures((tmp_path / "1.png",), np.zeros(1), (tmp_path / "2.png",), np.zeros(1), ("a",))
     (tmp_path / "1.png").write_bytes(b"one")

@@ -7,7 +7,7 @@ import pytest
 
 import data
 from data import StudyError
-from data.names import ALPHABET, MARKS, Names, folder, key, known_letters, official, spell, split_grouped, to_ascii
+from data.names import ALPHABET, MARKS, Names, key, known_letters, official, read_folder, spell, split_grouped, to_ascii
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_accents_go_and_letters_stay():
 
 def test_a_folder_is_read_in_order_with_its_oddities_counted(files):
     path = files({"Beta": "\ufeffÁdám\r\n\r\n  Bo Li \r\nAu-Yong\n\n".encode(), "Alpha": "Ann\nAnn\n東京\n".encode()})
-    names = folder(path)
+    names = read_folder(path)
     assert names.classes == ("Alpha", "Beta")
     assert names.names == ("Ann", "Ann", "A\u0301da\u0301m", "Bo Li", "Au_Yong")
     assert names.plain().names == ("Ann", "Ann", "Adam", "Bo Li", "Au_Yong")
@@ -62,17 +62,17 @@ def test_a_folder_is_read_in_order_with_its_oddities_counted(files):
 )
 def test_bad_files_are_named_with_their_line(files, content, told):
     with pytest.raises(StudyError) as failure:
-        folder(files(content))
+        read_folder(files(content))
     assert told in str(failure.value)
 
 
 def test_what_is_no_folder_or_no_file_is_named(tmp_path):
     with pytest.raises(StudyError, match="no such folder"):
-        folder(tmp_path / "nowhere")
+        read_folder(tmp_path / "nowhere")
     (tmp_path / "A.txt").mkdir()
     (tmp_path / "B.txt").write_text("Bo")
     with pytest.raises(StudyError, match=r"cannot read .*A\.txt"):
-        folder(tmp_path)
+        read_folder(tmp_path)
 
 
 def keys(names: Names) -> set[str]:

@@ -62,7 +62,7 @@ def test_a_class_whose_name_is_not_utf8(tmp_path):
     for name in (b"French.txt", b"Fran\xe7ais.txt"):
         Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_text("Anne\n")
     with pytest.raises(StudyError, match=r"the name 'Fran\\udce7ais\.txt' in it is not UTF-8"):
-        names.folder(tmp_path)
+        names.read_folder(tmp_path)
 
 
 def test_no_file_is_read_or_written_in_the_machines_own_encoding():
@@ -129,7 +129,7 @@ def read_by_all(folder: Path, content: bytes, encoding: str) -> int:
     readers = [
         lambda: tokenised([(table, find_layout(table, (), encoding))], str.split, "words", folder),
         lambda: list(rows(table, find_layout(table, ("1", "2"), encoding), Skipped())),
-        lambda: names.folder(folder, encoding),
+        lambda: names.read_folder(folder, encoding),
         lambda: parallel.read_table(path, encoding),
         lambda: parallel.read_files(path, folder / "B.txt", encoding),
         lambda: imagenet.read_index(path),

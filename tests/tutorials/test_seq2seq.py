@@ -50,7 +50,7 @@ def test_bahdanaus_loop_is_attention_and_a_gru_step_by_step():
     decoder = net.decoder
     source, lengths = torch.tensor([[4, 5, 6, 7], [8, 9, PAD, PAD]]), torch.tensor([4, 2])
     inputs = torch.tensor([[BOS, 4, 5], [BOS, 6, 7]])
-    hidden, memory = net.encode(source, lengths)
+    hidden, memory = net.start_decoding(source, lengths)
     outputs, last, looks = decoder(inputs, hidden, memory)
     read, _ = net.encoder(source, lengths)
     for row, length in enumerate(lengths.tolist()):
@@ -147,7 +147,7 @@ def test_the_share_of_forced_batches_goes_in_a_line():
 def all_sentences(net, source: str, limit: int) -> dict[tuple[int, ...], float]:
     """log p of every sentence that ends within the limit, by teacher forcing."""
     numbers = torch.tensor([LANGUAGES[0].encode(source)])
-    state = net.encode(numbers, torch.tensor([numbers.shape[1]]))
+    state = net.start_decoding(numbers, torch.tensor([numbers.shape[1]]))
     told = {}
     for length in range(limit):
         for words in itertools.product(range(UNK + 1, 13), repeat=length):
@@ -189,7 +189,7 @@ def test_batched_decoding_gives_what_one_by_one_gives(kind):
     assert len({len(text.split()) for text in texts}) > 2 and len(texts) > 5
     assert translator([]) == [] == translator([], 3)
     numbers, lengths = next(translator.batches(sources))
-    state, memory = net.encode(numbers, lengths)
+    state, memory = net.start_decoding(numbers, lengths)
     limits = torch.arange(40) % 7 + 1
     one = decoding.beam(net.step, state, memory, limits, 1)
     assert one == decoding.greedy(net.step, state, memory, limits)

@@ -105,7 +105,7 @@ def test_cached_batched_decoding_is_the_originals_one_by_one(norm_first, capsys)
     assert race_translation.race(translator, sources) > 2
     assert "; 30 translations are the same" in capsys.readouterr().out
     numbers, lengths = next(translator.batches(sources))
-    looks = net.look_by_head(numbers, lengths, numbers[:, :4])
+    looks = net.attention_by_head(numbers, lengths, numbers[:, :4])
     assert looks.shape == (30, 2, 3, 4, numbers.shape[1]) and torch.allclose(looks.sum(4), torch.ones(()).double())
     assert (looks.transpose(1, 4)[numbers == PAD] == 0).all()
 
@@ -157,7 +157,7 @@ def test_the_attention_follows_the_verb_to_the_end_of_its_clause(study):
     net, (read, write) = translator.net.eval(), translator.languages
     english = translator([german])[0]
     batch = PairSet(Pairs((german,), (english,)), translator.languages).__getitems__([0])
-    looks = net.look_by_head(*batch[:3])[0].amax((0, 1))  # of the head that looks hardest
+    looks = net.attention_by_head(*batch[:3])[0].amax((0, 1))  # of the head that looks hardest
     verb = next(i for i, piece in enumerate(read.cut(german)) if piece.startswith("▁tr"))
     carries = next(i for i, piece in enumerate(write.cut(english)) if piece.startswith("▁carr"))
     assert looks[carries, verb] > 0.3  # which stands three words further on than in English

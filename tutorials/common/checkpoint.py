@@ -126,7 +126,7 @@ def knows_twin(path: Path, name: str) -> bool:
     return (folder.parent.name, folder.name) == ("study", name) or folder.name.startswith(f"{name}-tiny-")
 
 
-def told(path: Path, name: str) -> str:
+def describe(path: Path, name: str) -> str:
     """The path of a net that answers, and of the twin's, what it lacks."""
     lacks = f" (it knows generated data only; make {name} DATA=official trains one on real data)"
     return f"{path}{lacks if knows_twin(path, name) else ''}"

@@ -1,5 +1,6 @@
 """What a tutorial that translates tells at its end: scores, examples good and bad, BLEU by length."""
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 
 from data import StudyError
 from data.parallel import LONGEST, Pairs
-from tutorials.common import plots
+from tutorials.common import checkpoint, plots
 from tutorials.common.run import Run
 from tutorials.text import translation_metrics as scores
 from tutorials.text.pairs import PairSet
@@ -50,7 +51,7 @@ def attention_maps(translator: Translator, sentences: Sequence[str], outputs: Se
     """Where the net looked while it wrote these translations, or its greedy ones."""
     maps, (read, write) = [], translator.languages
     for source, output in zip(sentences, outputs or translator(sentences), strict=True):
-        shares = translator.look(source, output).numpy()
+        shares = translator.attention(source, output).numpy()
         maps.append(plots.Heat(shares, [*write.cut(output), "end"], [*read.cut(source), "end"]))
     return plots.word_maps(maps)
 
@@ -67,10 +68,19 @@ def unknown_words(translator: Translator, text: str, net: Path | str, example: s
     return read.unknown(text)
 
 
-def translate_one(translator: Translator, text: str, width: int, alpha: float, net: str, example: str) -> str:
-    """Print and return the translation of one text by the `net`, told by its path; print what of the text the net does
-    not know; raise StudyError, with an example of a right command, for a text of which it knows nothing."""
-    if unknown := unknown_words(translator, text, net, example):
+COMMANDS = {
+    "seq2seq": 'make translate-fr TEXT="Je suis fatigué."',
+    "translation": 'make translate-de TEXT="Ein Hund läuft."',
+}
+
+
+def translate_one(translator: Translator, text: str, width: int, alpha: float, path: Path, tutorial: str) -> str:
+    """Print and return the translation of one text by the net of a tutorial's `path`; print what of the text the net
+    does not know; raise StudyError, with an example of a right command, for a text of which it knows nothing."""
+    net = checkpoint.describe(path, tutorial)
+    if checkpoint.knows_twin(path, tutorial):  # not among what a script takes for the translation
+        print(f"by the net of {net}", file=sys.stderr)
+    if unknown := unknown_words(translator, text, net, COMMANDS[tutorial]):
         print(f"unknown to the net, which knows {len(translator.languages[0]):,} tokens: {', '.join(unknown)}")
     (output,) = translator([text], width, alpha)
     print(output)
@@ -82,7 +92,7 @@ def show_attention(translator: Translator, text: str, output: str, picture: Path
     read, write = translator.languages
     source, written = [*read.cut(text), "end"], [*write.cut(output), "end"]
     print("\nattention weights of 0.1 and more:")
-    for token, weights in zip(written, translator.look(text, output).numpy(), strict=True):
+    for token, weights in zip(written, translator.attention(text, output).numpy(), strict=True):
         largest = [f"{source[i]} {weights[i]:.2f}" for i in np.argsort(-weights) if weights[i] >= 0.1]
         print(f"  {token:<{max(map(len, written))}}  {', '.join(largest)}".rstrip())
     if picture:
@@ -115,7 +125,7 @@ def head_maps(translator: Translator, source: str) -> "Figure":
     output = translator([source])[0]
     tokens, lengths, inputs, _ = PairSet(Pairs((source,), (output,)), translator.languages).__getitems__([0])
     with torch.no_grad():
-        looks = translator.net.look_by_head(*(part.to(translator.device) for part in (tokens, lengths, inputs)))[0]
+        looks = translator.net.attention_by_head(*(part.to(translator.device) for part in (tokens, lengths, inputs)))[0]
     maps = [
         plots.Heat(shares.cpu().numpy(), [*write.cut(output), "end"], [*read.cut(source), "end"],
                      f"layer {layer}, head {head}")

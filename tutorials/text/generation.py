@@ -81,7 +81,7 @@ def write_on(options: Any, load_net: Callable[[Path], tuple[Any, list[str]]]) ->
         style = Style(options.temperature, options.top_k, options.top_p, options.seed)
         written = write(net, numbers, options.tokens, style)
         print(f"{options.text} | {' '.join(words[token] for token in written)}")
-        print(f"(by the net of {checkpoint.told(path, 'language-model')})")
+        print(f"(by the net of {checkpoint.describe(path, 'language-model')})")
 
 
 @torch.no_grad()

@@ -19,13 +19,13 @@ from tutorials.text.vocabulary import PAD, Vocabulary, from_json, pad
 class Net(Protocol):
     """What a net that translates can do: learn, read N sources, and write the next token of each (see decoding.py)."""
 
-    def __call__(self, source: Tensor, lengths: Tensor, inputs: Tensor, real: Tensor) -> Tensor:
-        """Scores (M, V) at the M `real` places (N, T), after the words that `inputs` (N, T) give."""
+    def __call__(self, source: Tensor, lengths: Tensor, inputs: Tensor, target_mask: Tensor) -> Tensor:
+        """Logits (M, V) at the M positions of `target_mask` (N, T), after the tokens that `inputs` (N, T) give."""
 
-    def look(self, source: Tensor, lengths: Tensor, inputs: Tensor) -> Tensor:
+    def attention(self, source: Tensor, lengths: Tensor, inputs: Tensor) -> Tensor:
         """Where each place of `inputs` looks in the source: (N, T, S)."""
 
-    def encode(self, source: Tensor, lengths: Tensor) -> tuple[Any, Any]:
+    def start_decoding(self, source: Tensor, lengths: Tensor) -> tuple[Any, Any]:
         """Sources (N, S) padded, their lengths (N,) -> the first state and the memory of decoding."""
 
     def step(self, tokens: Tensor, state: Any, memory: Any) -> tuple[Tensor, Any]:
@@ -65,7 +65,7 @@ class Translator:
         order = sorted(range(len(sources)), key=lambda number: len(sources[number]))
         written: list[list[int]] = []
         for source, lengths in self.batches([sources[number] for number in order]):
-            state, memory = self.net.encode(source, lengths)
+            state, memory = self.net.start_decoding(source, lengths)
             limits = torch.full_like(lengths, self.limit)
             if width == 1:
                 written += greedy(self.net.step, state, memory, limits)
@@ -81,18 +81,18 @@ class Translator:
         self.net.eval()
         for rows in torch.arange(len(dataset)).split(size):
             source, lengths, inputs, target = (part.to(self.device) for part in dataset.__getitems__(rows))
-            real = target != PAD
-            scores = self.net(source, lengths, inputs, real)
-            total += float(F.cross_entropy(scores, target[real], reduction="sum"))
-            words += int(real.sum())
+            target_mask = target != PAD
+            scores = self.net(source, lengths, inputs, target_mask)
+            total += float(F.cross_entropy(scores, target[target_mask], reduction="sum"))
+            words += int(target_mask.sum())
         return total / words
 
     @torch.no_grad()
-    def look(self, source: str, output: str) -> Tensor:
+    def attention(self, source: str, output: str) -> Tensor:
         """Where the net looks in the source (S tokens and EOS) as it writes the output: shares (T, S)."""
         self.net.eval()
         tokens, lengths, inputs, _ = PairSet(Pairs((source,), (output,)), self.languages).__getitems__([0])
-        return self.net.look(tokens.to(self.device), lengths.to(self.device), inputs.to(self.device))[0].cpu()
+        return self.net.attention(tokens.to(self.device), lengths.to(self.device), inputs.to(self.device))[0].cpu()
 
 
 @checkpoint.fits()
