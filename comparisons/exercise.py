@@ -82,7 +82,7 @@ def state(path: Path) -> str:
 def mark(path: Path, green: bool) -> None:
     """Remember of which text of a file the exercise was green."""
     if green:
-        path.with_suffix(GREEN).write_text(hashlib.sha256(path.read_bytes()).hexdigest())
+        path.with_suffix(GREEN).write_text(hashlib.sha256(path.read_bytes()).hexdigest(), encoding="utf-8")
     else:
         path.with_suffix(GREEN).unlink(missing_ok=True)
 

@@ -348,12 +348,7 @@ def compute_features(run: Experiment, pretrained: Pretrained, photos: Photos) ->
 
 
 def visualize_model(
-    run: Experiment,
-    pretrained: Pretrained,
-    photos: Photos,
-    testset: Photos,
-    metrics: dict,
-    outcomes: dict[str, Outcome],
+    run: Experiment, pretrained: Pretrained, photos: Photos, testset: Photos, metrics: dict, outcomes: dict
 ) -> None:
     """Save the better net, better on the folds if there are any; its curves, predictions and features."""
     gain = metrics.get("difference/mean", metrics["finetune/test_accuracy"] - metrics["frozen/test_accuracy"])
