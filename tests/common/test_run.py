@@ -84,17 +84,17 @@ def test_dashboard_has_the_record(whole):
         assert points == [(line["step"], pytest.approx(line[tag], rel=1e-6)) for line in lines if tag in line]
 
 
-@pytest.mark.parametrize("plain", [False, True], ids=["run loader", "plain DataLoader"])
-def test_kill_9_at_twenty_random_moments_changes_no_bit(tmp_path, plain):
+@pytest.mark.parametrize("plain, kills", [(False, 20), (True, 5)], ids=["run loader", "plain DataLoader"])
+def test_kill_9_at_random_moments_changes_no_bit(tmp_path, plain, kills):
     argv = ["--epochs", "16", "--pause", "0.004", *(["--plain"] if plain else [])]
     assert run(tmp_path / "calm", *argv)[0] == 0
     rng, folder, steps = random.Random(plain), tmp_path / "killed", []
-    for _ in range(20):
+    for _ in range(kills):
         more = ["--save-every", "0.02", "--resume"]
         assert kill_after(folder, rng.uniform(0, 0.06), *argv, *more) == -signal.SIGKILL
         paths = [folder / f"{name}.safetensors" for name in checkpoint.NAMES]
         steps.append(checkpoint.load(next(path for path in paths if path.exists()))["step"])
-    assert steps == sorted(steps) and len(set(steps)) >= 15 and steps[-1] < 400
+    assert steps == sorted(steps) and len(set(steps)) >= 0.7 * kills and steps[-1] < 400
     assert run(folder, *argv, "--resume")[0] == 0
     same(tmp_path / "calm", folder)
 
