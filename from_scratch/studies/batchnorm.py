@@ -79,7 +79,7 @@ def train(study: Study, name: str, net: FullyConnectedNet, data: dict, lr: float
     """Ten epochs of Adam; a net that explodes is no error."""
     with np.errstate(all="ignore"):
         return study.train(name, net, data, num_epochs=10, batch_size=batch_size, update_rule="adam",
-                         optim_config={"learning_rate": lr}, **options)  # fmt: skip
+                           optim_config={"learning_rate": lr}, **options)  # fmt: skip
 
 
 def notebook_net(norm: str) -> FullyConnectedNet:
@@ -141,8 +141,8 @@ def time_backward(study: Study, rounds: int = 200) -> None:
     node, closed = (method(dout, cache)[0] for method in methods.values())
     slow, fast = np.median(times, axis=0)
     study.table("backward", ["", "node by node", "closed form", "times faster", "peers"],
-              [["microseconds, median", 1e6 * slow, 1e6 * fast, slow / fast, "0.7-3.6"],
-               ["largest difference of dx", "", float(np.abs(node - closed).max()), "", ""]])  # fmt: skip
+                [["microseconds, median", 1e6 * slow, 1e6 * fast, slow / fast, "0.7-3.6"],
+                 ["largest difference of dx", "", float(np.abs(node - closed).max()), "", ""]])  # fmt: skip
 
 
 def clock(method: Callable, *arguments: object) -> float:

@@ -81,7 +81,7 @@ def overfit(study: Study, data: Mapping[str, np.ndarray]) -> dict[str, float]:
     np.random.seed(231)
     net = ThreeLayerConvNet(weight_scale=1e-2)
     solver = study.train("overfit", net, few, num_epochs=15, batch_size=50, update_rule="adam",
-                       optim_config={"learning_rate": 1e-3})  # fmt: skip
+                         optim_config={"learning_rate": 1e-3})  # fmt: skip
     study.figure("overfit", learning(solver, 1))
     kept = solver.check_accuracy(few["X_train"], few["y_train"])
     rows = [["last", solver.train_acc_history[-1], solver.val_acc_history[-1]], ["kept", kept, solver.best_val_acc]]
@@ -165,8 +165,8 @@ def deep_net(study: Study, data: Mapping[str, np.ndarray], recipe: Deep) -> dict
     """Train by the recipe, choose the epoch on validation pictures, and look at the test pictures once."""
     net, before = DeepConvNet(blocks=recipe.blocks, reg=recipe.reg, rng=study.rng("deep")), study.seconds
     solver = study.train("deep", net, data, num_epochs=recipe.epochs, batch_size=recipe.batch_size, update_rule="adam",
-                       optim_config={"learning_rate": recipe.lr}, schedule=rise_and_fall(recipe.warmup),
-                       augment=partial(mirror_and_shift, pixels=recipe.shift))  # fmt: skip
+                         optim_config={"learning_rate": recipe.lr}, schedule=rise_and_fall(recipe.warmup),
+                         augment=partial(mirror_and_shift, pixels=recipe.shift))  # fmt: skip
     study.figure("deep", learning(solver, 20, 0.75 if study.options.data == "official" else None))
     size = sum(w.size for w in net.params.values())
     about = asdict(recipe) | {"parameters": size, "minutes of training": round((study.seconds - before) / 60, 1)}

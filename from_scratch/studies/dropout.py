@@ -52,7 +52,7 @@ def fit(study: Study, name: str, data: dict, hidden: list[int], keep: float) -> 
 def train(study: Study, name: str, net: FullyConnectedNet, data: dict, **options: object) -> Solver:
     """The notebook's training: 25 epochs of Adam."""
     return study.train(name, net, data, num_epochs=25, batch_size=100, update_rule="adam",
-                     optim_config={"learning_rate": 5e-4}, **options)  # fmt: skip
+                       optim_config={"learning_rate": 5e-4}, **options)  # fmt: skip
 
 
 # Experiment 15: statistics of a layer

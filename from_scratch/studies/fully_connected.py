@@ -105,7 +105,7 @@ def show_slopes(study: Study) -> None:
     }
     slopes = {name: backward(np.ones_like(x), forward(x)[1]) for name, (forward, backward) in layers.items()}
     study.table("slopes", ["activation", *(f"at {value:g}" for value in x)],
-              [[name, *map(float, values)] for name, values in slopes.items()])  # fmt: skip
+                [[name, *map(float, values)] for name, values in slopes.items()])  # fmt: skip
 
 
 # Experiment 2: a two-layer net
@@ -114,7 +114,7 @@ def show_slopes(study: Study) -> None:
 def two_layers(study: Study, data: dict) -> dict[str, float]:
     net = TwoLayerNet(hidden_dim=100, weight_scale=1e-3, reg=0.25, rng=study.rng("two layers"))
     solver = study.train("two_layers", net, data, num_epochs=TWO_LAYERS[study.options.data], batch_size=200,
-                       update_rule="sgd_momentum", optim_config={"learning_rate": 2e-4}, lr_decay=0.9)  # fmt: skip
+                         update_rule="sgd_momentum", optim_config={"learning_rate": 2e-4}, lr_decay=0.9)  # fmt: skip
     accuracy = {"training": solver.train_acc_history, "validation": solver.val_acc_history}
     loss = Panel("training loss (nats)", {"training": smooth(solver.loss_history, 20)}, "step", "")
     study.figure("two_layers", panels(loss, Panel("accuracy (dashed: 0.5)", accuracy, line=0.5)))
@@ -130,7 +130,7 @@ def overfit(study: Study, data: dict) -> dict[str, float]:
         name = f"{layers}_layers"
         net = FullyConnectedNet([100] * (layers - 1), weight_scale=scale, rng=study.rng(name))
         solvers[name] = study.train(f"overfit/{name}", net, small(data, 50), num_epochs=20, batch_size=25,
-                                  optim_config={"learning_rate": lr})  # fmt: skip
+                                    optim_config={"learning_rate": lr})  # fmt: skip
     study.figure("overfit", progress(solvers, 1, "log"))
     return {f"{name}/train_accuracy": solver.train_acc_history[-1] for name, solver in solvers.items()}
 
@@ -163,7 +163,7 @@ def memorize(study: Study, few: dict, layers: int, lr: float, scale: float, repe
     net = FullyConnectedNet([100] * (layers - 1), weight_scale=scale, rng=study.rng(f"grid {layers} {repeat}"))
     with np.errstate(all="ignore"):
         solver = study.train(f"sensitivity {repeat}", net, few, watch=False, num_epochs=20, batch_size=25,
-                           optim_config={"learning_rate": lr})  # fmt: skip
+                             optim_config={"learning_rate": lr})  # fmt: skip
     return solver.train_acc_history[-1]
 
 
@@ -175,7 +175,7 @@ def compare_rules(study: Study, data: dict) -> dict[str, float]:
     for rule, lr in RULES.items():
         net = FullyConnectedNet([100] * 5, weight_scale=5e-2, rng=study.rng("rules"))
         solvers[rule] = study.train(f"rules/{rule}", net, few, num_epochs=5, update_rule=rule,
-                                  optim_config={"learning_rate": lr})  # fmt: skip
+                                    optim_config={"learning_rate": lr})  # fmt: skip
     study.figure("rules", progress(solvers))
     last = {rule: (s.train_acc_history[-1], s.val_acc_history[-1]) for rule, s in solvers.items()}
     peers = {"sgd_momentum": ("0.52-0.54", "0.35-0.37"), "adam": ("0.53-0.58", "0.36-0.38")}
@@ -204,8 +204,8 @@ def measure_steps(study: Study, data: dict) -> None:
     for rule in ("adagrad", "rmsprop", "adam"):
         net = FullyConnectedNet([100] * 5, weight_scale=5e-2, rng=study.rng("rules"))
         solver = study.train("steps", net, few, StepSizes, watch=False, num_epochs=STEPS[study.options.data],
-                           num_train_samples=100, update_rule=rule,
-                           optim_config={"learning_rate": RULES[rule]})  # fmt: skip
+                             num_train_samples=100, update_rule=rule,
+                             optim_config={"learning_rate": RULES[rule]})  # fmt: skip
         sizes[rule] = np.array(solver.sizes)
     steps = np.arange(1, len(sizes["adam"]) + 1)
     shown = [int(step) for step in 10.0 ** np.arange(5) if step <= len(steps)]
@@ -230,9 +230,9 @@ def best_net(study: Study, data: dict, recipe: Recipe) -> dict[str, float]:
                             reg=recipe.reg, init=he, rng=study.rng("best"))  # fmt: skip
     start = net.params["W1"].copy()
     solver = study.train("best", net, data, num_epochs=recipe.epochs, batch_size=recipe.batch_size,
-                       update_rule=recipe.rule, optim_config={"learning_rate": recipe.lr},
-                       augment=partial(mirror_and_shift, pixels=recipe.shift),
-                       schedule=rise_and_fall(recipe.warmup))  # fmt: skip
+                         update_rule=recipe.rule, optim_config={"learning_rate": recipe.lr},
+                         augment=partial(mirror_and_shift, pixels=recipe.shift),
+                         schedule=rise_and_fall(recipe.warmup))  # fmt: skip
     accuracy = {"training": solver.train_acc_history, "validation": solver.val_acc_history}
     loss = Panel("training loss (nats)", {"training": smooth(solver.loss_history, 20)}, "step", "")
     study.figure("best", panels(loss, Panel("accuracy", accuracy)))

@@ -199,7 +199,7 @@ def train(study: Study, data: dict, name: str, layers: int, lr: float, epochs: i
     net = FullyConnectedNet([100] * (layers - 1), init=INITS[name], rng=study.rng("net"))
     with np.errstate(all="ignore"):
         return study.train(f"{layers}_layers/{name.replace(' ', '_')}", net, data, watch=watch, num_epochs=epochs,
-                         batch_size=50, update_rule="sgd_momentum", optim_config={"learning_rate": lr})  # fmt: skip
+                           batch_size=50, update_rule="sgd_momentum", optim_config={"learning_rate": lr})  # fmt: skip
 
 
 if __name__ == "__main__":
