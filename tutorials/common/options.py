@@ -79,10 +79,7 @@ def check_folder(folder: Path) -> None:
     """Raise ValueError for a folder that no run can have."""
     name, fault = os.fsencode(os.path.basename(os.path.abspath(folder))), ""
     try:
-        str(folder).encode()
         os.stat(folder)
-    except UnicodeEncodeError:
-        fault = "is not UTF-8"
     except OSError as error:  # others, as that there is none, are no fault, or told when it is made
         fault = f"cannot be used ({error.strerror})" if error.errno in (errno.ELOOP, errno.ENAMETOOLONG) else ""
     if not name or len(name) > LONGEST_NAME:
