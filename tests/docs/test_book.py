@@ -15,7 +15,7 @@ from filelock import FileLock
 pytest.importorskip("sphinx", reason="needs the packages of make book")
 
 from comparisons import report
-from comparisons.cases import CASES
+from comparisons.cases import NOTEBOOKS
 from comparisons.nets import NET_CASES
 from docs import book as generator
 from docs import evidence, ideas, script
@@ -44,7 +44,7 @@ def build(folder: Path) -> None:
             arguments = ["--epochs", "1", "--run-dir", str(folder / "runs/study" / program.target)]
             patch.setattr(sys, "argv", [program.target, *arguments])
             importlib.import_module(program.module).main()
-    results = report.collect(steps=2, repeats=1, cases=CASES[:3], nets=dict(list(NET_CASES.items())[:1]))
+    results = report.collect(steps=2, repeats=1, cases=NOTEBOOKS["FullyConnectedNets"][:3], nets=dict(list(NET_CASES.items())[:1]))
     report.write(results, folder / "runs/parity")
     arguments = ["--runs", str(folder / "runs"), "--out", str(folder / "site")]
     with warnings.catch_warnings():
