@@ -44,7 +44,8 @@ def build(folder: Path) -> None:
             arguments = ["--epochs", "1", "--run-dir", str(folder / "runs/study" / program.target)]
             patch.setattr(sys, "argv", [program.target, *arguments])
             importlib.import_module(program.module).main()
-    results = report.collect(steps=2, repeats=1, cases=NOTEBOOKS["FullyConnectedNets"][:3], nets=dict(list(NET_CASES.items())[:1]))
+    nets = dict(list(NET_CASES.items())[:1])
+    results = report.collect(steps=2, repeats=1, cases=NOTEBOOKS["FullyConnectedNets"][:3], nets=nets)
     report.write(results, folder / "runs/parity")
     arguments = ["--runs", str(folder / "runs"), "--out", str(folder / "site")]
     with warnings.catch_warnings():
