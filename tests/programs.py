@@ -58,15 +58,17 @@ TRANSLATOR = ("--hidden-size", "48", "--epochs", "6", "--batch-size", "32", "--l
               "--dropout", "0.1", "--output-dropout", "0.1", "--word-dropout", "0")  # fmt: skip
 TRANSFORMER = ("--d-model", "16", "--heads", "2", "--layers", "1", "--dim-feedforward", "16", "--log-every", "10")
 
-CIFAR10 = Program("tutorials.cifar10", small=("--epochs", "2"))
+CIFAR10 = Program("tutorials.cifar10", small=("--epochs", "1"))
 PRETRAINED = Program("tutorials.pretrained", MEASURED, MEASURED)
 TRANSFER = Program("tutorials.transfer_learning", FEW_FOLDS, FEW_FOLDS)
-NAMES = Program("tutorials.char_rnn", small=("--hidden-size", "8", "--epochs", "4"))
+NAMES = Program("tutorials.char_rnn", small=("--hidden-size", "8", "--epochs", "3"))
 SENTIMENT = Program("tutorials.text_sentiment", small=("--epochs", "2", "--curve", "0"))
 RECURRENT = ("--epochs", "2", "--hidden-size", "16", "--log-every", "5", "--teacher-forcing-end", "0.3")
 SEQ2SEQ = Program("tutorials.seq2seq", TRANSLATOR, RECURRENT)
 TRANSLATION = Program("tutorials.translation", ("--epochs", "3"), ("--epochs", "2", *TRANSFORMER))
-LANGUAGE_MODEL = Program("tutorials.language_model", small=("--d-model", "24", "--dim-feedforward", "32"))
+LANGUAGE_MODEL = Program(
+    "tutorials.language_model", small=("--d-model", "24", "--dim-feedforward", "32", "--epochs", "2")
+)
 ONE_EPOCH = ("--epochs", "1")
 STUDIES = {
     name: Program(f"from_scratch.studies.{name}", ONE_EPOCH, ONE_EPOCH)
