@@ -7,6 +7,7 @@ import errno
 import logging
 import os
 import re
+import shutil
 import signal
 import socket
 import sys
@@ -160,23 +161,35 @@ def serve(build: Callable[[ModuleType], Any], host: str, port: int) -> int:
     """Serve what `build(gradio)` returns until Ctrl-C; returns the exit code."""
     stopping = Stopping()
     stopping.listen()
-    with tempfile.TemporaryDirectory(prefix="study-demo-", ignore_cleanup_errors=True) as folder:
-        try:
-            check_port(host, port)
-            files, local = Path(folder).resolve(), host in LOOPBACK
-            if not local:
-                print(f"demo: whoever reaches {host}:{port} can use this page, without a password", file=sys.stderr)
-            gr = load_gradio(files)
-            address = launch(gr, build(gr), files, host, port, LOOPBACK if local else ())
-            print(f"the trained nets answer on {address} (Ctrl-C ends this)", flush=True)
-            while True:
-                time.sleep(1)
-        except KeyboardInterrupt:
-            for number in SIGNALS:  # a second one, in the midst of the cleaning up, would leave files
-                signal.signal(number, signal.SIG_IGN)
-            logging.disable()  # what is being answered will find its files gone
-            print("\nstopped; what was uploaded is deleted")
+    folder = tempfile.mkdtemp(prefix="study-demo-")
+    try:
+        check_port(host, port)
+        files, local = Path(folder).resolve(), host in LOOPBACK
+        if not local:
+            print(f"demo: whoever reaches {host}:{port} can use this page, without a password", file=sys.stderr)
+        gr = load_gradio(files)
+        address = launch(gr, build(gr), files, host, port, LOOPBACK if local else ())
+        print(f"the trained nets answer on {address} (Ctrl-C ends this)", flush=True)
+        while True:
+            time.sleep(1)
+    except KeyboardInterrupt:
+        for number in SIGNALS:  # a second one, in the midst of the cleaning up, would leave files
+            signal.signal(number, signal.SIG_IGN)
+        logging.disable()  # what is being answered will find its files gone
+        delete(folder)
+        print("\nstopped; what was uploaded is deleted")
+    finally:
+        delete(folder)
     return stopping.exit_code
+
+
+def delete(folder: str) -> None:
+    """Remove a folder, again where what is still being answered has written into it meanwhile."""
+    for _ in range(50):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not Path(folder).exists():
+            break
+        time.sleep(0.1)
 
 
 def launch(gr: ModuleType, page: Any, files: Path, host: str, port: int, names: Sequence[str]) -> str:
