@@ -17,7 +17,7 @@ shift
 targets=${*:-study test}
 cd "$(dirname "$0")/.."
 root=$(mktemp -d -p "${TMPDIR:-/var/tmp}") && chmod 755 "$root"
-trap 'umount -l "$root/dev/shm" "$root/proc" 2>/dev/null; rm -rf --one-file-system "$root"' EXIT
+trap 'umount -l "$root/dev/pts" "$root/dev/shm" "$root/proc" 2>/dev/null; rm -rf --one-file-system "$root"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' HUP TERM
 log=$root/log
@@ -27,6 +27,9 @@ quietly() { "$@" >"$log" 2>&1 </dev/null || { tail -n 30 "$log" && fail "failed:
 quietly debootstrap --variant=minbase --include=ca-certificates,git,make,python3 trixie "$root"
 mount -t proc proc "$root/proc"
 mount -t tmpfs tmpfs "$root/dev/shm"
+mkdir -p "$root/dev/pts" # terminals, which the test of a closed one opens
+mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"
+ln -sf pts/ptmx "$root/dev/ptmx"
 printf '127.0.0.1 localhost\n127.0.1.1 %s\n' "$(hostname)" >"$root/etc/hosts" # as Debian's installer writes it
 bundle=/etc/ssl/certs/ca-certificates.crt
 [ ! -f "${SSL_CERT_FILE:-$bundle}" ] || cp "${SSL_CERT_FILE:-$bundle}" "$root$bundle"
