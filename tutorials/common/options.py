@@ -80,7 +80,7 @@ def check_folder(folder: Path) -> None:
     name, fault = os.fsencode(os.path.basename(os.path.abspath(folder))), ""
     try:
         os.stat(folder)
-    except OSError as error:  # others, as that there is none, are no fault, or told when it is made
+    except OSError as error:  # others are no fault, or reported when the folder is made
         fault = f"cannot be used ({error.strerror})" if error.errno in (errno.ELOOP, errno.ENAMETOOLONG) else ""
     if not name or len(name) > LONGEST_NAME:
         fault = f"has a name of {len(name)} bytes, of 1 to {LONGEST_NAME}"

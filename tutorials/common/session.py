@@ -158,15 +158,15 @@ class Session:
     def find_checkpoint(self) -> dict[str, Any] | None:
         """What `--resume` continues from, if there is a checkpoint of the whole run: `once` finds those of its steps.
 
-        Raises StudyError for a run of other options, or when it cannot be told of which it is.
+        Raises StudyError for a run of other options, or when its options cannot be read.
         """
         path = self.folder / IDENTITY
         if path.exists():
             about = summary.read_json(path)
             if about is None:
                 raise StudyError(
-                    f"{path} is damaged: of which options and data the finished steps are cannot be told. Leave out "
-                    "--resume to start anew; what is there is kept beside it."
+                    f"{path} is damaged: the options and data of the finished steps cannot be read. Leave out --resume "
+                    "to start anew; what is there is kept beside it."
                 )
             self.fingerprints = about.pop(FINGERPRINTS, {})
             checkpoint.check_identity(path, about, self.identity())

@@ -114,9 +114,9 @@ def tell_language(text: str, path: Path) -> Answer:
         shares = net(*char_rnn.encode([name]))[0].softmax(0)
     mattered = saliency.saliency(net, [name], *char_rnn.encode([name]), classes)
     begun = char_rnn.encode([name[: end + 1] for end in range(len(name))])
-    judged = saliency.letter_by_letter(net, name, *begun, classes)
+    by_letter = saliency.letter_by_letter(net, name, *begun, classes)
     mattered = replace(mattered, rows=["gradient"], columns=list(name), cells=None, title="which letters mattered")
-    heats = [replace(judged, title="probability, letter by letter"), mattered]
+    heats = [replace(by_letter, title="probability, letter by letter"), mattered]
     figure = plots.heat_maps(heats, "letters", "probability, or gradient\nas a share of the largest", columns=1)
     note = f"Not in the net's alphabet: {' '.join(outside)}" if outside else ""
     return dict(zip(classes, shares.tolist(), strict=True)), figure, note

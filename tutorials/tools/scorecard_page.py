@@ -103,9 +103,9 @@ def cell(one: Mapping[str, Any]) -> str:
 
 def unlike(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
     """In what runs that are shown apart differ from those before them."""
-    told = [f"on {where(one)}"] if where(one) != where(other) else []
+    places = [f"on {where(one)}"] if where(one) != where(other) else []
     news = [f"{name} {number}" for name, number in one["versions"].items() if other["versions"].get(name) != number]
-    return ", ".join(told + ([f"with {', '.join(news)}"] if news else []))
+    return ", ".join(places + ([f"with {', '.join(news)}"] if news else []))
 
 
 def value(one: Mapping[str, Any]) -> str:
