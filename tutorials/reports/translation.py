@@ -57,8 +57,8 @@ def attention_maps(translator: Translator, sentences: Sequence[str], outputs: Se
 
 
 def unknown_words(translator: Translator, text: str, net: Path | str, example: str) -> list[str]:
-    """What of a text the `net`, named by its path, does not know; raises StudyError, with an example of a command, for a
-    text of which it knows nothing and for one that is too long."""
+    """What of a text the `net`, named by its path, does not know; raises StudyError, with an example of a command, for
+    a text of which it knows nothing and for one that is too long."""
     read = translator.languages[0]
     if len(text) > LONGEST:
         raise StudyError(f"the text has {len(text):,} signs. Give at most {LONGEST:,}, better one sentence: {example}")
