@@ -6,7 +6,7 @@
 # Every variable that a user gives: taken literally, even a $ in it, and handed on through the environment alone. No
 # recipe may name one: a value that stood in a command would be run by the shell. tests/tools/test_make.py tries them
 # all.
-VARIABLES := ARGS CSV DATA DEVICE ENCODING FILES FOLDER IMAGE IMAGES LAYER MODEL MODELS NAME NET NPROC PAIRS PORT \
+VARIABLES := ARGS CSV DATA DEVICE ENCODING FILES FOLDER IMAGE IMAGES LAYER MODEL MODELS NAME NET NOTEBOOK NPROC PAIRS PORT \
   PYTHON RECIPE REPLACE RESUME RUNS SEED SEEDS SOURCE STUDY_DATA TARGET TEST TEXT TORCH TORCHTEXT WEIGHTS
 $(foreach name,$(VARIABLES),$(eval override $(name) := $$(value $(name))))
 export $(foreach name,$(VARIABLES),$(if $($(name)),$(name)))
@@ -123,6 +123,9 @@ convnet: setup ## convolutional nets: three layers in one epoch, and a deep one
 captioning: setup ## captions by an RNN, an LSTM and a transformer; words against characters
 	@$(RUN) from_scratch.studies.captioning $(OPTIONS)
 
+course: setup ## run a notebook of CS231n against from_scratch: NOTEBOOK=knn.ipynb; against your own package: FOLDER=dir
+	@$(RUN) tutorials.tools.course NOTEBOOK FOLDER
+
 caption-features: setup ## compute the features of Flickr8k's photographs (once; downloads 1.1 GB)
 	@$(RUN) tutorials.tools.caption_features
 
@@ -216,7 +219,7 @@ help:
 	@echo
 
 .PHONY: ablate-language-model batchnorm bench-from-scratch book caption-features captioning cifar10 clean convert \
-  convnet data-list demo dropout exercise exercises from-scratch fully-connected generate help initialization \
+  convnet course data-list demo dropout exercise exercises from-scratch fully-connected generate help initialization \
   language-model linear lint lock names notebooks parity parity-latest parity-report predict predict-cifar10 predict-names \
   predict-news predict-transfer pretrained race race-names race-sentiment race-translation scorecard sentiment \
   seq2seq setup study tensorboard test test-browser test-debian test-latest test-lowest test-notebooks transfer \

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageDraw, UnidentifiedImageError
 
 from data.errors import StudyError
 
@@ -120,3 +120,10 @@ def printable(path: Path | str) -> str:
 def is_system(name: str) -> bool:
     """Whether a file or folder is hidden, or one that a desktop, a file server or an editor left there."""
     return name.startswith((".", "~$")) or name.lower() in SYSTEM
+
+
+def card(text: str) -> np.ndarray:
+    """A gray card (192, 256, 3) uint8 that bears a text, where there is no picture to show."""
+    picture = Image.new("RGB", (256, 192), "gainsboro")
+    ImageDraw.Draw(picture).text((128, 96), text.replace(" ", "\n"), "black", anchor="mm", align="center", font_size=20)
+    return np.array(picture)

@@ -6,7 +6,8 @@ from types import ModuleType
 
 import numpy as np
 
-from data import StudyError, default_root
+from data import StudyError, default_root, load
+from data.captions import encode
 from data.text import read_json, read_text
 
 BASE_DIR = Path(__file__).parent / "datasets" / "coco_captioning"  # where the course's script puts it
@@ -46,23 +47,41 @@ def load_coco_data(
 ) -> dict[str, object]:
     """The course's COCO captions, features, vocabulary and URLs, from `base_dir`.
 
-    Without it, from `datasets/coco_captioning` beside this file where it exists, else from below the data root.
+    Without it, from `datasets/coco_captioning` beside this file where it exists, else from below the data root. Where
+    there is no such folder, Flickr8k in the same shape, else its generated twin; what was taken is printed.
     {train,val}_captions (M, 17), _image_idxs (M,), _features (images, 512, or 4096 without PCA), _urls;
     idx_to_word, word_to_idx. `max_train` draws so many training captions, with replacement.
     Raises StudyError where a file or h5py is missing. Source: CS231n, assignment 3.
     """
     base_dir = Path(base_dir or _default_dir())
-    data = _h5_arrays(base_dir / "coco2014_captions.h5")
-    ending = "_pca" if pca_features else ""
-    for split in ("train", "val"):
-        data[f"{split}_features"] = _h5_arrays(base_dir / f"{split}2014_vgg16_fc7{ending}.h5")["features"]
-        data[f"{split}_urls"] = np.asarray(read_text(_there(base_dir / f"{split}2014_urls.txt")).splitlines())
-    data |= read_json(_there(base_dir / "coco2014_vocab.json"))
+    data = _read(base_dir, pca_features) if base_dir.exists() else _instead_of(base_dir)
     if max_train is not None:
         chosen = np.random.randint(len(data["train_captions"]), size=max_train)
         data["train_captions"] = data["train_captions"][chosen]
         data["train_image_idxs"] = data["train_image_idxs"][chosen]
     return data
+
+
+def _read(base_dir: Path, pca_features: bool) -> dict[str, object]:
+    data = _h5_arrays(base_dir / "coco2014_captions.h5")
+    ending = "_pca" if pca_features else ""
+    for split in ("train", "val"):
+        data[f"{split}_features"] = _h5_arrays(base_dir / f"{split}2014_vgg16_fc7{ending}.h5")["features"]
+        data[f"{split}_urls"] = np.asarray(read_text(_there(base_dir / f"{split}2014_urls.txt")).splitlines())
+    return data | read_json(_there(base_dir / "coco2014_vocab.json"))
+
+
+def _instead_of(base_dir: Path) -> dict[str, object]:
+    """Flickr8k where it is, or can be had, else its twin, in the course's shape."""
+    missing = f"coco: {base_dir} does not exist (the course's files: make data-coco-captions)"
+    try:
+        data = encode(load("captions", "official"))
+        print(f"{missing}: Flickr8k's captions and features are taken")
+    except StudyError as error:
+        data = encode(load("captions", "tiny"))
+        print(f"{missing}; {str(error).splitlines()[0]}")
+        print("The generated twin of Flickr8k is taken: its photographs are words.")
+    return {name: value for name, value in data.items() if not name.startswith("test_")}
 
 
 def decode_captions(captions: np.ndarray, idx_to_word: list[str] | dict[int, str]) -> str | list[str]:

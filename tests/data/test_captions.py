@@ -335,6 +335,24 @@ def test_cocos_archive_unpacks_to_where_it_is_looked_for(tmp_path, monkeypatch):
         coco_utils.load_coco_data()
 
 
+def test_without_cocos_files_flickr8k_or_its_twin_is_taken(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("STUDY_DATA", str(tmp_path))
+    twin = data.load("captions", "tiny")
+    monkeypatch.setattr(coco_utils, "load", lambda name, kind: twin)
+    for kind in ("Flickr8k's captions", "The generated twin"):
+        found = coco_utils.load_coco_data(max_train=5)
+        assert kind in capsys.readouterr().out
+        assert set(found) == {"idx_to_word", "word_to_idx"} | {
+            f"{split}_{part}" for split in ("train", "val") for part in ("captions", "image_idxs", "features", "urls")
+        }
+        assert found["train_captions"].shape[0] == 5 and found["train_features"].shape[1] == 512
+        monkeypatch.setattr(coco_utils, "load", lambda name, kind: twin if kind == "tiny" else missing())
+
+
+def missing():
+    raise StudyError("flickr8k: no network\nand more")
+
+
 def test_coco_files_are_read(tmp_path, monkeypatch):
     h5py = pytest.importorskip("h5py")
     folder = tmp_path / "coco_captioning"
@@ -453,6 +471,13 @@ def test_what_an_address_must_not_do(site, path, told, monkeypatch, capsys):
     assert told in line and f"{site}/{path}" in line
 
 
-@pytest.mark.parametrize("url", ["http://a.example/b.png", "file:///etc/passwd", "a.png", "https://", "https://a b/c"])
+@pytest.mark.parametrize("url", ["http://a.example/b.png", "file:///etc/passwd", "https://", "https://a b/c"])
 def test_other_addresses_are_refused(url, capsys):
     assert image_utils.image_from_url(url) is None and "could not be downloaded" in capsys.readouterr().out
+
+
+def test_a_photograph_that_is_not_there_is_a_card_with_its_name(tmp_path):
+    Image.new("RGB", (6, 4), "red").save(tmp_path / "a.png")
+    assert image_utils.image_from_url(str(tmp_path / "a.png")).shape == (4, 6, 3)
+    missing = image_utils.image_from_url(str(tmp_path / "brown cat.jpg"))
+    assert missing.shape == (192, 256, 3) and missing.std() > 10  # something is written on it

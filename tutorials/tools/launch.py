@@ -20,7 +20,7 @@ from tutorials.common.console import replace_unprintable
 NAMES = {"TEST": "--test-csv", "LAYER": "", "FILES": "", "WEIGHTS": ""}
 FLAGS = {"RESUME", "REPLACE"}
 SEVERAL = {"CSV", "MODELS", "FILES"}  # values that may be several words
-NEEDED = {"IMAGE": "IMAGE=photo.jpg", "WEIGHTS": "WEIGHTS=net.pth"}
+NEEDED = {"IMAGE": "IMAGE=photo.jpg", "NOTEBOOK": "NOTEBOOK=knn.ipynb", "WEIGHTS": "WEIGHTS=net.pth"}
 EVEN_EMPTY = {"NAME", "TEXT"}  # the module itself asks for them
 
 
