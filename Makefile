@@ -26,11 +26,11 @@ STUDIES = linear fully-connected initialization batchnorm dropout convnet captio
 study: setup ## run every tutorial on its tiny twin, offline, and show a table: the main job
 	@$(RUN) tutorials.tools.run_all
 
-test: setup ## run all tests and the style check
+test: setup ## run the tests and the style check
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
-	@$(RUN) pytest -n 2 -m "not browser and not notebooks"
-	@echo "left out: what needs a browser (make test-browser), and notebooks that take longer (make test-notebooks)"
+	@$(RUN) pytest -n 2 -m "not slow and not browser and not notebooks"
+	@echo "left out: whole trainings (make test-slow), notebooks (make test-notebooks), what needs a browser (make test-browser)"
 
 tensorboard: setup ## serve the dashboards of all runs on localhost:6006; of some: RUNS=cifar10
 	@$(RUN) tutorials.tools.dashboard RUNS PORT
@@ -179,6 +179,9 @@ setup-latest setup-lowest: setup-%:
 convert: setup ## write a file of weights (.pth) anew as .safetensors, which holds no code: WEIGHTS=net.pth
 	@$(RUN) tutorials.tools.convert WEIGHTS
 
+test-slow: setup ## run the tests that take long: every tutorial killed and resumed, in two processes, on real data
+	@$(RUN) pytest -n 2 -m slow
+
 test-browser: setup ## run the tests that look at pages in a headless Chromium of this machine
 	@$(RUN) pytest -m browser -rs
 
@@ -222,5 +225,5 @@ help:
   convnet course data-list demo dropout exercise exercises from-scratch fully-connected generate help initialization \
   language-model linear lint lock names notebooks parity parity-latest parity-report predict predict-cifar10 predict-names \
   predict-news predict-transfer pretrained race race-names race-sentiment race-translation scorecard sentiment \
-  seq2seq setup study tensorboard test test-browser test-debian test-latest test-lowest test-notebooks transfer \
+  seq2seq setup study tensorboard test test-browser test-debian test-latest test-lowest test-notebooks test-slow transfer \
   translate-de translate-fr translation setup-latest setup-lowest

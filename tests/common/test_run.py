@@ -84,7 +84,10 @@ def test_dashboard_has_the_record(whole):
         assert points == [(line["step"], pytest.approx(line[tag], rel=1e-6)) for line in lines if tag in line]
 
 
-@pytest.mark.parametrize("plain, kills", [(False, 20), (True, 5)], ids=["run loader", "plain DataLoader"])
+@pytest.mark.parametrize(
+    "plain, kills",
+    [pytest.param(False, 20, id="run loader", marks=pytest.mark.slow), pytest.param(True, 5, id="plain DataLoader")],
+)
 def test_kill_9_at_random_moments_changes_no_bit(tmp_path, plain, kills):
     argv = ["--epochs", "16", "--pause", "0.004", *(["--plain"] if plain else [])]
     assert run(tmp_path / "calm", *argv)[0] == 0
@@ -252,6 +255,7 @@ def test_a_folder_that_cannot_be_made_gives_one_line(tmp_path):
     assert code == 1 and len(printed.splitlines()) == 1 and "cannot write" in printed
 
 
+@pytest.mark.slow
 def test_torchrun_passes_exit_codes_on_and_hides_its_own_words(tmp_path):
     command = [
         sys.executable,
@@ -376,6 +380,7 @@ def test_a_byte_that_is_not_utf8_is_told_in_one_line(monkeypatch, capsys):
 # Threads
 
 
+@pytest.mark.slow
 def test_the_threads_that_are_fastest_now_are_kept_on_resume(tmp_path):
     def told(*argv: str) -> list[str]:
         command = [sys.executable, "-c", "import sys; from tests.trainings import train; train(*sys.argv[1:])"]

@@ -1,5 +1,6 @@
 """What a run keeps: the name of its data, their fingerprint, and files that come back damaged."""
 
+import io
 import json
 import os
 import pty
@@ -16,7 +17,7 @@ from data import StudyError
 from data.fingerprint import fingerprint
 from tests.processes import context, run_ranks
 from tests.trainings import SmallOptions, train
-from tutorials.common import checkpoint, plots, summary
+from tutorials.common import checkpoint, console, plots, summary
 from tutorials.common.interrupts import HANGUP
 from tutorials.common.options import MOST_THREADS, own_name, parse
 from tutorials.common.session import is_run
@@ -295,6 +296,16 @@ def slow(folder: str, terminal: str) -> None:
     os.close(descriptor)
     sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
     train("--run-dir", folder, "--pause", "0.01", "--epochs", "20", "--save-every", "1000")
+
+
+@pytest.mark.skipif(HANGUP is None, reason="no SIGHUP")
+def test_a_line_for_a_closed_terminal_is_lost_and_no_more(monkeypatch):
+    master, terminal = pty.openpty()
+    os.close(master)
+    with pytest.raises(OSError, match="Input/output error"):
+        os.write(terminal, b"a line")
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.FileIO(terminal, "w"), write_through=True))
+    console.say("a line")
 
 
 @pytest.mark.skipif(HANGUP is None, reason="no SIGHUP")

@@ -96,7 +96,7 @@ def test_captions_run_on_the_twin(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.notebooks
 @pytest.mark.skipif("STUDY_DATA" not in os.environ, reason="needs CIFAR-10")
-@pytest.mark.parametrize("year", [2018, 2020, 2024, 2026])
+@pytest.mark.parametrize("year", [2018, 2024, 2026])
 @pytest.mark.parametrize("name", course_notebooks.NAMES)
 def test_the_courses_notebooks_run_to_their_last_cell(name, year, tmp_path):
     if path := course_notebooks.write(name, year, tmp_path):

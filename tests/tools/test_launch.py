@@ -29,6 +29,7 @@ def launch(folder: Path, *words: str, **options: object) -> subprocess.Popen:
     return subprocess.Popen(command, cwd=folder, env=environment, **pipes, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", COMMANDS)
 def test_a_checkout_that_cannot_be_written_gives_one_line(tmp_path, target):
     for folder in ("runs", "exercises", "docs"):  # files, where folders would have to be made

@@ -215,6 +215,7 @@ def test_the_race_trains_both_ways_alike(monkeypatch, capsys):
     assert float(re.search(r"batched is ([\d.]+) times as fast", printed)[1]) > 4  # about 20 where nothing else runs
 
 
+@pytest.mark.slow
 def test_real_names_are_learnt(real_data, tmp_path):
     argv = ["--data", "official", "--data-root", str(real_data), "--recipe", "original", "--epochs", "3"]
     code, printed = run(tmp_path / "real", *argv)

@@ -188,6 +188,7 @@ def main_in_float64(*argv: str) -> None:
     main(*argv)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_loss_curve_of_one(tmp_path):
     """In float64, where there is no rounding to speak of; Muon lets float32's grow."""
     argv = ["--epochs", "1", "--log-every", "1", "--batch-size", "64"]
@@ -240,6 +241,7 @@ def test_what_cannot_be_trained_on_exits_with_1(tmp_path):
     assert code == 1 and "could not download cifar-10-python.tar.gz" in printed and "--data tiny" in printed
 
 
+@pytest.mark.slow
 def test_real_images_are_learnt(real_data, tmp_path):
     argv = ["--data", "official", "--data-root", str(real_data), "--epochs", "2"]
     code, printed = run(tmp_path / "real", *argv)

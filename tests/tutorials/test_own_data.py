@@ -31,7 +31,7 @@ def learn(program: Program, folder: Path, *argv: str) -> tuple[dict, str]:
     return json.loads((folder / "summary.json").read_text())["metrics"], printed
 
 
-@pytest.fixture(params=["study", "original"])
+@pytest.fixture(params=["study", pytest.param("original", marks=pytest.mark.slow)])
 def recipe(request) -> list[str]:
     return ["--recipe", request.param, "--epochs", "2"]
 

@@ -47,6 +47,7 @@ def test_torchvision_comes_without_the_compiler(module):
     assert done.stdout == "heavy:\n", done.stderr
 
 
+@pytest.mark.slow
 def test_what_compiles_still_finds_the_compiler():
     code = """
 import tutorials, torch
@@ -58,6 +59,7 @@ print(pooled.flatten().tolist(), torch.compile(lambda x: x + 1, backend="eager")
     assert done.stdout == "[4.5, 6.5, 20.5, 22.5] 2.0\n", done.stderr
 
 
+@pytest.mark.slow
 def test_nor_does_a_saved_net(tmp_path):
     words = ["-m", "tutorials.char_rnn", "--run-dir", str(tmp_path / "run")]
     subprocess.run([sys.executable, *words, "--epochs", "1"], check=True, capture_output=True, timeout=300)

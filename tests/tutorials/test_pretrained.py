@@ -205,6 +205,7 @@ def own(tmp_path_factory) -> tuple[str, Path, Path]:
     return f"{SMALL}={path}", path, folder / "val"
 
 
+@pytest.mark.slow
 def test_a_file_and_pictures_of_ones_own(own, tmp_path):
     argv = ["--weights-file", own[0], "--images", str(own[2])]
     code, printed = run(tmp_path / "own", *FAST, *argv)
@@ -216,6 +217,7 @@ def test_a_file_and_pictures_of_ones_own(own, tmp_path):
     assert not (tmp_path / "own" / "figures" / "agreement.png").exists()  # of one model
 
 
+@pytest.mark.slow
 def test_half_precision_answers_as_float32_does(own, tmp_path):
     argv = ["--weights-file", own[0], "--images", str(own[2]), "--precision", "bfloat16", "--channels-last"]
     code, printed = run(tmp_path / "half", *FAST, *argv, "--robust-images", "0")
@@ -236,6 +238,7 @@ def test_your_own_picture(own, tmp_path):
     assert code == 1 and "not a picture" in printed and "Traceback" not in printed
 
 
+@pytest.mark.slow
 def test_the_real_squeezenet_answers_real_pictures_as_it_should(real_data, real_squeezenet, tmp_path):
     pictures = real_data / "imagenet-sample"
     if not pictures.exists():

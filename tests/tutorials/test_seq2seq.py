@@ -263,6 +263,7 @@ def test_your_own_pairs_in_subwords(tmp_path):
     assert code == 1 and "own.tsv, line 2 has no tab" in printed and "Traceback" not in printed
 
 
+@pytest.mark.slow
 def test_the_real_pairs_are_learnt(real_data, tmp_path):
     argv = [
         "--data",

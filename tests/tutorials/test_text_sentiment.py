@@ -249,6 +249,7 @@ def test_the_race_runs(tmp_path):
     assert min(times.ours + times.original) > 0
 
 
+@pytest.mark.slow
 def test_real_news_are_learnt(real_data, tmp_path):
     subset = [str(real_data / f"ag_news_subset/{name}.csv") for name in ("train", "dev")]
     argv = ["--csv", *subset, "--test-csv", str(real_data / "ag_news_csv/test.csv"), "--curve", "0"]

@@ -176,6 +176,7 @@ def test_the_study_recipe_compares_on_folds_and_leaves_everything(study):
     assert not list(folder.rglob("last.safetensors"))  # what was finished keeps its outcome alone
 
 
+@pytest.mark.slow
 def test_the_learning_curve(tmp_path, monkeypatch):
     monkeypatch.setattr(comparison, "SIZES", (10,))
     main("--run-dir", str(tmp_path / "curve"), "--folds", "0", "--epochs", "1")
@@ -187,6 +188,7 @@ def test_the_learning_curve(tmp_path, monkeypatch):
     assert (tmp_path / "curve" / "figures" / "learning_curve.png").exists()
 
 
+@pytest.mark.slow
 def test_the_original_recipe_is_the_published_protocol(original):
     found = summary(original)
     metrics = found["metrics"]
@@ -201,6 +203,7 @@ def test_the_original_recipe_is_the_published_protocol(original):
     assert {"selection", "curves_frozen", "curves_finetune"} <= {path.stem for path in (original / "figures").iterdir()}
 
 
+@pytest.mark.slow
 def test_frozen_is_frozen_and_finetuned_moves(original):
     pretrained = checkpoint.load(original / "pretrain" / "done.safetensors")["net"]
     for way, moved in (("frozen", False), ("finetune", True)):
@@ -234,6 +237,7 @@ def resnet_root(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("recipe", ["study", "original"])
+@pytest.mark.slow
 def test_resnet18_from_a_verified_file_learns_a_folder_of_your_own(resnet_root, recipe, monkeypatch, tmp_path, capsys):
     path = resnet_root / "weights" / "resnet18-f37072fd.pth"
     publish(monkeypatch, path)
@@ -289,6 +293,7 @@ def test_few_pictures_of_your_own_need_no_network(tmp_path, capsys, monkeypatch)
     assert "--folds 2, not 5: a class has no more pictures" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_real_photographs_by_squeezenets_features(real_data, real_squeezenet, tmp_path, monkeypatch):
     argv = ["--data", "official", "--data-root", str(real_data), "--model", "squeezenet1_0"]
     argv += ["--weights-file", str(real_squeezenet), "--run-dir", str(tmp_path / "run"), "--device", "cpu"]

@@ -195,6 +195,7 @@ def test_your_own_files_by_the_original_recipe(tmp_path):
     assert code == 1 and "own.en, line 2" in printed and "is not UTF-8" in printed
 
 
+@pytest.mark.slow
 def test_the_real_pairs_are_learnt(real_data, tmp_path):
     pairs = data.load("multi30k", "official", real_data)
     assert list(map(len, vars(pairs).values())) == [29_000, 1_014, 1_000]

@@ -1,5 +1,6 @@
 """What a program prints: lines that leave a progress bar whole, and tables."""
 
+import errno
 import io
 import sys
 from collections.abc import Sequence
@@ -14,10 +15,14 @@ def replace_unprintable() -> None:
 
 
 def say(text: str, error: bool = False) -> None:
-    """Print a line without tearing a progress bar."""
+    """Print a line without tearing a progress bar; nothing, when the terminal was closed."""
     stream = sys.stderr if error else sys.stdout
-    tqdm.write(text, file=stream)
-    stream.flush()
+    try:
+        tqdm.write(text, file=stream)
+        stream.flush()
+    except OSError as failure:  # may come before the signal that asks the run to save
+        if failure.errno != errno.EIO:
+            raise
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
