@@ -102,7 +102,7 @@ RECIPES = {
                   embed_dropout=0.1, ngrams=5, batch_size=128, optimizer="adamw", lr=4e-3, schedule="cosine",
                   grad_clip=1.0, label_smoothing=0.05, logit_adjustment=0.1, grouped=True),
 }  # fmt: skip
-EXAMPLES = {"official": ("Satoshi", "Schmidhuber", "Dovesky", "Jackson")}  # of the original's page
+EXAMPLES = ("Satoshi", "Schmidhuber", "Dovesky", "Jackson")  # of the original's page
 PUBLISHED = {"train/loss_epoch_25": 0.4345}  # no accuracy was ever printed
 
 
@@ -118,7 +118,7 @@ def main() -> None:
         metrics, chance = test(run, net, trainset, testset)
         if run.logger:
             net = net.cpu()  # cuDNN's RNNs have gradients in training mode alone
-            report.explain(run, net, testset, encode, EXAMPLES.get(options.data, ()))
+            report.explain(run, net, testset, encode, EXAMPLES if options.data == "official" else ())
             small = replace(options, layers=1, bidirectional=False, pool=False, ngrams=0)
             nets = {cell: CharRNN(replace(small, cell=cell), len(trainset.classes)) for cell in ("linear", "gru")}
             run.figure("vanishing_gradients", report.vanishing_gradients(nets, trainset))

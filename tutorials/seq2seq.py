@@ -112,7 +112,7 @@ RECIPES = {
 PUBLISHED = {"train/nll_padded": 0.0291}
 LEAST_BLEU = 5  # lower ones are chance: a net that repeats the commonest word has some
 # Whose attention the original shows; the tiny twin shows test sentences of its own.
-SHOWN = (
+EXAMPLES = (
     "il n est pas aussi grand que son pere", "je suis trop fatigue pour conduire",
     "je suis desole si c est une question idiote", "je suis reellement fiere de vous",
 )  # fmt: skip
@@ -378,7 +378,7 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
         theirs = losses_by_step("seq2seq", run.step, options.epochs) if published and options.count_padding else {}
         run.figure("curves", plots.curves(run.folder / "metrics.jsonl", "bleu", theirs))
         if options.attention != "none":
-            shown = SHOWN if options.data == "official" and is_filtered(options) else ()
+            shown = EXAMPLES if options.data == "official" and is_filtered(options) else ()
             run.figure("attention", report.attention_maps(translator, shown or sorted(pairs.source, key=len)[-4:]))
     run.finish(metrics, published, report.commonest(parts.train, split, pairs))
 

@@ -301,6 +301,8 @@ def fit(run: Run, trainset: TextDataset, classes: int) -> TextClassificationMode
                 labels, features, offsets = run.place.move(collate_batch([trainset[i] for i in batch.tolist()]))
                 optimizer.zero_grad()
                 F.cross_entropy(net(features, offsets), labels).backward()
+                if options.grad_clip:
+                    nn.utils.clip_grad_norm_(net.parameters(), options.grad_clip)
                 optimizer.step()
                 if options.schedule == "linear":
                     scheduler.step()

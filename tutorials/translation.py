@@ -121,7 +121,7 @@ RECIPES = {
                        warmup_steps=30, grad_clip=1.0, beam=5, log_every=20),
 }  # fmt: skip
 PUBLISHED = {"val/loss_epoch_16": 1.873}  # the page's last edition printed nothing
-SHOWN = ("Eine Gruppe von Menschen steht vor einem Iglu.",)  # the original's own sentence
+EXAMPLES = ("Eine Gruppe von Menschen steht vor einem Iglu.",)  # the original's own sentence
 
 
 def main() -> None:
@@ -341,7 +341,7 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
         _, losses = plots.read_curves(run.folder / "metrics.jsonl").get("loss/val", ((), ()))
         if len(losses) >= 16 and not options.subwords:  # a loss for each sub-word is not one for each word
             metrics["val/loss_epoch_16"] = losses[15]
-        shown = SHOWN if options.data == "official" else ()
+        shown = EXAMPLES if options.data == "official" else ()
         shown = (*shown, *sorted(parts.test.source, key=len)[len(parts.test) // 2 :])[:4]
         theirs = losses_by_step("translation", run.step, options.epochs) if published and not options.subwords else {}
         run.figure("curves", plots.curves(run.folder / "metrics.jsonl", "bleu", theirs))

@@ -29,7 +29,8 @@ class Options:
     data: Literal["tiny", "official"] = "tiny"
     """Data set: the generated tiny twin (seconds, no network), or the official data (downloaded when missing)."""
     recipe: Literal["study", "original"] = "study"
-    """The better edition, or the published protocol. It sets the defaults of the options below."""
+    """The better edition, or the published protocol. It sets the defaults of the options below, and others
+    on the tiny twin than on official data."""
     seed: int = 0
     """Random seed."""
     epochs: int = 1
