@@ -1,13 +1,14 @@
 # Plain `make` lists the targets. A tutorial passes these on: DATA=tiny|official RECIPE=study|original SEED=N
 # SEEDS=N (a run for each of the seeds 0 to N-1, then their mean) DEVICE=auto|cpu|cuda|mps NPROC=N (processes, by
-# torchrun) RESUME=1, and ARGS="…" for any other option. TORCHTEXT=1 runs any target in the environment of torchtext.
+# torchrun; of several hosts: NNODES NODE_RANK MASTER, see tools/torchrun.py) RESUME=1, and ARGS="…" for any other option. TORCHTEXT=1 runs any target in the environment of torchtext.
 .DEFAULT_GOAL := help
 
 # Every variable that a user gives: taken literally, even a $ in it, and handed on through the environment alone. No
 # recipe may name one: a value that stood in a command would be run by the shell. tests/tools/test_make.py tries them
 # all.
-VARIABLES := ARGS CSV DATA DEVICE ENCODING FILES FOLDER IMAGE IMAGES LAYER MODEL MODELS NAME NET NOTEBOOK NPROC PAIRS PORT \
-  PYTHON RECIPE REPLACE RESUME RUNS SEED SEEDS SOURCE STUDY_DATA TARGET TEST TEXT TORCH TORCHTEXT WEIGHTS
+VARIABLES := ARGS CSV DATA DEVICE ENCODING FILES FOLDER IMAGE IMAGES LAYER MASTER MODEL MODELS NAME NET NNODES \
+  NODE_RANK NOTEBOOK NPROC PAIRS PORT PYTHON RECIPE REPLACE RESTARTS RESUME RUNS SEED SEEDS SOURCE STUDY_DATA TARGET \
+  TEST TEXT TORCH TORCHTEXT WEIGHTS
 $(foreach name,$(VARIABLES),$(eval override $(name) := $$(value $(name))))
 export $(foreach name,$(VARIABLES),$(if $($(name)),$(name)))
 

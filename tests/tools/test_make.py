@@ -79,7 +79,7 @@ NOT_RUN = {"setup", "lock", "clean", "from-scratch", "test-debian"}  # they buil
 @pytest.mark.parametrize("target", sorted({*TARGETS, "data-names"} - NOT_RUN))
 def test_nothing_that_is_given_runs_and_all_of_it_arrives(checkout, target):
     given = dict.fromkeys(VARIABLES, EVIL) | {"ARGS": shlex.quote(EVIL), "TORCHTEXT": "0"}
-    for numeric in ("TORCH", "SEEDS", "NPROC"):
+    for numeric in ("TORCH", "SEEDS", "NPROC", "NNODES", "NODE_RANK", "RESTARTS"):
         given.pop(numeric)
     for name in ("CSV", "MODELS", "FILES"):
         given[name] = shlex.quote(EVIL)
@@ -94,7 +94,9 @@ def test_nothing_that_is_given_runs_and_all_of_it_arrives(checkout, target):
     assert not list(checkout.rglob("ran"))
 
 
-@pytest.mark.parametrize("name", ["NPROC", "SEEDS", "SEED", "DATA", "TORCHTEXT", "TORCH", "PYTHON"])
+@pytest.mark.parametrize(
+    "name", ["NPROC", "NNODES", "RESTARTS", "SEEDS", "SEED", "DATA", "TORCHTEXT", "TORCH", "PYTHON"]
+)
 def test_a_value_that_makes_no_sense_runs_nothing(checkout, name):
     shutil.rmtree(checkout / ".venv-torchtext")
     target = "setup" if name in ("TORCH", "PYTHON") else "cifar10"

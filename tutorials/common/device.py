@@ -119,6 +119,21 @@ class Device:
             dist.all_gather_object(values, value, group=self.control)
         return values
 
+    def all_see(self, path: Path, seconds: float = 30) -> bool:
+        """Whether all hosts see a file that the main process wrote; a shared file system may take some seconds."""
+        if os.environ.get("GROUP_WORLD_SIZE", "1") == "1":
+            return True
+        content = self.collect(path.read_bytes() if self.is_main else None)[0]
+        end = time.monotonic() + seconds
+        while not (seen := path.exists() and path.read_bytes() == content) and time.monotonic() < end:
+            time.sleep(0.1)
+        return all(self.collect(seen))
+
+    def lost_another(self, error: BaseException | None) -> bool:
+        """Whether an error came of another process's end."""
+        text = str(error).lower()
+        return self.world_size > 1 and isinstance(error, RuntimeError) and ("gloo" in text or "nccl" in text)
+
     def main_first(self, function: Callable[[], Any]) -> Any:
         """Call a function in the main process first, then in the others; they fail together."""
         value, failure = None, None
@@ -287,12 +302,18 @@ def unwrap(thing: Any) -> Any:
     return thing.module if isinstance(thing, DistributedDataParallel) else thing
 
 
+def restarted() -> bool:
+    """Whether torchrun has started this process again after one was killed; on a host with none, it may not know."""
+    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
+
+
 def launch_command() -> str:
-    """The command that started this program, in as many processes."""
-    processes = int(os.environ.get("WORLD_SIZE", 1))
+    """The command that started this program, in as many processes; of several hosts, that of this one."""
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     program = spec.name if spec else sys.argv[0]
-    if processes > 1:
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         program = f"tutorials.tools.torchrun {processes} {program}"
+    hosts = "".join(f"{name}={os.environ[name]} " for name in ("NNODES", "NODE_RANK", "MASTER") if os.environ.get(name))
     python = os.path.relpath(sys.executable) if Path(sys.executable).is_relative_to(Path.cwd()) else sys.executable
-    return f"{python} {'-m ' if spec else ''}{program} {shlex.join(sys.argv[1:])}".rstrip()
+    return f"{hosts}{python} {'-m ' if spec else ''}{program} {shlex.join(sys.argv[1:])}".rstrip()

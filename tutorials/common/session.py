@@ -1,6 +1,7 @@
 """The frame of a run: its folder, device, lock and logger when it begins, one clear line when it ends early."""
 
 import json
+import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -14,7 +15,7 @@ from data import StudyError
 from data.fingerprint import fingerprint
 from tutorials.common import checkpoint, summary
 from tutorials.common.console import say
-from tutorials.common.device import Device, fastest_threads, launch_command
+from tutorials.common.device import Device, fastest_threads, launch_command, restarted
 from tutorials.common.interrupts import MENDABLE, Stopping
 from tutorials.common.lock import FolderLock
 from tutorials.common.options import MOST_THREADS, Options, deciding
@@ -89,6 +90,7 @@ class Session:
             self.stopping.listen()
             self.place = Device(self.options.device, self.options.seed, self.options.threads)
             self.device, self.is_main = self.place.torch, self.place.is_main
+            self.options.resume = self.place.any(self.options.resume or restarted())
             if self.is_main:
                 self.lock.acquire()
             if self.options.resume:
@@ -104,6 +106,8 @@ class Session:
                 self.logger = Logger(self.folder, state["step"], state["journal_size"])
                 if self.logger.damaged:
                     self.say(f"{self.folder / RECORD}: {self.logger.damaged} damaged lines are left out")
+            if not self.place.all_see(self.folder / IDENTITY):
+                raise StudyError(f"{self.folder}: not all hosts see it. Give a folder that they share: --run-dir")
             self.choose_threads()
         except BaseException as error:
             self.__exit__(type(error), error, None)
@@ -123,6 +127,9 @@ class Session:
             self.leave(str(error), 1)
         if isinstance(error, RuntimeError) and "without overflow" in str(error):  # in an optimizer's step
             self.leave(f"{self.name}: a learning rate is too large for float32. Try a lower one.", 1)
+        if self.place and self.place.lost_another(error):
+            print(f"{self.name}: another process of this run ended", file=sys.stderr)
+            self.place.exit(1)
         if isinstance(error, OSError) and error.errno in MENDABLE:
             what = f"{self.name}: cannot write {error.filename or self.folder}: {error.strerror}"
             self.leave(f"{what}. Make room, or choose another folder with --run-dir. {self.how_to_continue()}", 1)

@@ -29,12 +29,13 @@ def main() -> int:
     replace_unprintable()
     try:
         arguments = [argument for word in words for argument in spell(word)] + split("ARGS")
-        processes, seeds = whole("NPROC") if "NPROC" in words else 1, whole("SEEDS") if "SEEDS" in words else None
+        seeds = whole("SEEDS") if "SEEDS" in words and os.environ.get("SEEDS") else None
+        several = "NPROC" in words and (whole("NPROC") > 1 or whole("NNODES") > 1 or whole("RESTARTS", 0) > 0)
     except ValueError as error:
         print(f"make {target}: {error}", file=sys.stderr)
         return 2
-    if processes > 1:
-        module, arguments = "tutorials.tools.torchrun", [str(processes), module, *arguments]
+    if several:
+        module, arguments = "tutorials.tools.torchrun", [str(whole("NPROC")), module, *arguments]
     if seeds is not None:
         return for_each_seed(target, seeds, module, arguments)
     sys.argv = [module, *arguments]
@@ -93,14 +94,14 @@ def split(variable: str) -> list[str]:
         raise ValueError(f"{variable}={value} cannot be split into words: {str(error).lower()}") from None
 
 
-def whole(variable: str) -> int | None:
-    """The number in a variable, None without any; raises ValueError for anything but a positive whole number, and for
-    more processes than four for each core, which would stop the machine."""
-    value = os.environ.get(variable, "")
-    most = 4 * (os.cpu_count() or 1) if variable == "NPROC" else 9999
-    if value and not (value.isascii() and value.isdigit() and len(value) < 5 and 0 < int(value) <= most):
-        raise ValueError(f"{variable} must be a whole number from 1 to {most}, not {value!r}")
-    return int(value) if value else (1 if variable == "NPROC" else None)
+def whole(variable: str, least: int = 1, most: int = 9999, value: str | None = None) -> int:
+    """The number in a variable, the least one without any; raises ValueError for anything but a whole number within
+    these limits, and for more processes than four for each core, which would stop the machine."""
+    value = os.environ.get(variable, "") if value is None else value
+    most = 4 * (os.cpu_count() or 1) if variable == "NPROC" else most
+    if value and not (value.isascii() and value.isdigit() and len(value) < 6 and least <= int(value) <= most):
+        raise ValueError(f"{variable} must be a whole number from {least} to {most}, not {value!r}")
+    return int(value or least)
 
 
 def for_each_seed(target: str, seeds: int, module: str, arguments: Sequence[str]) -> int:
