@@ -54,6 +54,7 @@ class Book:
             self.page(f"ideas/{idea.page}", self.idea(idea))
         self.page("ideas/index", self.index_of_ideas())
         self.page("parity", self.parity())
+        self.page("several-hosts", ["(several-hosts)=", (ROOT / "docs/several-hosts.md").read_text(encoding="utf-8")])
         self.page("readme", [readme(ROOT / "README.md", self.pages)])
         self.page("index.ko", [readme(ROOT / "README.ko.md", self.pages)])
         self.page("index", self.front())
@@ -75,7 +76,7 @@ class Book:
         return [
             text.partition("\n## ")[0],
             "## Contents",
-            toctree("Start here", ["ideas/index", "How to run it <readme>", "한국어 <index.ko>"]),
+            toctree("Start here", ["ideas/index", "How to run it <readme>", "several-hosts", "한국어 <index.ko>"]),
             toctree("Tutorials, in torch", [f"chapters/{target}" for target in TUTORIALS]),
             toctree("Checked against PyTorch", ["parity"]),
             toctree("By hand, in NumPy", [f"chapters/{target}" for target in BY_HAND]),

@@ -34,7 +34,9 @@ def readme(path: Path, folder: Path) -> str:
     book's front pages, and those to other files of the repository plain text."""
     text = path.read_text(encoding="utf-8")
     text = re.sub(r"!\[([^\]]*)\]\((?!https?:)([^)]+)\)", lambda m: f"![{m[1]}]({relative(ROOT / m[2], folder)})", text)
-    text = re.sub(r"\]\(README(.*)\.md\)", r"](index\1.md)", text)
+    text = re.sub(r"\]\(README(.*)\.md\)", r"](index\1.md)", text).replace(
+        "](docs/several-hosts.md)", "](#several-hosts)"
+    )
     return re.sub(r"(?<!!)\[([^\]]*)\]\((?!https?:|#|index)[^)]*\)", r"\1", text)
 
 
