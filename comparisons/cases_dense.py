@@ -13,6 +13,7 @@ from comparisons.case import Case, Draw
 from comparisons.reference import TorchsMask, TorchsNormals
 from from_scratch import initialization, layer_utils, layers, normalization, optim
 from from_scratch.classifiers import linear_svm, softmax
+from from_scratch.classifiers.k_nearest_neighbor import KNearestNeighbor
 
 
 def images(draw, N, C, H, W):
@@ -43,6 +44,36 @@ LINEAR = [
         (reference.linear_softmax, (softmax.softmax_loss_naive, softmax.softmax_loss_vectorized)),
     )
     for function in functions
+]  # fmt: skip
+
+
+def neighbors(draw, N, S, D):
+    return dict(X_train=draw(N, D), X=draw(S, D))
+
+
+def voting(draw, N, S, C):
+    return dict(y_train=draw.whole(C, N), dists=np.abs(draw(S, N)), k=min(4, N))
+
+
+def of_trained(method: Callable, X_train: np.ndarray, X: np.ndarray) -> np.ndarray:
+    knn = KNearestNeighbor()
+    knn.X_train = X_train
+    return method(knn, X)
+
+
+def by_vote(method: Callable, y_train: np.ndarray, dists: np.ndarray, k: int) -> np.ndarray:
+    knn = KNearestNeighbor()
+    knn.y_train = y_train
+    chosen = method(knn, dists, k)  # the course keeps labels as floats
+    return chosen.astype(y_train.dtype) if np.array_equal(chosen, np.rint(chosen)) else chosen
+
+
+WAYS = [getattr(KNearestNeighbor, f"compute_distances_{loops}") for loops in ("two_loops", "one_loop", "no_loops")]
+NEIGHBORS = [
+    *(Case(way.__name__, way, None, reference.distances, neighbors, sizes={"N": 11}, outputs=("dists",),
+           call=of_trained) for way in WAYS),
+    Case("predict_labels", KNearestNeighbor.predict_labels, None, reference.vote, voting, sizes={"N": 11, "S": 23},
+         outputs=("y_pred",), call=by_vote),
 ]  # fmt: skip
 LOSS = dict(sizes={"N": 11}, outputs=("loss", "dx"))
 FULLY_CONNECTED = [

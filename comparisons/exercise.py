@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
+from textwrap import dedent
 
 import numpy as np
 
@@ -111,7 +112,7 @@ def scratch(name: str) -> str:
 
 def head_and_body(function: Callable) -> tuple[list[str], list[str]]:
     """The lines of its source up to the end of the docstring, and those after."""
-    source = inspect.getsource(function)
+    source = dedent(inspect.getsource(function))
     end, lines = ast.parse(source).body[0].body[0].end_lineno, source.splitlines()
     return lines[:end], lines[end:]
 

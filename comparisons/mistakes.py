@@ -7,6 +7,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from types import ModuleType
 
 import numpy as np
@@ -39,8 +40,9 @@ class Mistake:
 
         Raises ValueError if the right text does not stand just once in the source, because the function has changed.
         """
-        module = self.home or sys.modules[(FUNCTIONS | NETS)[self.function].__module__]
-        where = self.where or self.function
+        planted = (FUNCTIONS | NETS).get(self.function)
+        module = self.home or sys.modules[planted.__module__]
+        where = self.where or (planted.__qualname__ if planted else self.function)
         part = module
         for name in where.split("."):
             part = getattr(part, name)
@@ -58,7 +60,8 @@ class Mistake:
     def replacing(self, case: Case) -> dict[str, Callable]:
         """The wrong functions that stand in for those of the case."""
         module = self.module()
-        return {name: getattr(module, name) for name in case.functions if hasattr(module, name)}
+        own = {name: f for name, f in case.functions.items() if hasattr(module, f.__qualname__.partition(".")[0])}
+        return {name: attrgetter(function.__qualname__)(module) for name, function in own.items()}
 
 
 @dataclass
@@ -80,8 +83,9 @@ def effect_in_layers(mistake: Mistake, cases: list[Case]) -> Effect:
 
 def effect_in_nets(mistake: Mistake) -> Effect:
     """The loss or the gradient that is furthest from torch's in the first steps."""
-    wrong = getattr(mistake.module(), mistake.function)
-    cases = [replace(case, net=wrong) for case in NET_CASES.values() if case.net.__name__ == mistake.function]
+    net = NETS[mistake.function]
+    wrong = getattr(mistake.module(), net.__name__)
+    cases = [replace(case, net=wrong) for case in NET_CASES.values() if case.net is net]
     found = [Effect(mistake, *worst_difference(case)) for case in cases]
     worst = max(found, key=lambda effect: effect.relative)
     return worst if worst.relative > TRAINING else Effect(mistake)
@@ -89,6 +93,13 @@ def effect_in_nets(mistake: Mistake) -> Effect:
 
 # Function, right, wrong, why; and where the text stands, if not in the function itself.
 IN_LAYERS = [
+    ("compute_distances_two_loops", "** 2))", "** 2)) ** 2", "the root forgotten"),
+    ("compute_distances_two_loops", "X[i] - self.X_train[j]", "X[i] - self.X_train[i]", "i for j"),
+    ("compute_distances_one_loop", "axis=1", "axis=None", "summed over all training examples"),
+    ("compute_distances_no_loops", "- 2 * X", "- X", "2 forgotten before the product"),
+    ("predict_labels", "[:, :k]", "[:, -k:]", "the furthest neighbors vote"),
+    ("predict_labels", "votes.argmax(axis=1)", "votes.shape[1] - 1 - votes[:, ::-1].argmax(axis=1)",
+     "the largest label wins a tie"),
     ("svm_loss_naive", "dW[:, y[i]] -= X[i]", "pass", "the true class's column forgotten"),
     ("svm_loss_naive", "c != y[i] and margin > 0", "margin > 0", "the true class counts a margin of 1"),
     ("svm_loss_naive", "2 * reg * W", "reg * W", "0.5 in the regularization's gradient, not in the loss"),
@@ -274,6 +285,9 @@ IN_LAYERS = [
     ("decoder_layer_init", "rng.standard_normal((dim, dim)) * std", "rng.standard_normal((dim, dim))", "std ignored"),
 ]  # fmt: skip
 IN_NETS = [
+    ("neural_net.TwoLayerNet", "2 * reg * p[name]", "reg * p[name]", "0.5 in the gradient, not in the loss",
+     "TwoLayerNet.loss"),
+    ("neural_net.TwoLayerNet", 'in ("W1", "W2")', "in p", "weight decay on biases", "TwoLayerNet.loss"),
     ("TwoLayerNet", "self.add_weight_decay(loss, grads), grads", "loss, grads", "weight decay forgotten",
      "TwoLayerNet.loss"),
     ("FullyConnectedNet", "range(last - 1, 0, -1)", "range(last - 1, 1, -1)", "the first layer never learns",

@@ -48,6 +48,14 @@ def linear_svm(W: Tensor, X: Tensor, y: Tensor, reg: float) -> Tensor:
     return svm_loss(X @ W, y) + reg * (W * W).sum()
 
 
+def distances(X_train: Tensor, X: Tensor) -> Tensor:
+    return torch.cdist(X, X_train, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def vote(y_train: Tensor, dists: Tensor, k: int) -> Tensor:
+    return y_train[dists.topk(k, largest=False).indices].mode().values
+
+
 def linear_softmax(W: Tensor, X: Tensor, y: Tensor, reg: float) -> Tensor:
     return F.cross_entropy(X @ W, y) + reg * (W * W).sum()
 

@@ -85,7 +85,8 @@ def unlike(value: object, wanted: object) -> str:
     value, wanted = np.asarray(value), np.asarray(wanted)
     if value.shape != wanted.shape:
         return f"must have the shape {wanted.shape}, and has {value.shape}"
-    if wanted.ndim and value.dtype.kind != wanted.dtype.kind:
+    whole = wanted.dtype.kind == "i" and value.dtype.kind == "f" and np.all(value == np.floor(value))  # labels
+    if wanted.ndim and value.dtype.kind != wanted.dtype.kind and not whole:
         return f"must be of {wanted.dtype}, and is of {value.dtype}"
     return ""
 

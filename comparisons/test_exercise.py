@@ -3,6 +3,7 @@
 import inspect
 import subprocess
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -25,7 +26,7 @@ def run(*arguments: str, capsys) -> tuple[int, str]:
 
 def body(name: str) -> str:
     """The right function's source, as a student would have written it."""
-    return inspect.getsource(FUNCTIONS[name])
+    return dedent(inspect.getsource(FUNCTIONS[name]))
 
 
 def fill(path: Path, name: str, source: str) -> None:
