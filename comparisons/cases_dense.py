@@ -92,12 +92,12 @@ FULLY_CONNECTED = [
 
 def trajectory(rule: Callable, w: np.ndarray, gradients: np.ndarray, rates: list, decay: float, config: dict) -> dict:
     """An update rule over 100 steps: the weights on the way, and the state at the end."""
-    results = {}
+    results, config = {}, copy.deepcopy(config)
     for step, (gradient, rate) in enumerate(zip(gradients, rates, strict=True), 1):
         config |= {} if rate is None else {"learning_rate": rate}
         w, config = rule(w, gradient + w.dtype.type(decay) * w, config)
         if step in (1, 10, len(gradients)):
-            results[f"w after {step}"] = w
+            results[f"w after {step}"] = w.copy()  # a rule may go on writing into it
     return results | {name: value for name, value in config.items() if isinstance(value, np.ndarray)}
 
 
@@ -116,6 +116,12 @@ def rule_cases(rule: Callable, rate: float = 1e-2, decay: float = 0.3, **config:
     return [case("defaults", rates=[None] * 100, decay=0.0, config={}), varied]
 
 
+def begun(draw, D, M):
+    """Adam after five steps, where a t that is counted too late divides by no zero."""
+    config = {"t": 5, "m": draw(D, M), "v": np.abs(draw(D, M))}
+    return dict(w=draw(D, M), gradients=draw(100, D, M), rates=[None] * 100, decay=0.0, config=config)
+
+
 # Epsilons as large as this tell whether they stand inside or outside of the root.
 UPDATE_RULES = [
     *rule_cases(optim.sgd),
@@ -124,6 +130,7 @@ UPDATE_RULES = [
     *rule_cases(optim.adagrad, epsilon=0.1),
     *rule_cases(optim.rmsprop, decay_rate=0.8, epsilon=0.1),
     *rule_cases(optim.adam, 1e-3, beta1=0.8, beta2=0.95, epsilon=0.1),
+    Case("adam, begun", optim.adam, None, partial(reference.trajectory, "adam"), begun, call=trajectory),
     *rule_cases(optim.adamw, 1e-3, decay=0, beta1=0.8, beta2=0.95, epsilon=0.1, weight_decay=0.3),
 ]
 

@@ -58,15 +58,21 @@ class NetCase:
         """Both, with the same weights: no bias zero, no gain one."""
         rng = np.random.default_rng(seed)
         np.random.seed(seed)  # most nets draw from NumPy's global generator, as in the course
-        options = self.options | ({"rng": rng} if self.net.__name__ == DeepConvNet.__name__ else {})
-        taken = inspect.signature(self.net).parameters
-        net = self.net(**{name: value for name, value in options.items() if name in taken})
-        net.reg = options.get("reg", 0.0)
+        net = self.build(self.net, **({"rng": rng} if self.net.__name__ == DeepConvNet.__name__ else {}))
         values = {name: w if w.ndim > 1 else w + 0.1 * rng.standard_normal(w.shape) for name, w in net.params.items()}
         net.dtype, net.params = dtype, {name: value.astype(dtype) for name, value in values.items()}
         if getattr(net, "use_dropout", False):
             net.dropout_param["rng"] = TorchsMask(seed, net.dropout_param["p"], dtype)
         return net, Reference(self.reference, net)
+
+    def build(self, net: type, **more: object) -> object:
+        """A net of the class, whose arguments may have the course's older names, or its `reg` with every loss."""
+        taken, options = inspect.signature(net).parameters, self.options | more
+        if "dropout_keep_ratio" not in taken and "dropout_keep_ratio" in options:
+            options["dropout"] = options.pop("dropout_keep_ratio")
+        model = net(**{name: value for name, value in options.items() if name in taken})
+        model.reg = options.get("reg", 0.0)
+        return model
 
     @property
     def captions(self) -> bool:
