@@ -63,9 +63,9 @@ FC_NET = """
 class TwoLayerNet(object):
     def __init__(self, input_dim=3 * 32 * 32, hidden_dim=100, num_classes=10, weight_scale=1e-3, reg=0.0):
         self.params, self.reg = {}, reg
-        self.params["W1"], self.params["b1"] = weight_scale * np.random.randn(input_dim, hidden_dim), np.zeros(hidden_dim)
+        self.params["W1"] = weight_scale * np.random.randn(input_dim, hidden_dim)
         self.params["W2"] = weight_scale * np.random.randn(hidden_dim, num_classes)
-        self.params["b2"] = np.zeros(num_classes)
+        self.params["b1"], self.params["b2"] = np.zeros(hidden_dim), np.zeros(num_classes)
 
     def loss(self, X, y=None):
         p, grads = self.params, {}
@@ -256,13 +256,10 @@ max_pool_backward_reshape = max_pool_backward_naive
 
 def modules() -> dict[str, str]:
     """The text of every file."""
-    kinds = (
-        "compute_distances_two_loops",
-        "compute_distances_one_loop",
-        "compute_distances_no_loops",
-        "predict_labels",
+    kinds = [f"compute_distances_{loops}" for loops in ("two_loops", "one_loop", "no_loops")]
+    neighbors = "class KNearestNeighbor(object):\n    def __init__(self):\n        pass\n\n" + method(
+        *kinds, "predict_labels"
     )
-    neighbors = "class KNearestNeighbor(object):\n    def __init__(self):\n        pass\n\n" + method(*kinds)
     linear = ("svm", "softmax")
     files = {
         "__init__.py": "",
@@ -296,13 +293,13 @@ def modules() -> dict[str, str]:
     return {name: text if name.endswith("__init__.py") else HEAD + dedent(text) for name, text in files.items()}
 
 
-def write(folder: Path, changes: dict[str, tuple[str, str]] | None = None) -> Path:
-    """Write the package into `folder`/cs231n, of each changed file the first text as the second.
+def write(folder: Path, changes: dict[str, list[tuple[str, str]]] | None = None) -> Path:
+    """Write the package into `folder`/cs231n, in each changed file the first text of every pair as the second.
 
     Raises ValueError for a text that does not stand just once in its file.
     """
     for name, text in modules().items():
-        for right, wrong in [change for file, change in (changes or {}).items() if file == name]:
+        for right, wrong in (changes or {}).get(name, []):
             if text.count(right) != 1:
                 raise ValueError(f"{right!r} stands {text.count(right)} times in {name}")
             text = text.replace(right, wrong)

@@ -26,6 +26,15 @@ from tutorials.common.interrupts import one_line_errors
 ROOT = Path(__file__).resolve().parent.parent
 STATES = ("red", "raised", "waits", "missing", "left out", "green")  # of a function's cases the first counts
 START = 300  # seconds that a process may take to import torch
+# Of a function that is right in this case and wrong in others, what it does wrong.
+CONTRASTS = {
+    "conv_forward_naive": ("conv_naive, no padding", "it is right where nothing is padded: the padding is forgotten"),
+    "conv_backward_naive": ("conv_naive, no padding", "it is right where nothing is padded: the padding is forgotten"),
+    "max_pool_backward_naive": (
+        "max_pool_naive, gaps",
+        "it is right where no windows overlap: += adds them up",
+    ),
+}
 SIGNS = ("layers.py", "optim.py", "rnn_layers.py", "classifiers")
 
 
@@ -86,26 +95,27 @@ class Table:
         chosen = set(self.chosen)
         todo = [[module, name, case.name] for module, name, case in cases
                 if not chosen or chosen & {name, *case.functions}]  # fmt: skip
-        broken = []
-        while todo is not None:
-            task = {"folder": str(self.folder), "todo": todo, "broken": broken, "gigabytes": gigabytes}
-            stopped = self.follow(task, seconds)
-            if not stopped:
-                return
-            module, *rest = stopped["at"]
-            if rest[1:]:
-                key = f"{module}:{rest[0]}"
-                self.rows.setdefault((module, rest[0]), []).append({"state": "raised", "what": stopped["what"]})
-                todo = todo[todo.index(stopped["at"]) + 1 :]
-                # What calls it would only end the same way.
-                skipped = [one for one in todo if key in (f"{one[0]}:{one[1]}", *self.needs(one[0], one[1]))]
-                for one in skipped:
-                    self.rows.setdefault((one[0], one[1]), [{"state": "waits", "what": ""}])
-                todo = [one for one in todo if one not in skipped]
-            else:
-                name = rest[0]
+        broken: list[str] = []
+        while stopped := self.follow(
+            {"folder": str(self.folder), "todo": todo, "broken": broken, "gigabytes": gigabytes}, seconds
+        ):
+            module, name, *case = stopped["at"]
+            if not case:  # while it was imported
                 broken.append(name)
-                self.modules[name] = {"state": "raised", "what": stopped["what"]}
+                self.modules[name] = {"state": "raised", "what": stopped["why"]}
+                continue
+            self.add(module, name, case[0], "raised", {"": [stopped["why"], False]})
+            rest = todo[todo.index(stopped["at"]) + 1 :]
+            # What calls it would only end the same way.
+            todo = [one for one in rest if f"{module}:{name}" not in (f"{one[0]}:{one[1]}", *self.needs(*one[:2]))]
+            for one in rest:
+                if one not in todo and (one[0], one[1]) not in self.rows:
+                    self.add(*one, "waits", {})
+        self.contrast()
+
+    def add(self, module: str, name: str, case: str, state: str, said: dict[str, list]) -> None:
+        """`said` is of each tensor, or under "" of the whole: a text, and whether it has a certain cause."""
+        self.rows.setdefault((module, name), []).append({"case": case, "state": state, "said": said})
 
     def follow(self, task: dict, seconds: float) -> dict | None:
         """Listen to one process; what it was at, and why it ended, unless it came to its end."""
@@ -118,14 +128,23 @@ class Table:
                 if "uses" in message:
                     self.uses, self.where, at = message["uses"], message["where"], []
                 if "row" in message:
-                    module, name, _ = message["row"]
-                    self.rows.setdefault((module, name), []).append(message)
+                    self.add(*message["row"], message["state"], message["said"])
                 if "done" in message:
                     return None
             why = child.why(seconds)
         if not at:
             raise StudyError(f"parity: the process for {self.folder} did not start: {why}.")
-        return {"at": at, "what": why}
+        return {"at": at, "why": why}
+
+    def contrast(self) -> None:
+        """Name what is wrong where one case that is right tells it, and nothing else did."""
+        for (_, name), rows in self.rows.items():
+            right, cause = CONTRASTS.get(name, ("", ""))
+            if any(row["case"] == right and row["state"] == "green" for row in rows):
+                for row in rows:
+                    if row["state"] in ("red", "raised"):
+                        row["said"] = {tensor: [text if certain else f"{text} Cause: {cause}.", True]
+                                       for tensor, (text, certain) in row["said"].items()}  # fmt: skip
 
     def needs(self, module: str, name: str) -> list[str]:
         """What a function calls, and of a backward its forward, whose cache it gets."""
@@ -136,7 +155,7 @@ class Table:
         """Of all its cases the first of STATES. What is red without a certain cause waits for what it calls."""
         rows = self.rows.get((module, name), [])
         state = next((state for state in STATES if any(row["state"] == state for row in rows)), "missing")
-        certain = any(sure for row in rows for _, sure in row.get("tensors", {}).values())
+        certain = any(certain for row in rows for _, certain in row["said"].values())
         return "waits" if state in ("red", "raised") and not certain and self.waits_for(module, name) else state
 
     def waits_for(self, module: str, name: str) -> str:
@@ -170,27 +189,19 @@ class Table:
                     yield "missing", name, module, f"not in {module}"
 
     def of_function(self, module: str, name: str) -> Iterator[tuple[str, str, str, str]]:
-        rows, state = self.rows[module, name], self.state(module, name)
-        place = self.where.get(f"{module}:{name}", module)
-        if state == "red":
-            tensors = {}
-            for row in rows:
-                for tensor, (text, certain) in row.get("tensors", {"": [row["what"], False]}).items() \
-                        if row["state"] == "red" else ():  # fmt: skip
-                    if tensor not in tensors or (certain and not tensors[tensor][1]):
-                        tensors[tensor] = text, certain
-            yield from ((state, name, place, text) for text, _ in tensors.values())
-        elif state == "waits":
-            yield state, name, place, self.waits_for(module, name)
-        else:
-            yield state, name, place, next((row["what"] for row in rows if row["state"] == state), "")
+        """A line for each tensor that is red, with a cause if any case has told one; else a single line."""
+        state, said = self.state(module, name), {}
+        for row in self.rows[module, name]:
+            for tensor, (text, certain) in row["said"].items() if row["state"] == state else ():
+                if not said.get(tensor, ["", False])[0] or (certain and not said[tensor][1]):
+                    said[tensor] = [text, certain]
+        texts = [self.waits_for(module, name)] if state == "waits" else [text for text, _ in said.values()] or [""]
+        yield from ((state, name, self.where.get(f"{module}:{name}", module), text) for text in texts)
 
     def __str__(self) -> str:
         lines = list(self.lines())
         absent = [name for name in MODULES if not (self.folder / name).exists()]
-        text = (
-            layout(("", "function", "where", "what"), lines, (0, 1, 2, 3)) if lines else "nothing to hold against torch"
-        )
+        text = layout(("", "function", "where", "what"), lines, (0, 1, 2, 3)) if lines else ""
         counts = {state: len({line[1:3] for line in lines if line[0] == state}) for state in STATES[::-1]}
         found = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
         files = f"\nNo such file there: {', '.join(absent)}." if absent and not self.chosen else ""

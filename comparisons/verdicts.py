@@ -28,6 +28,7 @@ class Outcome:
     differences: list[Difference] = field(default_factory=list)
     error: BaseException | None = None
     written: list[str] = field(default_factory=list)  # arguments that a function of a package wrote into
+    drew: bool = False  # whether any function of a package drew random numbers
     cause: str = ""  # a known mistake that makes the same numbers
     note: str = ""  # of what is accepted, though it is not what from_scratch does
 
@@ -41,7 +42,7 @@ def run(
 ) -> Outcome:
     """The outcome of one of the functions; those of a `package` go together, each with the other's cache."""
     outcome = attempt(case, name, functions, sizes, package)
-    if package and outcome.state == "red" and outcome.trial.drew:
+    if outcome.state == "red" and outcome.drew:
         again = attempt(case, name, functions, sizes, package, flipped=True)
         outcome = again if again.state == "green" else outcome
     if outcome.state == "red":
@@ -69,6 +70,7 @@ def attempt(
     mine = [d for d in found if name in d.function.split(", ")]
     outcome = Outcome("green", trial, mine)
     if package:
+        outcome.drew = any(one.drew for one in trials.values())
         outcome.differences = [d for d in mine if d.tolerance]  # who wrote into what, the calls know better
         outcome.written = written(case, trial, trials.values(), found)
     if trial.narrow:
@@ -80,11 +82,10 @@ def attempt(
 
 
 def written(case: Case, trial: Trial, trials: Iterable[Trial], found: list[Difference]) -> list[str]:
-    """The arguments that a function of a package wrote into. An update rule may go on with the same w."""
+    """The arguments that a function of a package wrote into, be it by way of the cache."""
     named = {one.name: [name for call in one.calls for name in call.written if name != "cache"] for one in trials}
-    by_cache = [d.tensor for d in found if not d.tolerance and d.tensor != "upstream"]
-    arguments = named[trial.name] or ([] if any(named.values()) else by_cache)
-    return [name for name in dict.fromkeys(arguments) if name != "w" or case.call is not trajectory]
+    by_cache = [d.tensor for d in found if not d.tolerance and d.tensor != "upstream" and case.call is not trajectory]
+    return list(dict.fromkeys(named[trial.name] or ([] if any(named.values()) else by_cache)))
 
 
 @contextmanager
