@@ -143,7 +143,7 @@ class Table:
             if any(row["case"] == right and row["state"] == "green" for row in rows):
                 for row in rows:
                     if row["state"] in ("red", "raised"):
-                        row["said"] = {tensor: [text if certain else f"{text} Cause: {cause}.", True]
+                        row["said"] = {tensor: [text if certain else f"{text.rstrip('.')}. Cause: {cause}.", True]
                                        for tensor, (text, certain) in row["said"].items()}  # fmt: skip
 
     def needs(self, module: str, name: str) -> list[str]:
@@ -189,13 +189,15 @@ class Table:
                     yield "missing", name, module, f"not in {module}"
 
     def of_function(self, module: str, name: str) -> Iterator[tuple[str, str, str, str]]:
-        """A line for each tensor that is red, with a cause if any case has told one; else a single line."""
+        """A line for each tensor that is red and each certain cause of it; else a single line."""
         state, said = self.state(module, name), {}
         for row in self.rows[module, name]:
             for tensor, (text, certain) in row["said"].items() if row["state"] == state else ():
-                if not said.get(tensor, ["", False])[0] or (certain and not said[tensor][1]):
-                    said[tensor] = [text, certain]
-        texts = [self.waits_for(module, name)] if state == "waits" else [text for text, _ in said.values()] or [""]
+                causes = said.setdefault(tensor, {})
+                cause = text.partition("Cause: ")[2] if certain else ""
+                causes[cause] = causes.get(cause) or text
+        texts = [text for causes in said.values() for cause, text in causes.items() if cause or len(causes) == 1]
+        texts = [self.waits_for(module, name)] if state == "waits" else texts or [""]
         yield from ((state, name, self.where.get(f"{module}:{name}", module), text) for text in texts)
 
     def __str__(self) -> str:
