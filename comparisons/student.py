@@ -30,10 +30,7 @@ START = 300  # seconds that a process may take to import torch
 CONTRASTS = {
     "conv_forward_naive": ("conv_naive, no padding", "it is right where nothing is padded: the padding is forgotten"),
     "conv_backward_naive": ("conv_naive, no padding", "it is right where nothing is padded: the padding is forgotten"),
-    "max_pool_backward_naive": (
-        "max_pool_naive, gaps",
-        "it is right where no windows overlap: += adds them up",
-    ),
+    "max_pool_backward_naive": ("max_pool_naive, gaps", "it is right where no windows overlap: += adds them up"),
 }
 SIGNS = ("layers.py", "optim.py", "rnn_layers.py", "classifiers")
 
@@ -42,8 +39,8 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="make parity", description="Hold your own cs231n package against torch.")
     parser.add_argument("functions", nargs="*", help="only these, such as affine_forward or TwoLayerNet")
     parser.add_argument("--folder", required=True, help="your cs231n package, or the folder that holds it")
-    parser.add_argument("--seconds", type=float, default=30, help="that a case may take (default: 30)")
-    parser.add_argument("--gigabytes", type=float, default=4, help="of memory that a case may take (default: 4)")
+    parser.add_argument("--seconds", type=positive, default=30, help="that a case may take (default: 30)")
+    parser.add_argument("--gigabytes", type=positive, default=4, help="of memory that a case may take (default: 4)")
     options = parser.parse_args(argv)
     with one_line_errors():
         folder = find_package(options.folder)
@@ -52,6 +49,13 @@ def main(argv: list[str]) -> int:
         table.fill(options.seconds, options.gigabytes)
         print(table)
         return table.code
+
+
+def positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number < 1e6:
+        raise argparse.ArgumentTypeError(f"must be a number above 0, not {text}")
+    return number
 
 
 def find_package(given: str) -> Path:
@@ -256,8 +260,9 @@ class Child:
         return f"ended the process with exit code {code}"
 
     def __exit__(self, *_: object) -> None:
+        end = (lambda: os.killpg(self.process.pid, signal.SIGKILL)) if hasattr(os, "killpg") else self.process.kill
         with suppress(OSError):
-            os.killpg(self.process.pid, signal.SIGKILL) if hasattr(os, "killpg") else self.process.kill()
+            end()
         self.process.wait()
         with suppress(OSError):
             self.elsewhere.cleanup()

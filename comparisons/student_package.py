@@ -4,6 +4,7 @@ It reads what to do from its arguments, and writes a line of JSON for each thing
 standard output that it was given; what the student's code prints goes nowhere. Nothing is written into their folder.
 """
 
+import gc
 import importlib
 import importlib.util
 import json
@@ -22,7 +23,7 @@ from comparisons.course import BLANK_ZEROS, MODULES, course_cases, exact, first_
 from comparisons.nets import NET_CASES
 from comparisons.verdicts import Outcome, run, tell
 
-PACKAGE = "cs231n"
+PACKAGE, LONGEST = "cs231n", 300  # letters of an error
 TORCH = "written in torch itself, where there is nothing to hold against it"
 COMPILED = "needs im2col_cython, which is not built: python setup.py build_ext --inplace"
 
@@ -58,6 +59,7 @@ def main() -> None:
             if name in functions and [module, name, case.name] in task["todo"]:
                 tell_parent(begin=[module, name, case.name])
                 tell_parent(row=[module, name, case.name], **judge(folder, name, case, functions))
+                gc.collect()  # a traceback holds what its frames had, be it gigabytes
     tell_parent(done=True)
 
 
@@ -198,6 +200,8 @@ def told(error: BaseException, folder: Path) -> str:
     """An error in one line: its type, what it says, and their own line that it comes from."""
     own = own_lines(error, folder)
     said = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())
+    said = "".join(letter if letter.isprintable() else "?" for letter in said)
+    said = said if len(said) <= LONGEST else f"{said[:LONGEST]} …"
     kind = "MemoryError" if isinstance(error, MemoryError) else type(error).__name__
     return (f"{kind}: {said}" if said else kind) + (f" ({own[-1]})" if own else "")
 

@@ -7,7 +7,10 @@ from typing import NamedTuple
 import pytest
 
 from comparisons import student
+from comparisons.cases import CASES
+from comparisons.course import BEYOND, MODULES, OPTIONAL, course_cases
 from comparisons.example_package import write
+from comparisons.nets import NET_CASES
 
 
 class Fault(NamedTuple):
@@ -290,6 +293,20 @@ def test_a_wrong_folder_is_told_in_one_line(given, told, tmp_path, capsys):
         (tmp_path / name).mkdir(parents=True)
     code, text = hold(tmp_path / given, capsys=capsys)
     assert code == 1 and text.startswith(told.format(tmp_path)) and text.count("\n") == 1
+
+
+def test_the_tables_name_what_there_is():
+    names = {case.name for case in CASES} | NET_CASES.keys()
+    assert names >= BEYOND and {case for case, _ in student.CONTRASTS.values()} <= names
+    for module, cases in course_cases().items():
+        assert {name for name, _ in cases} == set(MODULES[module]), module
+    assert {name for names in MODULES.values() for name in names} >= OPTIONAL | student.CONTRASTS.keys()
+
+
+@pytest.mark.parametrize("option", ["--seconds=0", "--seconds=nan", "--gigabytes=-1", "--gigabytes=much"])
+def test_a_bound_is_a_number_above_zero(option, tmp_path, capsys):
+    code, text = hold(tmp_path, option, capsys=capsys)
+    assert code == 2 and "error: argument --" in text and "Traceback" not in text
 
 
 def test_an_unknown_function_names_the_nearest(tmp_path, capsys):
