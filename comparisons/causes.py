@@ -47,7 +47,7 @@ def likely_cause(ours: np.ndarray, theirs: np.ndarray, sizes: dict[str, int]) ->
     return (
         certain_cause(ours, theirs, sizes)
         or constant(ours, theirs)
-        or factor_along_axis(ours, theirs)
+        or ("" if close(ours, theirs) else factor_along_axis(ours, theirs))
         or slight(ours, theirs)
         or some_places(ours, theirs)
     )
