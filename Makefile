@@ -134,8 +134,8 @@ bench-from-scratch: setup ## time the hand-written layers against naive loops an
 	@$(RUN) comparisons.bench
 
 ##@ Parity with torch
-parity: setup ## hold every hand-written gradient against torch, and the tests against planted mistakes
-	@$(RUN) comparisons
+parity: setup ## hold every hand-written gradient against torch, and the tests against planted mistakes; or yours: FOLDER=dir
+	@$(RUN) comparisons FOLDER
 
 parity-report: setup ## write the table of parity with its figures as Markdown and as a page, below runs/parity
 	@$(RUN) comparisons.report

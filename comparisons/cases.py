@@ -3,6 +3,7 @@
 from comparisons import cases_captioning, cases_conv, cases_dense
 
 NOTEBOOKS = {
+    "Nearest neighbors": cases_dense.NEIGHBORS,
     "Linear classifiers": cases_dense.LINEAR,
     "FullyConnectedNets": cases_dense.FULLY_CONNECTED + cases_dense.UPDATE_RULES,
     "Initialization": cases_dense.INITIALIZERS,

@@ -27,6 +27,7 @@ CONVOLUTION = [
     Case("conv_naive", *NAIVE, conv),
     Case("conv_naive, stride > filter", *NAIVE, conv, sizes=dict(stride=4, HH=3, WW=2)),
     Case("conv_naive, odd padding", *NAIVE, conv, sizes=dict(pad=3, stride=1)),
+    Case("conv_naive, no padding", *NAIVE, conv, sizes=dict(pad=0)),
     Case("conv_naive, pairs", *NAIVE, conv_of_pairs),
     Case("conv_im2col", fast_layers.conv_forward_im2col, fast_layers.conv_backward_im2col, reference.conv, conv),
     Case("conv_strides", fast_layers.conv_forward_strides, fast_layers.conv_backward_strides, reference.conv, conv),

@@ -13,6 +13,7 @@ from comparisons.case import Case, Draw
 from comparisons.reference import TorchsMask, TorchsNormals
 from from_scratch import initialization, layer_utils, layers, normalization, optim
 from from_scratch.classifiers import linear_svm, softmax
+from from_scratch.classifiers.k_nearest_neighbor import KNearestNeighbor
 
 
 def images(draw, N, C, H, W):
@@ -44,6 +45,36 @@ LINEAR = [
     )
     for function in functions
 ]  # fmt: skip
+
+
+def neighbors(draw, N, S, D):
+    return dict(X_train=draw(N, D), X=draw(S, D))
+
+
+def voting(draw, N, S, C):
+    return dict(y_train=draw.whole(C, N), dists=np.abs(draw(S, N)), k=min(4, N))
+
+
+def of_trained(method: Callable, X_train: np.ndarray, X: np.ndarray) -> np.ndarray:
+    knn = KNearestNeighbor()
+    knn.X_train = X_train
+    return method(knn, X)
+
+
+def by_vote(method: Callable, y_train: np.ndarray, dists: np.ndarray, k: int) -> np.ndarray:
+    knn = KNearestNeighbor()
+    knn.y_train = y_train
+    chosen = method(knn, dists, k)  # the course keeps labels as floats
+    return chosen.astype(y_train.dtype) if np.array_equal(chosen, np.rint(chosen)) else chosen
+
+
+WAYS = [getattr(KNearestNeighbor, f"compute_distances_{loops}") for loops in ("two_loops", "one_loop", "no_loops")]
+NEIGHBORS = [
+    *(Case(way.__name__, way, None, reference.distances, neighbors, sizes={"N": 11}, outputs=("dists",),
+           call=of_trained) for way in WAYS),
+    Case("predict_labels", KNearestNeighbor.predict_labels, None, reference.vote, voting, sizes={"N": 11, "S": 23},
+         outputs=("y_pred",), call=by_vote),
+]  # fmt: skip
 LOSS = dict(sizes={"N": 11}, outputs=("loss", "dx"))
 FULLY_CONNECTED = [
     Case("affine", layers.affine_forward, layers.affine_backward, reference.affine, affine),
@@ -61,12 +92,12 @@ FULLY_CONNECTED = [
 
 def trajectory(rule: Callable, w: np.ndarray, gradients: np.ndarray, rates: list, decay: float, config: dict) -> dict:
     """An update rule over 100 steps: the weights on the way, and the state at the end."""
-    results = {}
+    results, config = {}, copy.deepcopy(config)
     for step, (gradient, rate) in enumerate(zip(gradients, rates, strict=True), 1):
         config |= {} if rate is None else {"learning_rate": rate}
         w, config = rule(w, gradient + w.dtype.type(decay) * w, config)
         if step in (1, 10, len(gradients)):
-            results[f"w after {step}"] = w
+            results[f"w after {step}"] = w.copy()  # a rule may go on writing into it
     return results | {name: value for name, value in config.items() if isinstance(value, np.ndarray)}
 
 
@@ -85,6 +116,12 @@ def rule_cases(rule: Callable, rate: float = 1e-2, decay: float = 0.3, **config:
     return [case("defaults", rates=[None] * 100, decay=0.0, config={}), varied]
 
 
+def begun(draw, D, M):
+    """Adam after five steps, where a t that is counted too late divides by no zero."""
+    config = {"t": 5, "m": draw(D, M), "v": np.abs(draw(D, M))}
+    return dict(w=draw(D, M), gradients=draw(100, D, M), rates=[None] * 100, decay=0.0, config=config)
+
+
 # Epsilons as large as this tell whether they stand inside or outside of the root.
 UPDATE_RULES = [
     *rule_cases(optim.sgd),
@@ -93,6 +130,7 @@ UPDATE_RULES = [
     *rule_cases(optim.adagrad, epsilon=0.1),
     *rule_cases(optim.rmsprop, decay_rate=0.8, epsilon=0.1),
     *rule_cases(optim.adam, 1e-3, beta1=0.8, beta2=0.95, epsilon=0.1),
+    Case("adam, begun", optim.adam, None, partial(reference.trajectory, "adam"), begun, call=trajectory),
     *rule_cases(optim.adamw, 1e-3, decay=0, beta1=0.8, beta2=0.95, epsilon=0.1, weight_decay=0.3),
 ]
 

@@ -12,7 +12,34 @@ def certain_cause(ours: np.ndarray, theirs: np.ndarray, sizes: dict[str, int]) -
     """What turns `ours` into `theirs` number by number, or an empty string; `sizes` are the axes' names and lengths."""
     if not np.isfinite(ours).all():
         return "a division by zero, a root or logarithm of what is not positive, or an overflow"
-    return zeros(ours, theirs) or factor(ours, theirs, sizes) or transposed(ours, theirs) or swapped_gates(ours, theirs)
+    if found := zeros(ours, theirs) or factor(ours, theirs, sizes):
+        return found
+    # Nothing that is right but for its last digits is in another order.
+    return "" if close(ours, theirs) else transposed(ours, theirs) or swapped_gates(ours, theirs)
+
+
+def weight_decay(name: str, ours: np.ndarray, theirs: np.ndarray, inputs: dict) -> str:
+    """A multiple of the weights themselves in their gradient, or of their squares in the loss, that torch has not."""
+    reg, weights = inputs.get("reg", 0), {}
+    for key, value in inputs.items():
+        weights |= value if key == "params" else {key: value} if key in ("W", "w") else {}
+    found = {}
+    if name == "loss":
+        biases = [w for key, w in weights.items() if np.ndim(w) == 1]
+        for group, part in (("biases", biases), ("weights", [w for w in weights.values() if np.ndim(w) > 1])):
+            found[group] = np.array(sum(np.sum(w * w) for w in part) * 0.5)
+    elif name[1:] in weights:
+        w = weights[name[1:]]
+        found["gamma or beta" if name[1:].startswith(("gamma", "beta")) else "biases" if w.ndim == 1 else "weights"] = w
+    difference = ours - theirs
+    for group, w in found.items():
+        ratio = float((difference * w).sum() / max((w * w).sum(), 1e-300)) / reg if reg and w.shape == ours.shape else 0
+        known = next((k for k in (0.5, 1.0, 2.0) if abs(abs(ratio) - k) <= CLOSE), None)
+        if known and np.abs(difference - ratio * reg * w).max() <= CLOSE * np.abs(difference).max():
+            if group != "weights":
+                return f"weight decay on {group}: only the weights W decay"
+            return f"weight decay {'added' if ratio > 0 else 'left out'}: {known:g} reg {name[1:] if w.ndim else 'W'}"
+    return ""
 
 
 def likely_cause(ours: np.ndarray, theirs: np.ndarray, sizes: dict[str, int]) -> str:
@@ -20,7 +47,7 @@ def likely_cause(ours: np.ndarray, theirs: np.ndarray, sizes: dict[str, int]) ->
     return (
         certain_cause(ours, theirs, sizes)
         or constant(ours, theirs)
-        or factor_along_axis(ours, theirs)
+        or ("" if close(ours, theirs) else factor_along_axis(ours, theirs))
         or slight(ours, theirs)
         or some_places(ours, theirs)
     )

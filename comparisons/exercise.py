@@ -17,13 +17,11 @@ import traceback
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
-
-import numpy as np
+from textwrap import dedent
 
 from comparisons.cases import CASES, NOTEBOOKS
-from comparisons.parity import Difference, check
 from comparisons.public import FUNCTIONS, HELPERS
-from comparisons.returns import Trial, WrongReturnError
+from comparisons.verdicts import run, tell
 from data import StudyError
 from tutorials.common.interrupts import one_line_errors
 
@@ -111,7 +109,7 @@ def scratch(name: str) -> str:
 
 def head_and_body(function: Callable) -> tuple[list[str], list[str]]:
     """The lines of its source up to the end of the docstring, and those after."""
-    source = inspect.getsource(function)
+    source = dedent(inspect.getsource(function))
     end, lines = ast.parse(source).body[0].body[0].end_lineno, source.splitlines()
     return lines[:end], lines[end:]
 
@@ -158,36 +156,19 @@ def examine(name: str, path: Path) -> tuple[bool, str]:
     """Whether every case of the function is green, and a line for each tensor that is not (or for all)."""
     function, lines, green = load(name, path), [], True
     for case in (case for case in CASES if name in case.functions):
-        trial = Trial(case, name, function)
-        try:
-            with np.errstate(all="ignore"):
-                found = check(case, functions={name: trial})
-        except NotImplementedError:
+        outcome = run(case, name, {name: function})
+        error = outcome.error
+        if outcome.state == "missing":
             return False, f"RED: {name} in {path} is still to be written."
-        except WrongReturnError as error:
-            return False, f"RED: {case.name}: {error}."
-        except Exception as error:
+        if outcome.state == "raised":
             where = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
             place = f"{path}, line {where[-1].lineno}" if where else str(path)
             return False, f"RED: {case.name}: {type(error).__name__} in {place}: {error}"
-        mine = [d for d in found if name in d.function]
-        green &= not any(d.problem for d in mine)
-        lines += [f"  {'RED  ' if d.problem else 'green'} {tell(d, trial)}" for d in mine]
+        if error:
+            return False, f"RED: {case.name}: {error}.{f' Cause: {outcome.cause}.' if outcome.cause else ''}"
+        green &= outcome.state == "green"
+        lines += [f"  {'RED  ' if d.problem else 'green'} {tell(d, outcome)}" for d in outcome.differences]
     return green, "\n".join([f"{'GREEN' if green else 'RED'}: {name} in {path}", *lines])
-
-
-def tell(difference: Difference, trial: Trial) -> str:
-    """A difference as a student reads it: where, both numbers, a plain relative error, and a cause that is certain."""
-    if difference.numbers is None:
-        return str(difference)
-    mine, right = difference.numbers
-    where = f"{difference.tensor}[{', '.join(map(str, difference.place))}]" if difference.place else difference.tensor
-    error = f"relative error {abs(mine - right) / abs(right):.1e}" if right else f"error {abs(mine):.1e}"
-    cause = difference.cause if difference.certain else ""
-    if trial.undrawn:
-        cause = "`rng` was not drawn from: whatever is random comes from it, as its docstring says"
-    told = f"{difference.case}, {difference.dtype}: {where} is {mine:.9g} and must be {right:.9g} ({error})."
-    return f"{told} Cause: {cause}." if cause else told
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """from_scratch's nets beside their references in torch: the same weights, batches and update rule, step by step."""
 
 import copy
+import inspect
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from comparisons import reference_nets
 from comparisons.batches import VOCABULARY, batches
 from comparisons.reference import OPTIMIZERS, TorchsMask
 from from_scratch import optim
+from from_scratch.classifiers import neural_net
 from from_scratch.classifiers.cnn import DeepConvNet, ThreeLayerConvNet
 from from_scratch.classifiers.fc_net import FullyConnectedNet, TwoLayerNet
 from from_scratch.classifiers.rnn import CaptioningRNN
@@ -50,18 +52,27 @@ class NetCase:
     options: dict
     rule: str = "adam"
     config: dict = field(default_factory=dict)
+    loss: Callable = lambda net, *batch: net.loss(*batch)  # how to call the net's own
 
     def start(self, dtype: type = np.float64, seed: int = 0) -> tuple[object, Reference]:
         """Both, with the same weights: no bias zero, no gain one."""
         rng = np.random.default_rng(seed)
         np.random.seed(seed)  # most nets draw from NumPy's global generator, as in the course
-        own = {"rng": rng} if self.net.__name__ == DeepConvNet.__name__ else {}
-        net = self.net(**self.options | own)
+        net = self.build(self.net, **({"rng": rng} if self.net.__name__ == DeepConvNet.__name__ else {}))
         values = {name: w if w.ndim > 1 else w + 0.1 * rng.standard_normal(w.shape) for name, w in net.params.items()}
         net.dtype, net.params = dtype, {name: value.astype(dtype) for name, value in values.items()}
         if getattr(net, "use_dropout", False):
             net.dropout_param["rng"] = TorchsMask(seed, net.dropout_param["p"], dtype)
         return net, Reference(self.reference, net)
+
+    def build(self, net: type, **more: object) -> object:
+        """A net of the class, whose arguments may have the course's older names, or its `reg` with every loss."""
+        taken, options = inspect.signature(net).parameters, self.options | more
+        if "dropout_keep_ratio" not in taken and "dropout_keep_ratio" in options:
+            options["dropout"] = options.pop("dropout_keep_ratio")
+        model = net(**{name: value for name, value in options.items() if name in taken})
+        model.reg = options.get("reg", 0.0)
+        return model
 
     @property
     def captions(self) -> bool:
@@ -80,9 +91,20 @@ DEEP = {"blocks": ((4,), (6, 6)), "reg": 1e-2, "dtype": np.float64}
 WORDS = {"word_to_idx": VOCABULARY, "input_dim": 192, "wordvec_dim": 24, "dtype": np.float64}
 RNN, LSTM = WORDS | {"hidden_dim": 32}, WORDS | {"hidden_dim": 32, "cell_type": "lstm"}
 MOMENTUM = "sgd_momentum", {"learning_rate": 3e-3}
+OLD = {"input_size": 3 * 32 * 32, "hidden_size": 25, "output_size": 10, "std": 1e-2, "reg": 1e-2}
 fully_connected = partial(NetCase, FullyConnectedNet, reference_nets.fully_connected_net)
 captioning_rnn = partial(NetCase, CaptioningRNN, reference_nets.captioning_rnn)
+
+
+def with_reg(net: object, X: np.ndarray, y: np.ndarray | None = None) -> object:
+    """The loss of assignment 1's two-layer net, which takes flat pictures, and `reg` with every call."""
+    return net.loss(X.reshape(len(X), -1), y, reg=net.reg)
+
+
 NET_CASES = {
+    "TwoLayerNet, assignment 1": NetCase(
+        neural_net.TwoLayerNet, reference_nets.old_two_layer_net, OLD, config={"learning_rate": 1e-4}, loss=with_reg
+    ),
     "TwoLayerNet": NetCase(TwoLayerNet, reference_nets.two_layer_net, TWO, "rmsprop", {"learning_rate": 1e-4}),
     "FullyConnectedNet": fully_connected(FULL),
     "FullyConnectedNet, batch norm": fully_connected(FULL | {"normalization": "batchnorm"}, *MOMENTUM),
@@ -124,7 +146,7 @@ def side_by_side(
     for X, y in batches:
         X = X.astype(net.dtype)
         start = time.perf_counter()
-        loss, grads = net.loss(X, y)
+        loss, grads = case.loss(net, X, y)
         if grads.keys() != net.params.keys():
             raise LookupError(f"gradients and parameters differ: {', '.join(grads.keys() ^ net.params.keys())}")
         for name, w in net.params.items():

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from comparisons.case import Case
-from comparisons.causes import certain_cause, likely_cause
+from comparisons.causes import certain_cause, likely_cause, weight_decay
 
 # The only tolerances: relative differences, and what may be left of a gradient that is zero by the mathematics.
 TOLERANCES = {np.float64: 1e-9, np.float32: 1e-4}
@@ -69,7 +69,7 @@ def check(
     ours, used, our_time = fastest(partial(case.by_hand, functions), (given, upstream), repeats)
     named = case.all_sizes(**sizes or {})
     tensors = [*theirs, *(name for name in ours if name not in theirs)]
-    found = [compare(case, name, ours.get(name), theirs.get(name), dtype, named, generic) for name in tensors]
+    found = [compare(case, name, ours.get(name), theirs.get(name), dtype, named, generic, given) for name in tensors]
     found += changed(case, given | {"upstream": upstream}, used[0] | {"upstream": used[1]}, dtype)
     return [replace(difference, seconds=(our_time, their_time)) for difference in found]
 
@@ -86,8 +86,9 @@ def fastest(run: Callable, arguments: tuple, repeats: int) -> tuple[object, tupl
 
 
 def compare(
-    case: Case, name: str, ours: np.ndarray, theirs: np.ndarray, dtype: type, sizes: dict, generic: bool
-) -> Difference:
+    case: Case, name: str, ours: np.ndarray, theirs: np.ndarray, dtype: type, sizes: dict, generic: bool,
+    inputs: dict | None = None,
+) -> Difference:  # fmt: skip
     """One tensor against torch's."""
     noise = theirs is not None and theirs.size and np.abs(theirs).max() <= ZEROS[dtype]
     vanishing = name in case.vanishing or (noise and not generic)
@@ -118,7 +119,9 @@ def compare(
         f"differs {where}by {relative[worst]:.1e} (allowed {tolerance:.0e}): "
         f"{ours[worst]:.12g} by hand, {theirs[worst]:.12g} by torch."
     )
-    cause, certain = likely_cause(ours, theirs, sizes), bool(certain_cause(ours, theirs, sizes))
+    decay = weight_decay(name, ours, theirs, inputs or {})
+    cause = decay or likely_cause(ours, theirs, sizes)
+    certain = bool(decay or certain_cause(ours, theirs, sizes))
     place, numbers = tuple(map(int, worst)), (float(ours[worst]), float(theirs[worst]))
     return differs(*measured, problem, cause, certain, place, numbers)
 

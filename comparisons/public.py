@@ -9,6 +9,7 @@ from types import ModuleType
 
 import from_scratch
 from from_scratch import classifiers
+from from_scratch.classifiers.k_nearest_neighbor import KNearestNeighbor
 from from_scratch.classifiers.linear_classifier import LinearClassifier
 
 # A module holds layers if a name in it says so; these hold other functions with a gradient, a state or random numbers.
@@ -31,19 +32,24 @@ def own_members(package: ModuleType, kind: Callable[[object], bool]) -> Iterator
 
 
 def public_functions() -> dict[str, Callable]:
-    """Every public function of the modules that hold layers, helpers included."""
+    """Every public function of the modules that hold layers, helpers included; a nearest neighbor's methods."""
     found = {}
     for module, own in own_members(from_scratch, inspect.isfunction):
         if module in OTHERS or any(map(LAYERS.search, own)):
             found |= own
-    return found
+    methods = inspect.getmembers(KNearestNeighbor, inspect.isfunction)
+    return found | {name: method for name, method in methods if name.startswith(("compute_", "predict_"))}
 
 
 def public_nets() -> dict[str, type]:
-    """Every class of from_scratch.classifiers that has a loss of its own: a linear classifier's is a function."""
-    found = [own.items() for _, own in own_members(classifiers, inspect.isclass)]
-    return {name: net for items in found for name, net in items
-            if hasattr(net, "loss") and not issubclass(net, LinearClassifier)}  # fmt: skip
+    """Every class of from_scratch.classifiers that has a loss of its own (a linear classifier's is a function); the
+    second of a name is called after its module too."""
+    found = {}
+    for module, own in own_members(classifiers, inspect.isclass):
+        for name, net in own.items():
+            if hasattr(net, "loss") and not issubclass(net, LinearClassifier):
+                found[f"{module.rpartition('.')[2]}.{name}" if name in found else name] = net
+    return found
 
 
 FUNCTIONS, NETS = public_functions(), public_nets()

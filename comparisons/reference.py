@@ -48,6 +48,14 @@ def linear_svm(W: Tensor, X: Tensor, y: Tensor, reg: float) -> Tensor:
     return svm_loss(X @ W, y) + reg * (W * W).sum()
 
 
+def distances(X_train: Tensor, X: Tensor) -> Tensor:
+    return torch.cdist(X, X_train, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def vote(y_train: Tensor, dists: Tensor, k: int) -> Tensor:
+    return y_train[dists.topk(k, largest=False).indices].mode().values
+
+
 def linear_softmax(W: Tensor, X: Tensor, y: Tensor, reg: float) -> Tensor:
     return F.cross_entropy(X @ W, y) + reg * (W * W).sum()
 
@@ -354,9 +362,10 @@ STATES = {"momentum_buffer": "velocity", "sum": "cache", "square_avg": "cache", 
 
 def trajectory(rule: str, w: Tensor, gradients: Tensor, rates: list, decay: float, config: dict) -> dict[str, Tensor]:
     """A torch optimizer over the same gradients: weights on the way and, under the assignment's names, its state."""
-    weight, results = nn.Parameter(w.clone()), {}
-    optimizer = OPTIMIZERS[rule]([weight], **config)
+    weight, results, kept = nn.Parameter(w.clone()), {}, {"t": "step", "m": "exp_avg", "v": "exp_avg_sq"}
+    optimizer = OPTIMIZERS[rule]([weight], **{name: value for name, value in config.items() if name not in kept})
     group, state = optimizer.param_groups[0], optimizer.state[weight]
+    state |= {kept[name]: torch.as_tensor(value, dtype=w.dtype) for name, value in config.items() if name in kept}
     if decay:
         group["weight_decay"] = decay
     for step, (gradient, rate) in enumerate(zip(gradients, rates, strict=True), 1):

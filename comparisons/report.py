@@ -20,6 +20,7 @@ from comparisons.mistakes import MISTAKES, NET_MISTAKES, Effect, effect_in_layer
 from comparisons.mutations import mutations_caught
 from comparisons.nets import NET_CASES, NetCase, Step, side_by_side, summary
 from comparisons.parity import TOLERANCES, check
+from comparisons.public import NETS
 from tutorials.common.plots import save
 
 PICTURES = {"official": "CIFAR-10", "tiny": "the generated twin of CIFAR-10"}
@@ -86,8 +87,8 @@ def collect(steps: int, repeats: int, cases: list = CASES, nets: dict[str, NetCa
         for dtype in TOLERANCES
     }
     planted = [effect_in_layers(mistake, cases) for mistake in MISTAKES if any(map(mistake.concerns, cases))]
-    chosen = {net.net.__name__ for net in nets.values()}
-    planted += [effect_in_nets(mistake) for mistake in NET_MISTAKES if mistake.function in chosen]
+    chosen = [net.net for net in nets.values()]
+    planted += [effect_in_nets(mistake) for mistake in NET_MISTAKES if NETS[mistake.function] in chosen]
     caught = [caught for case in cases for caught in mutations_caught(case).values()]
     return Results(differences, trainings, planted, (len(caught), sum(caught)))
 

@@ -1,15 +1,17 @@
 """What a student's function returns, held against what from_scratch's own returns, before any number is compared."""
 
 import copy
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from unittest import mock
 
 import numpy as np
 
 from comparisons.case import Case, is_leaf
-from comparisons.cases import CASES, NOTEBOOKS
-from comparisons.public import FUNCTIONS
+from comparisons.cases import CASES
+from comparisons.cases_dense import trajectory
 from comparisons.reference import TorchsMask, TorchsNormals
 
 
@@ -17,33 +19,101 @@ class WrongReturnError(Exception):
     """A function returned another number, type, shape or dtype of values than it must."""
 
 
-class Trial:
-    """A student's function as a case calls it. What a forward keeps for its own backward is its own affair: it goes on
-    with from_scratch's cache. What it returns must be of the kind that from_scratch's own returns."""
+class UnwrittenError(NotImplementedError):
+    """A function returned None: it is still to be written."""
+
+
+@dataclass
+class Call:
+    """What one call gave: arrays by their place in the values that are no cache, and in the options; what it wrote."""
+
+    arrays: dict[str, np.ndarray]
+    written: list[str]
+
+
+class Recorder:
+    """A function as a case calls it, which remembers what every call gave."""
 
     def __init__(self, case: Case, name: str, function: Callable) -> None:
-        self.case, self.name, self.function = case, name, function
-        self.forward = bool(case.backward) and case.forward.__name__ == name
-        self.undrawn = False  # whether a generator was given and not used
+        self.case, self.name, self.function, self.calls = case, name, function, []
+        self.forward = "_forward" in name and "_backward" not in name  # its last value is a cache
 
     def __call__(self, *arguments: object) -> object:
-        copies = copy.deepcopy(arguments)
-        right = FUNCTIONS[self.name](*copies)
+        before = [shallow_copy(argument) for argument in arguments]
+        value = self.function(*arguments)
+        self.record(arguments, before, value)
+        return value
+
+    def record(self, arguments: Sequence, before: Sequence, value: object) -> None:
+        shown = value[:-1] if self.forward and isinstance(value, tuple | list) and len(value) > 1 else value
+        options = [argument for argument in arguments if type(argument) is dict]
+        found = dict(arrays_in(shown, "")) | dict(arrays_in(options, "options"))
+        names = list(inspect.signature(self.case.functions[self.name]).parameters)
+        pairs = zip(names, before, arguments, strict=False)
+        written = [name for name, old, new in pairs if not unchanged(old, new)]
+        rule = self.case.call is trajectory  # which may go on with the same w
+        self.calls.append(Call(found, [name for name in written if name != "w" or not rule]))
+
+
+class Trial(Recorder):
+    """A student's function. What it returns must be of the kind that from_scratch's own returns.
+
+    Alone, as an exercise: what a forward keeps for its own backward is its own affair, and the case goes on with
+    from_scratch's cache. As one of a `package`, of trials by name: it goes on with its own cache, None is still to be
+    written, and float32 is no fault. `flipped` turns the random numbers around, for a mask that keeps what is above.
+    """
+
+    def __init__(self, case: Case, name: str, function: Callable, package: dict | None = None, flipped: bool = False):
+        super().__init__(case, name, function)
+        self.package, self.flipped = package, flipped
+        self.drew = self.undrawn = False  # whether a generator was given and used, or given and not used
+        self.narrow = False  # whether float32 came where float64 was given
+        self.right_cache = None
+
+    def __call__(self, *arguments: object) -> object:
+        before = [shallow_copy(argument) for argument in arguments]
+        forward = next(iter(self.case.functions))
+        backward = self.package is not None and self.name != forward and self.case.backward
+        copies = copy.deepcopy(arguments[:-1] if backward else arguments)
+        if backward:  # from_scratch's own knows nothing of the student's cache
+            copies = (*copies, self.package[forward].right_cache)
+        right = self.case.functions[self.name](*copies)
+        self.right_cache = right[-1] if self.forward else None
         generators = [[rng for rng in map(find_generator, given) if rng] for given in (arguments, copies)]
-        before = [progress(rng) for rng in generators[0]]
-        with drawing_from(generators[0]):
+        drawn = [progress(rng) for rng in generators[0]]
+        with drawing_from(generators[0], self.package is not None, self.flipped):
             mine = self.function(*arguments)
-        for rng, other, start in zip(*generators, before, strict=True):
+        for rng, other, start in zip(*generators, drawn, strict=True):
             self.undrawn |= progress(rng) == start != progress(other)
+            self.drew |= progress(rng) != start
+        if self.package is not None:
+            mine = self.widened(mine)
+        self.record(arguments, before, mine)
         names = self.names(right)
         self.compare(mine, right, f"return ({', '.join(names)})" if names else "return one value", names)
-        return (*mine[:-1], right[-1]) if self.forward else mine
+        return (*mine[:-1], right[-1]) if self.forward and self.package is None else mine
+
+    def widened(self, mine: object) -> object:
+        """Its float32 as float64; raises UnwrittenError for None."""
+        values = list(mine) if isinstance(mine, tuple | list) else [mine]
+        if values and values[0] is None:
+            raise UnwrittenError("returns None")
+        if isinstance(mine, dict):
+            return {key: self.wide(value) for key, value in mine.items()}
+        values = [self.wide(value) for value in values]
+        return tuple(values) if isinstance(mine, tuple | list) else values[0]
+
+    def wide(self, value: object) -> object:
+        if not isinstance(value, np.ndarray | np.generic) or value.dtype not in (np.float32, np.float16):
+            return value
+        self.narrow = True
+        return value.astype(np.float64)
 
     def names(self, right: object) -> list[str]:
         """What the values of a tuple are called; nothing for a single value."""
         if not isinstance(right, tuple):
             return []
-        if self.name in [rule.forward.__name__ for rule in NOTEBOOKS["FullyConnectedNets"] if rule.call]:
+        if self.case.call is trajectory:
             return ["next_w", "config"]
         case = next((one for one in CASES if one.backward and self.name in one.functions), self.case)
         if case.backward and case.backward.__name__ == self.name:
@@ -63,6 +133,8 @@ class Trial:
         else:
             pairs = [("its value", mine, right)]
         for name, value, wanted in pairs:
+            if self.package is not None and value is None and wanted is not None:
+                raise UnwrittenError(f"returns None for {name}")
             if fault := unlike(value, wanted):
                 raise WrongReturnError(f"{self.name} must {must}; {name} {fault}")
 
@@ -85,7 +157,8 @@ def unlike(value: object, wanted: object) -> str:
     value, wanted = np.asarray(value), np.asarray(wanted)
     if value.shape != wanted.shape:
         return f"must have the shape {wanted.shape}, and has {value.shape}"
-    if wanted.ndim and value.dtype.kind != wanted.dtype.kind:
+    whole = wanted.dtype.kind == "i" and value.dtype.kind == "f" and np.all(value == np.floor(value))  # labels
+    if wanted.ndim and value.dtype.kind != wanted.dtype.kind and not whole:
         return f"must be of {wanted.dtype}, and is of {value.dtype}"
     return ""
 
@@ -111,12 +184,49 @@ def progress(rng: object) -> tuple:
 
 
 @contextmanager
-def drawing_from(generators: Sequence[object]) -> Iterator[None]:
-    """Let np.random.rand and its like draw from the case's mask, as the course's own dropout does without an `rng`."""
+def drawing_from(generators: Sequence[object], package: bool = False, flipped: bool = False) -> Iterator[None]:
+    """Let np.random.rand and its like draw from the case's mask, as the course's own dropout does without an `rng`; of
+    a package that knows no `rng`, a generator of its own too."""
     masks = [one for one in generators if isinstance(one, TorchsMask)]
+
+    def draw(size: object = ()) -> np.ndarray:
+        u = masks[0].random(size if isinstance(size, tuple | list) else (size,))
+        return 1 - u if flipped else u
+
+    drawn = {
+        "rand": lambda *shape: draw(shape),
+        "random": draw,
+        "random_sample": draw,
+        "uniform": lambda low=0.0, high=1.0, size=(): low + (high - low) * draw(size),
+        "binomial": lambda n, p, size=(): (draw(size) < p).astype(int),
+    }
+    drawn |= {"default_rng": lambda seed=None: masks[0]} if package else {}
     with ExitStack() as stack:
-        for name in ("rand", "random", "random_sample") if masks else ():
-            one_shape = name != "rand"
-            draw = (lambda size: masks[0].random(size)) if one_shape else (lambda *shape: masks[0].random(shape))
-            stack.enter_context(mock.patch.object(np.random, name, draw))
+        for name, function in drawn.items() if masks else ():
+            stack.enter_context(mock.patch.object(np.random, name, function))
         yield
+
+
+def shallow_copy(argument: object) -> object:
+    """An argument's arrays as they are now: itself, or those in a tuple (a cache) or in a dict of parameters."""
+    if isinstance(argument, tuple | list):
+        return [part.copy() if isinstance(part, np.ndarray) else None for part in argument]
+    return copy.deepcopy(argument) if isinstance(argument, np.ndarray) or is_leaf(argument) else None
+
+
+def unchanged(before: object, now: object) -> bool:
+    """Whether what `shallow_copy` took is still the same."""
+    if isinstance(before, list):
+        return all(map(unchanged, before, now))
+    if isinstance(before, dict):
+        return all(unchanged(value, now.get(name)) for name, value in before.items())
+    return before is None or np.array_equal(before, now, equal_nan=before.dtype.kind == "f")
+
+
+def arrays_in(value: object, path: str) -> Iterator[tuple[str, np.ndarray]]:
+    """Copies of the arrays and numbers in nested tuples, lists and dicts, by their path."""
+    if isinstance(value, dict | tuple | list):
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from arrays_in(part, f"{path}.{key}")
+    elif isinstance(value, np.ndarray | np.number | float | int) and not isinstance(value, bool):
+        yield path, np.array(value, dtype=np.float64)

@@ -10,6 +10,37 @@ from from_scratch import layers as L
 from from_scratch import rnn_layers as R
 from from_scratch import transformer_layers as T
 
+# Nearest neighbors: methods, whose `self` has X_train and y_train
+
+
+def compute_distances_two_loops(self, X):
+    dists = np.zeros((X.shape[0], self.X_train.shape[0]))
+    for i in range(X.shape[0]):
+        for j in range(self.X_train.shape[0]):
+            dists[i, j] = np.linalg.norm(X[i] - self.X_train[j])
+    return dists
+
+
+def compute_distances_one_loop(self, X):
+    dists = np.zeros((X.shape[0], self.X_train.shape[0]))
+    for i in range(X.shape[0]):
+        dists[i, :] = np.linalg.norm(self.X_train - X[i], axis=1)
+    return dists
+
+
+def compute_distances_no_loops(self, X):
+    squares = np.sum(X**2, axis=1, keepdims=True) + np.sum(self.X_train**2, axis=1)
+    return np.sqrt(squares - 2 * X.dot(self.X_train.T))
+
+
+def predict_labels(self, dists, k=1):
+    y_pred = np.zeros(dists.shape[0])
+    for i in range(dists.shape[0]):
+        closest_y = self.y_train[np.argsort(dists[i])[:k]]
+        y_pred[i] = np.argmax(np.bincount(closest_y))
+    return y_pred
+
+
 # Linear classifiers
 
 

@@ -45,7 +45,7 @@ def same_averages_and_scores(case, net, reference) -> None:
     if not case.captions:
         X, _ = next(case.batches(1, seed=1))
         scores = reference.loss(X).detach().numpy()
-        np.testing.assert_allclose(net.loss(X), scores, rtol=TRAINING, atol=TRAINING)
+        np.testing.assert_allclose(case.loss(net, X), scores, rtol=TRAINING, atol=TRAINING)
 
 
 @pytest.mark.parametrize("mistake", NET_MISTAKES, ids=str)
@@ -60,7 +60,7 @@ def test_every_gradient_of_a_net_is_compared(case, record_property):
     for parameter in parameters:
         net, reference = case.start()
         right = net.loss
-        net.loss = lambda X, y, right=right, parameter=parameter: scaled(*right(X, y), parameter)
+        net.loss = lambda *X_y, right=right, parameter=parameter, **reg: scaled(*right(*X_y, **reg), parameter)
         (step,) = side_by_side(case, net, reference, case.batches(1))
         assert step.gradients[parameter] > TRAINING or vanishing(case, parameter), f"{parameter} may be wrong unnoticed"
     record_property("mutations", len(parameters))
@@ -73,7 +73,7 @@ def scaled(loss, grads, name):
 def vanishing(case, parameter: str) -> bool:
     """Whether a gradient is zero by the mathematics: its numbers are noise beside the net's other gradients."""
     net, _ = case.start()
-    _, grads = net.loss(*next(case.batches(1)))
+    _, grads = case.loss(net, *next(case.batches(1)))
     return np.abs(grads[parameter]).max() < 1e-12 * max(np.abs(value).max() for value in grads.values())
 
 
@@ -83,7 +83,7 @@ def test_a_net_that_knows_nothing_loses_log_c(case):
     net.params = {key: 1e-4 * w if key[0] in "Wb" else w for key, w in net.params.items()}
     reference = Reference(case.reference, net)
     X, y = next(case.batches(1))
-    np.testing.assert_allclose([net.loss(X, y)[0], reference.loss(X, y).item()], np.log(10), rtol=1e-2)
+    np.testing.assert_allclose([case.loss(net, X, y)[0], reference.loss(X, y).item()], np.log(10), rtol=1e-2)
 
 
 @every_net

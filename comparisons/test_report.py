@@ -10,7 +10,7 @@ import pytest
 
 from comparisons import conftest, parity, race, report, table
 from comparisons.cases import CASES
-from comparisons.causes import likely_cause
+from comparisons.causes import likely_cause, weight_decay
 from comparisons.nets import NET_CASES
 from comparisons.parity import check
 from data import StudyError
@@ -34,6 +34,8 @@ TRANSPOSED = np.ascontiguousarray(X[0].T).reshape(X[0].shape)
         (-X, X, "the sign"),
         (0 * X, X, "a gradient of zeros"),
         (X, 0 * X, "torch's is zero everywhere"),
+        (X + 1e-7 * rng.standard_normal(X.shape), X, "something small"),  # and no gates in the order that they have
+        (X[:1, :, :1] + 1e-7 * rng.standard_normal((1, 5, 1)), X[:1, :, :1], "something small"),
         (GATES_SWAPPED, X, "the gates i, f, o, g in the order i, f, g, o: swapped"),
         (TRANSPOSED, X[0], r"axes in the order \(1, 0\): transposed"),
         (X + rng.standard_normal((3, 1, 8)), X, "a term that is constant along axis 1 is left out, or added twice"),
@@ -50,6 +52,29 @@ TRANSPOSED = np.ascontiguousarray(X[0].T).reshape(X[0].shape)
 )
 def test_likely_causes(ours, theirs, cause):
     assert re.search(cause, likely_cause(ours, theirs, SIZES)), likely_cause(ours, theirs, SIZES)
+
+
+B, W = rng.standard_normal(5), rng.standard_normal((5, 4))
+NET = {"params": {"b1": B, "W1": W, "gamma1": B}, "reg": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "cause"),
+    [
+        ("db1", 0.2 * B, "weight decay on biases: only the weights W decay"),
+        ("dgamma1", 0.4 * B, "weight decay on gamma or beta: only the weights W decay"),
+        ("dW1", -0.2 * W, "weight decay left out: 1 reg W1"),
+        ("dW1", 0.2 * W, "weight decay added: 1 reg W1"),
+        ("loss", 0.1 * np.sum(B * B) * 2, "weight decay on biases: only the weights W decay"),
+        ("loss", -0.1 * np.sum(W * W), "weight decay left out: 1 reg W"),
+        ("db1", 0.3 * B, ""),
+        ("db1", 0.2 * B[::-1], ""),
+        ("dx", 0.2 * B, ""),
+    ],
+)
+def test_weight_decay_where_it_does_not_belong(name, more, cause):
+    right = rng.standard_normal(np.shape(more))
+    assert weight_decay(name, right + more, right, NET) == cause
 
 
 def problems(name: str, **functions) -> str:

@@ -58,7 +58,7 @@ IDEAS = (
     Idea("Attention", r".*attention_.*|.*_heads", r"Attention|energies|nn\.TransformerEncoderLayer"),
     Idea("Positional encoding", r"positional_encoding", r"PositionalEncoding"),
     Idea("Transformers", r"feed_forward_.*|decoder_layer.*|CaptioningTransformer", r"nn\.Transformer"),
-    Idea("Whole nets", r"[A-Z]\w+", r"\(nn\.Module\)"),
+    Idea("Classifiers and whole nets", r"compute_distances_.*|predict_labels|(\w+\.)?[A-Z]\w+", r"\(nn\.Module\)"),
 )  # fmt: skip
 
 
@@ -74,7 +74,7 @@ def cases(idea: Idea) -> list[str]:
     """The parity cases of functions and of nets that hold the idea's functions and nets against torch."""
     things = set(idea.things())
     found = [case.name for case in CASES if things & set(case.functions)]
-    return found + [name for name, net in NET_CASES.items() if net.net.__name__ in things]
+    return found + [name for name, net in NET_CASES.items() if net.net in idea.things().values()]
 
 
 def uses(idea: Idea, script: Script) -> list[tuple[Section, str]]:
@@ -99,8 +99,8 @@ def used_by_hand(study: Path) -> list[Idea]:
 
 def places(idea: Idea) -> list[tuple[Path, str, bool]]:
     """Where each function and class of the idea is: its file, its name, and whether it is the file's first."""
-    found = sorted((Path(inspect.getsourcefile(thing)), inspect.getsourcelines(thing)[1], name)
-                   for name, thing in idea.things().items())  # fmt: skip
+    found = sorted((Path(inspect.getsourcefile(thing)), inspect.getsourcelines(thing)[1], thing.__qualname__)
+                   for thing in idea.things().values())  # fmt: skip
     before = [None, *(path for path, _, _ in found)]
     return [(path, name, path != last) for (path, _, name), last in zip(found, before, strict=False)]
 

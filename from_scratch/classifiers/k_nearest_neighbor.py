@@ -24,7 +24,7 @@ class KNearestNeighbor:
 
     def compute_distances_two_loops(self, X: np.ndarray) -> np.ndarray:
         """Euclidean distances (M, N) of X (M, D) to the training examples, pair by pair."""
-        distances = np.zeros((len(X), len(self.X_train)))
+        distances = np.zeros((len(X), len(self.X_train)), X.dtype)
         for i in range(len(X)):
             for j in range(len(self.X_train)):
                 distances[i, j] = np.sqrt(np.sum((X[i] - self.X_train[j]) ** 2))
@@ -32,7 +32,7 @@ class KNearestNeighbor:
 
     def compute_distances_one_loop(self, X: np.ndarray) -> np.ndarray:
         """As `compute_distances_two_loops`, row by row."""
-        distances = np.zeros((len(X), len(self.X_train)))
+        distances = np.zeros((len(X), len(self.X_train)), X.dtype)
         for i in range(len(X)):
             distances[i] = np.sqrt(np.sum((X[i] - self.X_train) ** 2, axis=1))
         return distances

@@ -5,6 +5,7 @@ import pytest
 
 from from_scratch.classifiers import KNearestNeighbor, LinearSVM, Softmax
 from from_scratch.classifiers.linear_classifier import LinearClassifier
+from from_scratch.classifiers.neural_net import TwoLayerNet
 from from_scratch.features import color_histogram_hsv, extract_features, hog_feature, rgb2gray
 from from_scratch.gradient_check import grad_check_sparse
 
@@ -90,3 +91,27 @@ def test_edges_have_a_direction_and_colors_a_hue(rng):
     assert features.shape == (3, 154)
     np.testing.assert_array_equal(features[1], [*hog_feature(pictures[1]), *color_histogram_hsv(pictures[1])])
     assert rgb2gray(np.array([[1.0, 2.0, 4.0]]))[0] == pytest.approx(0.299 + 1.174 + 0.456)
+
+
+def test_the_old_two_layer_net_trains_itself(blobs, rng):
+    X, y = blobs
+    np.random.seed(0)
+    net = TwoLayerNet(3, 20, 3, std=0.1)
+    np.random.seed(0)
+    W1, W2, batch = 0.1 * np.random.randn(3, 20), 0.1 * np.random.randn(20, 3), np.random.choice(60, 20)
+    np.testing.assert_array_equal(net.params["W1"], W1)
+    np.testing.assert_array_equal(net.params["W2"], W2)
+    first = net.loss(X[batch], y[batch], reg=0.5)[0]
+    assert first == pytest.approx(net.loss(X[batch], y[batch])[0] + 0.5 * (np.sum(W1**2) + np.sum(W2**2)))
+    np.random.seed(0)
+    net = TwoLayerNet(3, 20, 3, std=0.1)
+    history = net.train(X, y, X, y, learning_rate=0.5, learning_rate_decay=0.9, reg=0.5, num_iters=7, batch_size=20)
+    assert {name: len(values) for name, values in history.items()} == {
+        "loss_history": 7, "train_acc_history": 3, "val_acc_history": 3,
+    } and history["loss_history"][0] == first  # fmt: skip
+    net.train(X, y, X, y, learning_rate=0.5, num_iters=100, batch_size=20, rng=rng)
+    assert np.mean(net.predict(X) == y) > 0.95 and net.loss(X).shape == (60, 3)
+    with pytest.raises(ValueError, match="batch_size must be at least 1"):
+        net.train(X, y, X, y, batch_size=0)
+    with pytest.raises(ValueError, match="hidden_dims must be at least 1"):
+        TwoLayerNet(3, 0, 3)
