@@ -21,6 +21,7 @@ from pathlib import Path
 from comparisons.course import MODULES, OPTIONAL, course_cases
 from comparisons.table import layout
 from data import StudyError
+from data.course_package import find_package
 from tutorials.common.interrupts import one_line_errors
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,7 +33,6 @@ CONTRASTS = {
     "conv_backward_naive": ("conv_naive, no padding", "it is right where nothing is padded: the padding is forgotten"),
     "max_pool_backward_naive": ("max_pool_naive, gaps", "it is right where no windows overlap: += adds them up"),
 }
-SIGNS = ("layers.py", "optim.py", "rnn_layers.py", "classifiers")
 
 
 def main(argv: list[str]) -> int:
@@ -56,22 +56,6 @@ def positive(text: str) -> float:
     if not 0 < number < 1e6:
         raise argparse.ArgumentTypeError(f"must be a number above 0, not {text}")
     return number
-
-
-def find_package(given: str) -> Path:
-    """The folder that is imported as cs231n; raises StudyError."""
-    folder = Path(given).expanduser()
-    if not folder.is_dir():
-        raise StudyError(f"parity: FOLDER={given} is {'a file' if folder.exists() else 'not there'}. Give the folder "
-                         f"of your cs231n package, or the one that holds it.")  # fmt: skip
-    for one in (folder / "cs231n", folder):
-        if any((one / sign).exists() for sign in SIGNS):
-            return one.resolve()
-    below = sorted(str(path) for path in folder.glob("*/cs231n") if path.is_dir())
-    if below:
-        raise StudyError(f"parity: FOLDER={given} holds {len(below)} packages. Give one of: {', '.join(below)}.")
-    raise StudyError(f"parity: FOLDER={given} holds no cs231n package: no layers.py, optim.py, rnn_layers.py or "
-                     f"classifiers/. Give the folder of your cs231n package, or the one that holds it.")  # fmt: skip
 
 
 def known(name: str) -> str:

@@ -281,10 +281,10 @@ def test_whatever_their_code_does_gives_a_row_and_the_rest_goes_on(tmp_path, cap
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ("none", "parity: FOLDER={}/none is not there. Give the folder"),
-        ("file", "parity: FOLDER={}/file is a file. Give the folder"),
-        ("empty", "parity: FOLDER={}/empty holds no cs231n package: no layers.py, optim.py"),
-        ("all", "parity: FOLDER={0}/all holds 2 packages. Give one of: {0}/all/assignment1/cs231n, "),
+        ("none", "FOLDER={}/none is not there. Give the folder"),
+        ("file", "FOLDER={}/file is a file. Give the folder"),
+        ("empty", "FOLDER={}/empty holds no cs231n package: no layers.py, optim.py"),
+        ("all", "FOLDER={0}/all holds 2 packages. Give one of: {0}/all/assignment1/cs231n, "),
     ],
 )
 def test_a_wrong_folder_is_told_in_one_line(given, told, tmp_path, capsys):

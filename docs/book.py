@@ -54,7 +54,7 @@ class Book:
             self.page(f"ideas/{idea.page}", self.idea(idea))
         self.page("ideas/index", self.index_of_ideas())
         self.page("parity", self.parity())
-        self.page("several-hosts", ["(several-hosts)=", (ROOT / "docs/several-hosts.md").read_text(encoding="utf-8")])
+        self.page("several-hosts", [(ROOT / "docs/several-hosts.md").read_text(encoding="utf-8")])
         self.page("readme", [readme(ROOT / "README.md", self.pages)])
         self.page("index.ko", [readme(ROOT / "README.ko.md", self.pages)])
         self.page("index", self.front())

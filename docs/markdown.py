@@ -35,9 +35,9 @@ def readme(path: Path, folder: Path) -> str:
     text = path.read_text(encoding="utf-8")
     text = re.sub(r"!\[([^\]]*)\]\((?!https?:)([^)]+)\)", lambda m: f"![{m[1]}]({relative(ROOT / m[2], folder)})", text)
     text = re.sub(r"\]\(README(.*)\.md\)", r"](index\1.md)", text).replace(
-        "](docs/several-hosts.md)", "](#several-hosts)"
+        "](docs/several-hosts.md)", "](several-hosts.md)"
     )
-    return re.sub(r"(?<!!)\[([^\]]*)\]\((?!https?:|#|index)[^)]*\)", r"\1", text)
+    return re.sub(r"(?<!!)\[([^\]]*)\]\((?!https?:|#|index|several)[^)]*\)", r"\1", text)
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:

@@ -81,7 +81,7 @@ def test_what_is_no_notebook_is_refused_in_one_line(tmp_path, capsys, content, m
 def test_a_folder_without_the_package_is_refused(tmp_path, capsys):
     book = write(tmp_path / "a.ipynb", "1")
     argv = ["--notebook", str(book), "--folder", str(tmp_path), "--run-dir", str(tmp_path / "work")]
-    assert course.main(argv) == 1 and "is no package of the course" in capsys.readouterr().err
+    assert course.main(argv) == 1 and "holds no cs231n package" in capsys.readouterr().err
 
 
 def test_captions_run_on_the_twin(tmp_path, monkeypatch, capsys):

@@ -22,6 +22,7 @@ from PIL import Image
 
 from data import StudyError, default_root
 from data.cifar10 import FOLDER as CIFAR10
+from data.course_package import find_package
 from data.fetch import fetch
 from tutorials.common.console import say
 
@@ -86,7 +87,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run_notebook(
-    path: Path, work: Path, folder: Path | None = None, quick: bool = False, timeout: int = 3600
+    path: Path, work: Path, folder: str | None = None, quick: bool = False, timeout: int = 3600
 ) -> list[Row]:
     """Run a notebook in the folder `work`, and write it there with its results; says a row for each cell.
 
@@ -205,17 +206,7 @@ def read_notebook(path: Path) -> "NotebookNode":
     return book
 
 
-def find_package(folder: Path) -> Path:
-    """The package cs231n in `folder`, or `folder` itself; raises StudyError where there is none."""
-    for place in (folder / "cs231n", folder):
-        if (place / "layers.py").exists() or (place / "classifiers").is_dir():
-            return place
-    raise StudyError(
-        f"{folder} is no package of the course. Give the folder cs231n, or the one that holds it: FOLDER=dir"
-    )
-
-
-def prepare_folder(path: Path, work: Path, folder: Path | None) -> None:
+def prepare_folder(path: Path, work: Path, folder: str | None) -> None:
     """What a notebook looks for beside itself: a copy of the reader's package, CIFAR-10, and two pictures."""
     package = work / "cs231n"
     shutil.rmtree(package, ignore_errors=True)
