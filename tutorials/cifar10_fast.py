@@ -1,0 +1,289 @@
+"""94 % on CIFAR-10 on a laptop's processor: what a small net needs to learn fast, and nothing else.
+
+There is no official page. The net and most of its training are those of K. Jordan, "94% on CIFAR-10 in 3.29 Seconds on
+a Single GPU", 2024, which names the sources of each idea; the small pictures at the beginning are J. Howard's, 2018.
+"""
+
+import time
+from dataclasses import dataclass
+from math import inf
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy import ndarray
+from torch import Tensor, nn, optim
+
+from data.cifar10 import CLASSES
+from tutorials.cifar10 import CHANCE, Cifar10, most_confident_mistakes
+from tutorials.common import checkpoint, plots
+from tutorials.common.device import unwrap
+from tutorials.common.muon import ChainedOptimizer, Muon
+from tutorials.common.options import Options, parse
+from tutorials.common.run import Run
+
+# N batch, 3 color channels of S x S pixels, 10 classes
+
+
+@dataclass
+class FastOptions(Options):
+    """94 % on CIFAR-10 on a laptop's processor."""
+
+    minutes: float = 0.0
+    """Training time to fill: the number of epochs follows from the speed of the first steps; 0: --epochs decides."""
+    batch_size: int = 500
+    """Batch size, over all processes together."""
+    lr: float = 0.1
+    """Initial learning rate of Muon, for the convolutions; it decays linearly to zero."""
+    lr_rest: float = 0.05
+    """Initial learning rate of SGD, for biases; the last layer's is ten times as large."""
+    widths: str = "64,256,256"
+    """Channels of the three blocks."""
+    small_share: float = 0.4
+    """Share of the epochs, at the beginning, that are trained on pictures of 24 x 24 pixels, at half of the cost."""
+    val_size: int = 0
+    """Size of a validation split, of the 50,000 training images, to compare recipes on."""
+
+    keeping = Options.keeping | {"epochs"}  # with --minutes it depends on the machine: `pace` keeps it
+    limits = Options.limits | {
+        "minutes": (0, 10_000), "batch_size": (1, inf), "lr": (0, inf), "lr_rest": (1e-9, inf), "small_share": (0, 1),
+        "val_size": (0, 49_000),
+    }  # fmt: skip
+
+    def check(self) -> None:
+        super().check()
+        parts = self.widths.split(",")
+        if len(parts) != 3 or not all(part.isdigit() and 0 < int(part) <= 4096 for part in parts):
+            raise ValueError(f"--widths must be three numbers of channels, such as 64,256,256, not {self.widths!r}")
+
+
+RECIPES = {
+    "study": dict(epochs=10, log_every=10),
+    "study-tiny": dict(epochs=4, widths="16,32,32", batch_size=100, log_every=5),
+}
+RECIPES["original"] = dict(epochs=8, log_every=10, batch_size=2000, lr=0.24, lr_rest=0.053, small_share=0.0)
+RECIPES["original-tiny"] = RECIPES["study-tiny"] | dict(small_share=0.0)
+PUBLISHED = {"test/accuracy": 0.94}
+
+
+def main() -> None:
+    options = parse(FastOptions, RECIPES)
+    with Run("cifar10-fast", options) as run:
+        trainset, valset, testset = load_images(run)
+        net = FastNet(options.widths, whitening(trainset.images[:5000]))
+        net = run.distribute(net.to(memory_format=torch.channels_last))
+        options.epochs = choose_epochs(run, trainset)
+        train(run, net, trainset, valset)
+        test(run, unwrap(net), testset)
+
+
+# 1. The pictures, in memory, augmented and shrunk as whole batches
+
+
+class Images(Cifar10):
+    """Images (N, 3, 32, 32) uint8 and labels (N,). With a seed, each is shifted by up to two pixels, and mirrored in
+    every other epoch: after two epochs a net has seen both sides of every picture."""
+
+    collate_fn = tuple
+
+    def __init__(self, images: ndarray, labels: ndarray, seed: int | None = None) -> None:
+        super().__init__(images, labels, CLASSES, None)
+        self.padded, self.seed = F.pad(self.images, [2] * 4, mode="reflect"), seed
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw how each picture is changed in this epoch; it follows from the seed and the picture alone."""
+        first, now = (torch.Generator().manual_seed(1000 * (self.seed or 0) + number) for number in (999, epoch))
+        self.shifts = torch.randint(5, (2, len(self)), generator=now)
+        self.mirrored = (torch.rand(len(self), generator=first) < 0.5) ^ (epoch % 2 == 1)
+
+    def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
+        index = torch.tensor(indices)
+        if self.seed is None:
+            return normalize(self.images[index]), self.labels[index]
+        span = torch.arange(32)
+        rows, columns = (shift[index, None] + span for shift in self.shifts)  # (N, 32)
+        columns = torch.where(self.mirrored[index, None], columns.flip(1), columns)
+        images = self.padded[index[:, None, None], :, rows[:, :, None], columns[:, None]]  # (N, 32, 32, 3)
+        return normalize(images.permute(0, 3, 1, 2)), self.labels[index]
+
+
+def load_images(run: Run) -> tuple[Images, Images | None, Images]:
+    """Training, validation (unless --val-size is 0) and test set; the validation split follows from the seed."""
+    pictures, options = run.load_data("cifar10"), run.options
+    order = np.random.default_rng(options.seed).permutation(len(pictures.train_labels))
+    held_out, kept = np.split(order, [len(order) * options.val_size // 50_000])
+    images, labels = pictures.train_images, pictures.train_labels
+    valset = Images(images[held_out], labels[held_out]) if len(held_out) else None
+    return Images(images[kept], labels[kept], options.seed), valset, Images(pictures.test_images, pictures.test_labels)
+
+
+def normalize(images: Tensor) -> Tensor:
+    """Pixels 0..255 to mean 0 and deviation 1, each channel by itself."""
+    mean, deviation = torch.tensor([[125.31, 122.95, 113.87], [62.99, 62.09, 66.70]]).view(2, 1, 3, 1, 1)
+    return (images.float() - mean) / deviation
+
+
+def whitening(images: Tensor) -> Tensor:
+    """Filters (24, 3, 2, 2) that make the pixels of 2 x 2 patches uncorrelated, each of variance 1, and their
+    negatives: the first layer, which then need not be learned. From images (N, 3, 32, 32)."""
+    patches = normalize(images).unfold(2, 2, 1).unfold(3, 2, 1)  # (N, 3, 31, 31, 2, 2)
+    patches = patches.permute(0, 2, 3, 1, 4, 5).reshape(-1, 12)  # a row is a patch: 3 channels of 2 x 2
+    variances, directions = torch.linalg.eigh(patches.T @ patches / len(patches))
+    filters = (directions / (variances + 5e-4).sqrt()).T.reshape(12, 3, 2, 2)
+    return torch.cat([filters, -filters])
+
+
+# 2. The net
+
+
+class Block(nn.Module):
+    """Two convolutions of 3 x 3, with pooling after the first: (N, I, S, S) -> (N, O, S / 2, S / 2)."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = (nn.Conv2d(size, outputs, 3, padding=1, bias=False) for size in (inputs, outputs))
+        self.norm1, self.norm2 = (nn.BatchNorm2d(outputs, momentum=0.4) for _ in range(2))
+        for conv in (self.conv1, self.conv2):  # at the beginning a channel passes on what it gets, as far as it can
+            nn.init.dirac_(conv.weight[: conv.in_channels])
+        for norm in (self.norm1, self.norm2):
+            norm.weight.requires_grad = False  # the next layer has scales enough
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.gelu(self.norm1(F.max_pool2d(self.conv1(x), 2)))
+        return F.gelu(self.norm2(self.conv2(x)))
+
+
+class FastNet(nn.Module):
+    """A fixed whitening layer, three blocks, the largest value of each channel, a linear layer: 2.0 million parameters
+    and 0.24 GFLOP for a picture with the usual widths."""
+
+    def __init__(self, widths: str, filters: Tensor) -> None:
+        super().__init__()
+        one, two, three = map(int, widths.split(","))
+        self.whiten = nn.Conv2d(3, len(filters), 2)
+        self.whiten.weight.data.copy_(filters)
+        self.whiten.weight.requires_grad = False
+        nn.init.zeros_(self.whiten.bias)
+        self.blocks = nn.Sequential(Block(len(filters), one), Block(one, two), Block(two, three))
+        self.head = nn.Linear(three, 10, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.blocks(F.gelu(self.whiten(x)))  # (N, C, 3, 3) of 32 x 32 pixels, (N, C, 2, 2) of 24 x 24
+        return self.head(x.amax((2, 3))) / 9  # (N, 10) logits
+
+
+# 3. Train and test
+
+
+def make_optimizer(net: FastNet, options: FastOptions) -> ChainedOptimizer:
+    """Muon for the convolutions; SGD with Nesterov's momentum for the biases and the last layer."""
+    convolutions = [weight for weight in net.blocks.parameters() if weight.ndim == 4]
+    biases = [weight for weight in net.parameters() if weight.ndim == 1 and weight.requires_grad]
+    groups = [(biases, options.lr_rest), ([net.head.weight], 10 * options.lr_rest)]
+    sgd = optim.SGD(
+        [{"params": weights, "lr": lr, "weight_decay": 2e-6 * options.batch_size / lr} for weights, lr in groups],
+        momentum=0.85, nesterov=True,
+    )  # fmt: skip
+    return ChainedOptimizer(Muon(convolutions, options.lr, momentum=0.6), sgd)
+
+
+@torch.no_grad()
+def normalize_weights(net: FastNet) -> None:
+    """Give every convolution the norm of orthogonal filters: batch norm undoes any scale, but the larger the weights,
+    the less a step turns them."""
+    for weight in net.blocks.parameters():
+        if weight.ndim == 4:
+            weight.mul_(len(weight) ** 0.5 / weight.norm())
+
+
+def picture_size(step: int, steps: int, options: FastOptions) -> int:
+    """The side of the training pictures, in pixels: small ones first teach what is coarse, at half of the cost."""
+    return 24 if step < options.small_share * steps else 32
+
+
+def train_on(net: nn.Module, images: Tensor, labels: Tensor, size: int, options: FastOptions) -> tuple[Tensor, Tensor]:
+    """The loss of a batch, and its logits."""
+    if size < 32:
+        images = F.interpolate(images, size, mode="bilinear", antialias=True)
+    logits = net(images.contiguous(memory_format=torch.channels_last))
+    return F.cross_entropy(logits, labels, label_smoothing=0.2), logits
+
+
+def choose_epochs(run: Run, trainset: Images) -> int:
+    """How many epochs --minutes are enough for, by some steps of each size with a net that is thrown away."""
+    options = run.options
+
+    def pace() -> dict[str, float]:
+        net, seconds = FastNet(options.widths, whitening(trainset.images[:100])).to(run.device), {}
+        batch = run.place.move(trainset.__getitems__(list(range(min(options.batch_size, len(trainset))))))
+        for size in (24, 32):
+            for measured in range(4):
+                began = time.perf_counter()
+                train_on(net, *batch, size, options)[0].backward()
+                seconds[size] = min(seconds.get(size, inf), time.perf_counter() - began) if measured else inf
+        share = options.small_share
+        epoch = (share * seconds[24] + (1 - share) * seconds[32]) * len(trainset) / len(batch[1])
+        return {"epochs": max(1, int(60 * options.minutes / epoch))}
+
+    if not options.minutes:
+        return options.epochs
+    epochs = int(run.place.collect(run.once("pace", pace)["epochs"])[0])
+    run.say(f"{options.minutes:g} minutes are enough for {epochs} epochs")
+    return epochs
+
+
+def train(run: Run, net: nn.Module, trainset: Images, valset: Images | None) -> None:
+    """Train for all epochs; the last weights are the ones meant."""
+    options = run.options
+    trainloader = run.loader(trainset, options.batch_size, shuffle=True, collate_fn=Images.collate_fn)
+    optimizer, steps = make_optimizer(unwrap(net), options), options.epochs * len(trainloader)
+    scheduler = optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps)
+    run.track(net=net, optimizer=optimizer, scheduler=scheduler)
+    for epoch in run.epochs():
+        net.train()
+        for images, labels in run.batches(trainloader):
+            optimizer.zero_grad()
+            loss, logits = train_on(net, images, labels, picture_size(run.step - 1, steps, options), options)
+            loss.backward()
+            optimizer.step()
+            normalize_weights(unwrap(net))
+            scheduler.step()
+            run.log("train", loss=loss, accuracy=(logits.argmax(1) == labels).float().mean())
+        if valset:
+            accuracy = (predict(run, unwrap(net), valset).argmax(1) == valset.labels).float().mean()
+            run.log("val", accuracy=accuracy)
+        run.keep_best(epoch, classes=CLASSES)
+
+
+@torch.no_grad()
+def predict(run: Run, net: FastNet, dataset: Images) -> Tensor:
+    """Logits (N, 10) of all images on the CPU, averaged over six views of each: as it is, and shifted by a pixel up
+    and left or down and right, each mirrored, too."""
+    net.eval()
+    outputs = []
+    for images, _ in run.each(run.loader(dataset, 1000, collate_fn=Images.collate_fn)):
+        padded = F.pad(images, [1] * 4, mode="reflect")
+        views = (images, padded[:, :, :32, :32], padded[:, :, 2:, 2:])
+        logits = [net(v.contiguous(memory_format=torch.channels_last)) for x in views for v in (x, x.flip(-1))]
+        outputs.append(torch.stack(logits).mean(0))
+    return run.gather(torch.cat(outputs), len(dataset)).cpu()
+
+
+def test(run: Run, net: FastNet, testset: Images) -> None:
+    """Accuracy overall and for each class, figures, and the run's summary."""
+    weights, _ = checkpoint.load_best(run.folder / "best.safetensors", "cifar10-fast")
+    net.load_state_dict(weights)
+    logits, labels = predict(run, net, testset), testset.labels
+    right = (logits.argmax(1) == labels).float()
+    by_class = [float(right[labels == number].mean()) for number in range(len(CLASSES))]
+    metrics = {"test/accuracy": float(right.mean()), "test/loss": float(F.cross_entropy(logits, labels))}
+    if run.logger:
+        run.figure("curves", plots.curves(run.folder / "metrics.jsonl"))
+        run.figure("class_accuracy", plots.bars(by_class, CLASSES, "test accuracy", metrics["test/accuracy"], "all"))
+        run.figure("mistakes", most_confident_mistakes(testset, logits))
+    run.finish(metrics, PUBLISHED if run.options.data == "official" else {}, CHANCE)
+
+
+if __name__ == "__main__":
+    main()
