@@ -38,7 +38,7 @@ IMPORT = re.compile(r"^(\s*(?:from|import)\s+)cs231n\b", re.M)
 DIFFERENCE = re.compile(
     r"^(.*?(?:error|difference)\b)[^\n:=]*?(?:[:=]|\bis)\s*(\d[\d.]*(?:e[-+]?\d+)?|nan|inf)", re.I | re.M
 )
-WANTED = re.compile(r"(?:error|difference|should|less|order|around|about)[^\n]*?\b(?:\d+(?:\.\d+)?)?(e-\d+)", re.I)
+WANTED = re.compile(r"error|difference|should|less|order|around|about|between", re.I)
 SLACK = 100  # a difference is marked when it is so many times what the notebook asks for: it says "around"
 PREPARE = """\
 from tutorials.tools import course_kernel
@@ -179,12 +179,18 @@ def differences(cell: "NotebookNode", text: str) -> str:
     if not found:
         return ""
     worst, label = max(found, key=lambda pair: (np.nan_to_num(pair[0], nan=np.inf), pair[1]))
-    comments = "\n".join(line for line in cell.source.splitlines() if line.lstrip().startswith("#"))
-    wanted = [float(f"1{power}") for power in WANTED.findall(comments) or WANTED.findall(text)]
+    comments = [line for line in cell.source.splitlines() if line.lstrip().startswith("#")]
+    asked = next((lines for lines in (comments, text.splitlines()) if any(map(asked_for, lines))), [])
+    wanted = [value for line in asked for value in asked_for(line)]
     note = f"{label} {worst:.1e}" + (f", the largest of {len(found)}" if len(found) > 1 else "")
     return note + (
         f"  <-- the notebook asks for {max(wanted):.0e}" if wanted and not worst <= SLACK * max(wanted) else ""
     )
+
+
+def asked_for(line: str) -> list[float]:
+    """The limits that a line of text names, of several the loosest counts: "between e-13 and e-8"."""
+    return [float(f"1{power}") for power in re.findall(r"(?<![\w.])\d*(e-\d+)\b", line)] if WANTED.search(line) else []
 
 
 def read_notebook(path: Path) -> "NotebookNode":
