@@ -21,7 +21,7 @@ from tutorials.common.device import unwrap
 from tutorials.common.muon import ChainedOptimizer, Muon, layer_matrices
 from tutorials.common.options import Options, parse
 from tutorials.common.run import Run
-from tutorials.reports.language_model import Clock, look_inside
+from tutorials.reports.language_model import look_inside
 from tutorials.text import tokenizer
 from tutorials.text.adaptive_softmax import AdaptiveWords, Words
 from tutorials.text.continuous_cache import fit_memory
@@ -261,11 +261,10 @@ def train(run: Run, net: nn.Module, words: Sequence[str], parts: dict[str, Tenso
     trainloader = run.loader(windows, options.batch_size, shuffle=options.shuffle, collate_fn=tuple)
     optimizer, steps = make_optimizer(net, options), len(trainloader)
     scheduler = optim.lr_scheduler.LambdaLR(optimizer, lambda step: lr_factor(step, options, steps))
-    autocast, clock = Autocast(run.device, options.precision == "bfloat16", run.say), Clock()
-    run.track(net=net, clock=clock, autocast=autocast, optimizer=optimizer, scheduler=scheduler)
+    autocast = Autocast(run.device, options.precision == "bfloat16", run.say)
+    run.track(net=net, autocast=autocast, optimizer=optimizer, scheduler=scheduler)
     for _epoch in run.epochs():
         net.train()
-        clock.start()
         for inputs, targets in run.batches(trainloader):
             optimizer.zero_grad()
             with autocast():
@@ -276,10 +275,9 @@ def train(run: Run, net: nn.Module, words: Sequence[str], parts: dict[str, Tenso
                 optimizer.step()
             scheduler.step()
             run.log("train", loss=loss)
-        clock.stop()
         run.histograms()
         nats = float(measure(unwrap(net), parts["val"])[0].mean())
-        run.log("val", loss=nats, perplexity=exp(nats), cpu_minutes=clock.seconds / 60)
+        run.log("val", loss=nats, perplexity=exp(nats), cpu_minutes=run.processor_seconds / 60)
         run.keep_best(-nats, words=list(words))
 
 

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # What a checkpoint keeps of a run, beside the states of what is tracked.
-PROGRESS = ("epoch", "batch", "step", "seconds", "best_score")
-NEEDED = (*PROGRESS, "identity", "journal_size", "processes", "total_seconds", "tracked")
+PROGRESS = ("epoch", "batch", "step", "seconds", "processor_seconds", "best_score")
+# Earlier editions did not keep the processor's time.
+NEEDED = {*PROGRESS, "identity", "journal_size", "processes", "total_seconds", "tracked"} - {"processor_seconds"}
 
 
 class Run(Session):
@@ -111,17 +112,18 @@ class Run(Session):
             disable=None if self.is_main else True,
             desc=f"epoch {self.epoch + 1}/{self.options.epochs}",
         ) as bar:
-            since = time.perf_counter()
+            since, used = time.perf_counter(), time.process_time()
             for batch in batches:
                 self.step, self.batch = self.step + 1, self.batch + 1
                 yield self.place.move(batch)
                 self.seconds += time.perf_counter() - since
+                self.processor_seconds += time.process_time() - used
                 self.samples += count_samples(batch) * self.place.world_size
                 bar.update()
                 if self.batch == len(loader) and self.epoch + 1 == self.options.epochs:
                     self.flush()  # a run that is resumed from here has no gradients
                 self.save_if_due()
-                since = time.perf_counter()
+                since, used = time.perf_counter(), time.process_time()
         self.check_finite()
 
     def each(self, loader: DataLoader) -> Iterator[Any]:
@@ -249,7 +251,7 @@ class Run(Session):
 
     def restore(self, state: Mapping[str, Any]) -> None:
         for name in PROGRESS:
-            setattr(self, name, state[name])
+            setattr(self, name, state.get(name, 0.0))
         self.started = time.monotonic() - state["total_seconds"]
         own = state["processes"][self.place.rank]
         self.passed_over = self.batch

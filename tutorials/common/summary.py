@@ -37,7 +37,11 @@ def write(
         "seed": options.seed,
         **run.place.describe(),
         "epochs": options.epochs,
-        "seconds": {"train": round(run.seconds, 2), "total": round(time.monotonic() - run.started, 2)},
+        "seconds": {
+            "train": round(run.seconds, 2),
+            "processor": round(run.processor_seconds, 2),
+            "total": round(time.monotonic() - run.started, 2),
+        },
         "metrics": dict(metrics),
         "published": dict(published),
         "chance": dict(chance),

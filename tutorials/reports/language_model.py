@@ -1,7 +1,6 @@
 """What can be seen of a language model: how it learns, what leaks from later words, where its heads look, its prose."""
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,29 +20,6 @@ if TYPE_CHECKING:
 # T tokens, V words
 
 RECIPES = ("study", "original")
-
-
-class Clock:
-    """Processor seconds between `start` and `stop`, all in all; tracked, it goes on after a resume."""
-
-    def __init__(self) -> None:
-        self.before, self.since = 0.0, None
-
-    def start(self) -> None:
-        self.since = time.process_time()
-
-    def stop(self) -> None:
-        self.before, self.since = self.seconds, None
-
-    @property
-    def seconds(self) -> float:
-        return self.before + (0.0 if self.since is None else time.process_time() - self.since)
-
-    def state_dict(self) -> dict[str, float]:
-        return {"seconds": self.seconds}
-
-    def load_state_dict(self, state: Mapping[str, float]) -> None:
-        self.before = state["seconds"]
 
 
 def look_inside(run: Run, net: torch.nn.Module, words: Sequence[str], tokens: Tensor) -> None:
