@@ -1,12 +1,13 @@
 # Plain `make` lists the targets. A tutorial passes these on: DATA=tiny|official RECIPE=study|original SEED=N
 # SEEDS=N (a run for each of the seeds 0 to N-1, then their mean) DEVICE=auto|cpu|cuda|mps NPROC=N (processes, by
-# torchrun; of several hosts: NNODES NODE_RANK MASTER, see tools/torchrun.py) RESUME=1, and ARGS="…" for any other option. TORCHTEXT=1 runs any target in the environment of torchtext.
+# torchrun; on several hosts NNODES, NODE_RANK, MASTER: docs/several-hosts.md) RESUME=1, and ARGS="…" for any other
+# option. TORCHTEXT=1 runs any target in the environment of torchtext.
 .DEFAULT_GOAL := help
 
 # Every variable that a user gives: taken literally, even a $ in it, and handed on through the environment alone. No
 # recipe may name one: a value that stood in a command would be run by the shell. tests/tools/test_make.py tries them
 # all.
-VARIABLES := ARGS CSV DATA DEVICE ENCODING FILES FOLDER IMAGE IMAGES LAYER MASTER MODEL MODELS NAME NET NNODES \
+VARIABLES := ARGS CSV DATA DEVICE ENCODING ENTRY FILES FOLDER IMAGE IMAGES LAYER MASTER MODEL MODELS NAME NET NNODES \
   NODE_RANK NOTEBOOK NPROC PAIRS PORT PYTHON RECIPE REPLACE RESTARTS RESUME RUNS SEED SEEDS SOURCE STUDY_DATA TARGET \
   TEST TEXT TORCH TORCHTEXT WEIGHTS
 $(foreach name,$(VARIABLES),$(eval override $(name) := $$(value $(name))))
@@ -164,6 +165,9 @@ data-%: setup ## download, verify and unpack one data set: data-cifar10, data-na
 scorecard: setup ## keep official runs' summaries and write the README's table (REPLACE=1: take them for kept ones)
 	@$(RUN) tutorials.tools.scorecard REPLACE
 
+board: setup ## recipes in one budget of processor time, yours beside ours: ENTRY=mine.py
+	@$(RUN) tutorials.tools.board ENTRY
+
 book: setup ## build the study book, a site that needs no network, from the scripts and the runs: runs/book/index.html
 	@$(RUN) docs.book
 
@@ -222,7 +226,7 @@ help:
 	  /^[a-z0-9%-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 
-.PHONY: ablate-language-model batchnorm bench-from-scratch book caption-features captioning cifar10 clean convert \
+.PHONY: ablate-language-model batchnorm bench-from-scratch board book caption-features captioning cifar10 clean convert \
   convnet course data-list demo dropout exercise exercises from-scratch fully-connected generate help initialization \
   language-model linear lint lock names notebooks parity parity-latest parity-report predict predict-cifar10 predict-names \
   predict-news predict-transfer pretrained race race-names race-sentiment race-translation scorecard sentiment \

@@ -70,8 +70,7 @@ def main() -> None:
     options = parse(FastOptions, RECIPES)
     with Run("cifar10-fast", options) as run:
         trainset, valset, testset = load_images(run)
-        net = FastNet(options.widths, whitening(trainset.images[:5000]))
-        net = run.distribute(net.to(memory_format=torch.channels_last))
+        net = run.distribute(make_net(options, trainset).to(memory_format=torch.channels_last))
         options.epochs = choose_epochs(run, trainset)
         train(run, net, trainset, valset)
         test(run, unwrap(net), testset)
@@ -173,14 +172,18 @@ class FastNet(nn.Module):
         return self.head(x.amax((2, 3))) / 9  # (N, 10) logits
 
 
+def make_net(options: FastOptions, trainset: Images) -> nn.Module:
+    return FastNet(options.widths, whitening(trainset.images[:5000]))
+
+
 # 3. Train and test
 
 
-def make_optimizer(net: FastNet, options: FastOptions) -> ChainedOptimizer:
+def make_optimizer(net: nn.Module, options: FastOptions) -> ChainedOptimizer:
     """Muon for the convolutions; SGD with Nesterov's momentum for the biases and the last layer."""
-    convolutions = [weight for weight in net.blocks.parameters() if weight.ndim == 4]
-    biases = [weight for weight in net.parameters() if weight.ndim == 1 and weight.requires_grad]
-    groups = [(biases, options.lr_rest), ([net.head.weight], 10 * options.lr_rest)]
+    biases, matrices, convolutions = ([weight for weight in net.parameters() if weight.requires_grad and
+                                       weight.ndim == dimensions] for dimensions in (1, 2, 4))  # fmt: skip
+    groups = [(biases, options.lr_rest), (matrices, 10 * options.lr_rest)]
     sgd = optim.SGD(
         [{"params": weights, "lr": lr, "weight_decay": 2e-6 * options.batch_size / lr} for weights, lr in groups],
         momentum=0.85, nesterov=True,
@@ -189,11 +192,11 @@ def make_optimizer(net: FastNet, options: FastOptions) -> ChainedOptimizer:
 
 
 @torch.no_grad()
-def normalize_weights(net: FastNet) -> None:
+def normalize_weights(net: nn.Module) -> None:
     """Give every convolution the norm of orthogonal filters: batch norm undoes any scale, but the larger the weights,
     the less a step turns them."""
-    for weight in net.blocks.parameters():
-        if weight.ndim == 4:
+    for weight in net.parameters():
+        if weight.ndim == 4 and weight.requires_grad:
             weight.mul_(len(weight) ** 0.5 / weight.norm())
 
 
@@ -215,7 +218,7 @@ def choose_epochs(run: Run, trainset: Images) -> int:
     options = run.options
 
     def pace() -> dict[str, float]:
-        net, seconds = FastNet(options.widths, whitening(trainset.images[:100])).to(run.device), {}
+        net, seconds = make_net(options, trainset).to(run.device), {}
         batch = run.place.move(trainset.__getitems__(list(range(min(options.batch_size, len(trainset))))))
         for size in (24, 32):
             for measured in range(4):
@@ -257,7 +260,7 @@ def train(run: Run, net: nn.Module, trainset: Images, valset: Images | None) -> 
 
 
 @torch.no_grad()
-def predict(run: Run, net: FastNet, dataset: Images) -> Tensor:
+def predict(run: Run, net: nn.Module, dataset: Images) -> Tensor:
     """Logits (N, 10) of all images on the CPU, averaged over six views of each: as it is, and shifted by a pixel up
     and left or down and right, each mirrored, too."""
     net.eval()
@@ -270,7 +273,7 @@ def predict(run: Run, net: FastNet, dataset: Images) -> Tensor:
     return run.gather(torch.cat(outputs), len(dataset)).cpu()
 
 
-def test(run: Run, net: FastNet, testset: Images) -> None:
+def test(run: Run, net: nn.Module, testset: Images) -> None:
     """Accuracy overall and for each class, figures, and the run's summary."""
     weights, _ = checkpoint.load_best(run.folder / "best.safetensors", "cifar10-fast")
     net.load_state_dict(weights)
