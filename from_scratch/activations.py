@@ -131,8 +131,8 @@ def erf(x: np.ndarray) -> np.ndarray:
 def gelu_forward(x: np.ndarray) -> tuple[np.ndarray, tuple]:
     """Weight x by the share of a standard normal distribution that lies below it.
 
-    out = x P(x), P(x) = (1 + erf(x / sqrt 2)) / 2; cache (x, P(x)). Raises TypeError for integers. Source: Hendrycks and
-    Gimpel, "Gaussian Error Linear Units", 2016.
+    out = x P(x), P(x) = (1 + erf(x / sqrt 2)) / 2; cache (x, P(x)). Raises TypeError for integers. Source: Hendrycks
+    and Gimpel, "Gaussian Error Linear Units", 2016.
     """
     share = 0.5 * (1 + erf(x * 0.5**0.5))
     return x * share, (x, share)

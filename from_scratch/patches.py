@@ -42,8 +42,8 @@ def patch_embedding_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, side: i
 def patch_embedding_backward(dout: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gradients of `patch_embedding_forward`: dx, dw, db.
 
-    Patches do not overlap, so each pixel has the gradient of the one patch that it is in. Raises TypeError or ValueError
-    unless dout is (N, P, E).
+    Patches do not overlap, so each pixel has the gradient of the one patch that it is in. Raises TypeError or
+    ValueError unless dout is (N, P, E).
     """
     cache, picture, side = cache
     dpatches, dw, db = temporal_affine_backward(dout, cache)

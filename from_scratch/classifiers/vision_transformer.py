@@ -23,7 +23,7 @@ from from_scratch.transformer_layers import (
 
 
 class VisionTransformer(Net):
-    """patches - affine, + positions - [dropout] - encoder layer x num_layers - mean over the patches - affine - softmax.
+    """patches - affine, + positions - [dropout] - encoder layer x num_layers - mean over patches - affine - softmax.
 
     `params`: W_patch (in_channels patch_size^2, E), b_patch, positions (P, E) where they are learned, layer{i}.* as
     `encoder_layer_init` names them, W_head (E, C), b_head; Gaussian weights of 0.02, all of `dtype`. `dropout` is the
