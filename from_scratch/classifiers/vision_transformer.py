@@ -10,7 +10,7 @@ from from_scratch.affine import affine_backward, affine_forward
 from from_scratch.attention import positional_encoding
 from from_scratch.classifiers.net import Net
 from from_scratch.dropout import dropout_backward, dropout_forward
-from from_scratch.initialization import gaussian
+from from_scratch.initialization import gaussian, xavier
 from from_scratch.losses import softmax_loss
 from from_scratch.patches import patch_embedding_backward, patch_embedding_forward
 from from_scratch.transformer_layers import (
@@ -26,10 +26,11 @@ class VisionTransformer(Net):
     """patches - affine, + positions - [dropout] - encoder layer x num_layers - mean over patches - affine - softmax.
 
     `params`: W_patch (in_channels patch_size^2, E), b_patch, positions (P, E) where they are learned, layer{i}.* as
-    `encoder_layer_init` names them, W_head (E, C), b_head; Gaussian weights of 0.02, all of `dtype`. `dropout` is the
-    probability of dropping, as torch and the course's own transformer mean it. Beyond the course: `learned_positions`,
-    which begin as the sines and cosines that they replace; `reg`; `rng`, which draws weights and dropout. Raises
-    ValueError or TypeError for sizes that do not fit. Its interface is the Solver's.
+    `encoder_layer_init` names them, W_head (E, C), b_head, all of `dtype`; weights are Gaussian, of deviation E^-0.5 in
+    the layers and Xavier's before and behind them, positions that are learned of 0.02. `dropout` is the
+    probability of dropping, as torch and the course's own transformer mean it. Beyond the course: `learned_positions`
+    instead of sines and cosines; `reg`; `rng`, which draws weights and dropout. Raises ValueError or TypeError for
+    sizes that do not fit. Its interface is the Solver's.
     Source: Dosovitskiy et al., "An Image is Worth 16x16 Words" (2020); CS231n, assignment 3 (2025).
     """
 
@@ -65,13 +66,13 @@ class VisionTransformer(Net):
         self.dropout_param = {"mode": "train", "p": 1 - dropout, "rng": rng} if self.use_dropout else {}
         self.positions = positional_encoding((img_size // patch_size) ** 2, embed_dim, dtype)
 
-        params = {"W_patch": gaussian((in_channels * patch_size**2, embed_dim), 0.02, rng)}
+        params = {"W_patch": xavier((in_channels * patch_size**2, embed_dim), rng)}
         params["b_patch"] = np.zeros(embed_dim)
         if learned_positions:
-            params["positions"] = self.positions
+            params["positions"] = gaussian(self.positions.shape, 0.02, rng)
         for i in range(num_layers):
-            params |= prefixed(f"layer{i}.", encoder_layer_init(embed_dim, dim_feedforward, rng))
-        params |= {"W_head": gaussian((embed_dim, num_classes), 0.02, rng), "b_head": np.zeros(num_classes)}
+            params |= prefixed(f"layer{i}.", encoder_layer_init(embed_dim, dim_feedforward, rng, embed_dim**-0.5))
+        params |= {"W_head": xavier((embed_dim, num_classes), rng), "b_head": np.zeros(num_classes)}
         self.params = {name: value.astype(dtype) for name, value in params.items()}
 
     def loss(self, X: np.ndarray, y: np.ndarray | None = None) -> np.ndarray | tuple[float, dict]:
@@ -105,6 +106,11 @@ class VisionTransformer(Net):
             layers.append(cache)
         scores, head = affine_forward(x.mean(axis=1), p["W_head"], p["b_head"])
         return scores, (patches, dropped, layers, x.shape, head)
+
+    def attention(self, X: np.ndarray) -> np.ndarray:
+        """How each patch of pictures X weighs all patches: (num_layers, N, num_heads, P, P)."""
+        _, (_, _, layers, _, _) = self.forward(X, "test")
+        return np.stack([own[3][-1] for own, *_ in layers])
 
     def backward(self, dscores: np.ndarray, cache: tuple) -> dict[str, np.ndarray]:
         """Gradients of `forward` for the parameters."""
