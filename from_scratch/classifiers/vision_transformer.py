@@ -55,9 +55,10 @@ class VisionTransformer(Net):
                  "num_heads": num_heads, "dim_feedforward": dim_feedforward, "num_classes": num_classes}  # fmt: skip
         for name, number in sizes.items():
             checks.size(name, number)
-        for name, whole, parts in (("patch_size", img_size, patch_size), ("num_heads", embed_dim, num_heads)):
-            if whole % parts:
-                raise ValueError(f"{name} must divide {'img_size' if whole is img_size else 'embed_dim'} {whole}")
+        checks.size("num_layers", num_layers, least=0)
+        for name, whole in (("patch_size", "img_size"), ("num_heads", "embed_dim")):
+            if sizes[whole] % sizes[name]:
+                raise ValueError(f"{name} must divide {whole} {sizes[whole]}, and is {sizes[name]}")
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout is the probability of dropping a unit, in [0, 1), not {dropout}")
         self.input_shape, self.patch_size = (in_channels, img_size, img_size), patch_size
