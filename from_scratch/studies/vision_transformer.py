@@ -195,7 +195,9 @@ def show_positions(study: Study, data: Mapping[str, np.ndarray], net: VisionTran
     rows, columns = np.divmod(np.arange(side * side), side)
     down, across = (np.abs(place[:, None] - place) for place in (rows, columns))
     pairs = {"side by side": (down == 0) & (across == 1), "one above the other": (down == 1) & (across == 0),
-             "two or more apart": np.maximum(down, across) > 1}  # fmt: skip
+             "left and right edge of a row": (down == 0) & (across == side - 1),
+             "upper and lower edge of a column": (across == 0) & (down == side - 1),
+             "all that are two or more apart": np.maximum(down, across) > 1}  # fmt: skip
     study.table("position_similarity", ["patches", "learned", "sines and cosines"],
                 [[name, *(float(alike(table)[where].mean()) for table in (learned, sines))]
                  for name, where in pairs.items()])  # fmt: skip
