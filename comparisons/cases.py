@@ -1,6 +1,6 @@
 """All cases, in the course's order, and the sizes that each is also tried with."""
 
-from comparisons import cases_captioning, cases_conv, cases_dense
+from comparisons import cases_captioning, cases_conv, cases_dense, cases_vision
 
 NOTEBOOKS = {
     "Nearest neighbors": cases_dense.NEIGHBORS,
@@ -12,6 +12,7 @@ NOTEBOOKS = {
     "ConvolutionalNetworks": cases_conv.CONVOLUTION + cases_conv.IM2COL + cases_conv.POOLING + cases_conv.BLOCKS,
     "RNN and LSTM captioning": cases_captioning.RECURRENT,
     "Transformer captioning": cases_captioning.TRANSFORMER,
+    "Vision transformer": cases_vision.VISION_TRANSFORMER,
 }
 CASES = [case for cases in NOTEBOOKS.values() for case in cases]
 

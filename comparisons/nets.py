@@ -20,6 +20,7 @@ from from_scratch.classifiers.cnn import DeepConvNet, ThreeLayerConvNet
 from from_scratch.classifiers.fc_net import FullyConnectedNet, TwoLayerNet
 from from_scratch.classifiers.rnn import CaptioningRNN
 from from_scratch.classifiers.transformer import CaptioningTransformer
+from from_scratch.classifiers.vision_transformer import VisionTransformer
 
 
 class Reference:
@@ -90,9 +91,11 @@ CONV = {"num_filters": 4, "filter_size": 5, "hidden_dim": 20, "weight_scale": 3e
 DEEP = {"blocks": ((4,), (6, 6)), "reg": 1e-2, "dtype": np.float64}
 WORDS = {"word_to_idx": VOCABULARY, "input_dim": 192, "wordvec_dim": 24, "dtype": np.float64}
 RNN, LSTM = WORDS | {"hidden_dim": 32}, WORDS | {"hidden_dim": 32, "cell_type": "lstm"}
+PATCHES = {"embed_dim": 24, "num_layers": 2, "dim_feedforward": 48, "reg": 1e-2, "dtype": np.float64}
 MOMENTUM = "sgd_momentum", {"learning_rate": 3e-3}
 OLD = {"input_size": 3 * 32 * 32, "hidden_size": 25, "output_size": 10, "std": 1e-2, "reg": 1e-2}
 fully_connected = partial(NetCase, FullyConnectedNet, reference_nets.fully_connected_net)
+vision_transformer = partial(NetCase, VisionTransformer, reference_nets.vision_transformer)
 captioning_rnn = partial(NetCase, CaptioningRNN, reference_nets.captioning_rnn)
 
 
@@ -117,6 +120,10 @@ NET_CASES = {
     ),
     "ThreeLayerConvNet": NetCase(ThreeLayerConvNet, reference_nets.three_layer_conv_net, CONV),
     "DeepConvNet": NetCase(DeepConvNet, reference_nets.deep_conv_net, DEEP, *MOMENTUM),
+    "VisionTransformer": vision_transformer(PATCHES | {"dropout": 0.0}),
+    "VisionTransformer, learned positions, dropout": vision_transformer(
+        PATCHES | {"learned_positions": True, "dropout": 0.1}
+    ),
     "CaptioningRNN, rnn": captioning_rnn(RNN),
     "CaptioningRNN, lstm": captioning_rnn(LSTM),
     "CaptioningTransformer": NetCase(

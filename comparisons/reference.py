@@ -21,7 +21,7 @@ Every function is differentiable, so that a gradient comes back in the assignmen
 """
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -131,7 +131,7 @@ def dropout(x: Tensor, dropout_param: dict) -> Tensor:
     training = dropout_param["mode"] == "train"
     if training:
         dropout_param["rng"].seed_torch()
-    return F.dropout(x, 1 - dropout_param["p"], training)
+    return F.dropout(x.contiguous(), 1 - dropout_param["p"], training)  # a mask follows the order in memory
 
 
 def affine_norm_relu_dropout(x, w, b, gamma, beta, normalization, norm_param, dropout_param) -> Tensor:
@@ -254,17 +254,80 @@ def multi_head_attention(query, key, value, params, num_heads, attn_mask=None) -
     return functional_call(layer, attention_weights(params), (query, key, value), options)[0]
 
 
-def feed_forward(x: Tensor, params: dict[str, Tensor]) -> Tensor:
-    return temporal_affine(F.relu(temporal_affine(x, params["W1"], params["b1"])), params["W2"], params["b2"])
+def split_patches(x: Tensor, side: int) -> Tensor:
+    return F.unfold(x, side, stride=side).transpose(1, 2)
+
+
+def join_patches(patches: Tensor, picture: tuple[int, ...], side: int) -> Tensor:
+    return F.fold(patches.transpose(1, 2), picture[1:], side, stride=side)
+
+
+def patch_embedding(x: Tensor, w: Tensor, b: Tensor, side: int) -> Tensor:
+    """A convolution that goes from patch to patch."""
+    filters = w.T.unflatten(1, (x.shape[1], side, side))
+    return F.conv2d(x, filters, b, stride=side).flatten(2).transpose(1, 2)
+
+
+def feed_forward(x, params, activation: str = "relu", dropout_param: dict | None = None) -> Tensor:
+    hidden = {"relu": F.relu, "gelu": F.gelu}[activation](temporal_affine(x, params["W1"], params["b1"]))
+    hidden = dropout(hidden, dropout_param) if dropout_param else hidden
+    return temporal_affine(hidden, params["W2"], params["b2"])
+
+
+def layer_weights(params: dict[str, Tensor], blocks: dict[str, str], prefix: str = "") -> dict[str, Tensor]:
+    """The parameters of torch's encoder or decoder layer, whose attention `blocks` have these names on both sides."""
+    weights = {}
+    for ours, theirs in blocks.items():
+        weights |= attention_weights(params, ours, prefix + theirs)
+    for k in (1, 2):
+        weights |= {f"{prefix}linear{k}.weight": params[f"W{k}"].T, f"{prefix}linear{k}.bias": params[f"b{k}"]}
+    for k in range(1, len(blocks) + 2):
+        gamma, beta = params[f"norm{k}.gamma"], params[f"norm{k}.beta"]
+        weights |= {f"{prefix}norm{k}.weight": gamma, f"{prefix}norm{k}.bias": beta}
+    return weights
+
+
+def encoder_layer(x, params, num_heads, attn_mask=None, dropout_param=None) -> Tensor:
+    """nn.TransformerEncoderLayer; with dropout its steps one by one, since masks are shared one by one."""
+    if dropout_param:
+        new = multi_head_attention(x, x, x, without_prefix(params, "self."), num_heads, attn_mask)
+        x = norm_of(x + dropout(new, dropout_param), params, 1)
+        new = feed_forward(x, params, "gelu", dropout_param)
+        return norm_of(x + dropout(new, dropout_param), params, 2)
+    options = dict(dropout=0, activation="gelu", batch_first=True, dtype=x.dtype)
+    layer = module(nn.TransformerEncoderLayer, x.shape[-1], num_heads, params["W1"].shape[1], **options)
+    weights = layer_weights(params, {"self.": "self_attn."})
+    return functional_call(layer, weights, (x, None if attn_mask is None else attn_mask == 0))
+
+
+def encoder(x: Tensor, params: dict[str, Tensor], num_layers: int, num_heads: int) -> Tensor:
+    """nn.TransformerEncoder, of layers whose parameters have the prefix `layer{i}.`."""
+    layers = [without_prefix(params, f"layer{i}.") for i in range(num_layers)]
+    weights = {}
+    for i, layer in enumerate(layers):
+        weights |= layer_weights(layer, {"self.": "self_attn."}, f"layers.{i}.")
+    return functional_call(encoder_module(num_layers, x.shape[-1], num_heads, layers[0]["W1"].shape[1], x.dtype),
+                           weights, (x,))  # fmt: skip
+
+
+@cache
+def encoder_module(num_layers: int, *sizes_and_dtype: object) -> nn.Module:
+    *sizes, dtype = sizes_and_dtype
+    layer = nn.TransformerEncoderLayer(*sizes, dropout=0, activation="gelu", batch_first=True, dtype=dtype)
+    return nn.TransformerEncoder(layer, num_layers, enable_nested_tensor=False)
+
+
+def without_prefix(params: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): w for name, w in params.items() if name.startswith(prefix)}
+
+
+def norm_of(x: Tensor, params: dict[str, Tensor], number: int) -> Tensor:
+    return F.layer_norm(x, x.shape[-1:], params[f"norm{number}.gamma"], params[f"norm{number}.beta"])
 
 
 def decoder_layer(x, memory, params, num_heads, attn_mask=None) -> Tensor:
     """nn.TransformerDecoderLayer."""
-    weights = attention_weights(params, "self.", "self_attn.") | attention_weights(params, "cross.", "multihead_attn.")
-    for k in (1, 2):
-        weights |= {f"linear{k}.weight": params[f"W{k}"].T, f"linear{k}.bias": params[f"b{k}"]}
-    for k in (1, 2, 3):
-        weights |= {f"norm{k}.weight": params[f"norm{k}.gamma"], f"norm{k}.bias": params[f"norm{k}.beta"]}
+    weights = layer_weights(params, {"self.": "self_attn.", "cross.": "multihead_attn."})
     sizes = x.shape[-1], num_heads, params["W1"].shape[1]
     layer = module(nn.TransformerDecoderLayer, *sizes, dropout=0, batch_first=True, dtype=x.dtype)
     return functional_call(layer, weights, (x, memory), {"tgt_mask": None if attn_mask is None else attn_mask == 0})
@@ -325,19 +388,22 @@ he = initializer(lambda w: nn.init.kaiming_normal_(w, nonlinearity="relu"))
 orthogonal = initializer(nn.init.orthogonal_)
 
 
-def decoder_layer_init(dim: int, dim_feedforward: int, rng: TorchsNormals, std: float, dtype: type) -> dict:
-    """A decoder's parameters, drawn in the course's order; norms begin as the identity, like nn.LayerNorm's."""
+def layer_init(blocks: tuple[str, ...], dim: int, dim_feedforward: int, rng: TorchsNormals, std: float, dtype: type):
+    """A layer's parameters, drawn in the course's order; norms begin as the identity, like nn.LayerNorm's."""
     torch.manual_seed(rng.seed)
-    shapes = {f"{block}.{{}}{name}": (dim, dim) for block in ("self", "cross") for name in "kqvo"}
+    shapes = {f"{block}.{{}}{name}": (dim, dim) for block in blocks for name in "kqvo"}
     shapes |= {"{}1": (dim, dim_feedforward), "{}2": (dim_feedforward, dim)}
     params = {}
     for name, shape in shapes.items():
         params[name.format("W")] = in_our_layout(lambda w: nn.init.normal_(w, 0, std), shape)
         params[name.format("b")] = torch.zeros(shape[1])
-    for k in (1, 2, 3):
+    for k in range(1, len(blocks) + 2):
         norm = nn.LayerNorm(dim)
         params |= {f"norm{k}.gamma": norm.weight, f"norm{k}.beta": norm.bias}
     return {name: cast(value, dtype) for name, value in params.items()}
+
+
+encoder_layer_init, decoder_layer_init = partial(layer_init, ("self",)), partial(layer_init, ("self", "cross"))
 
 
 # Update rules: torch's optimizers with the options, and the defaults, of the assignment's config

@@ -16,12 +16,17 @@ from comparisons.reference import (
     conv_bn_relu,
     conv_relu_pool,
     decoder_layer,
+    dropout,
+    encoder,
+    encoder_layer,
     lstm,
     max_pool,
+    patch_embedding,
     positional_encoding,
     rnn,
     temporal_affine,
     temporal_softmax_loss,
+    without_prefix,
 )
 
 POOL = {"pool_height": 2, "pool_width": 2, "stride": 2}
@@ -31,7 +36,7 @@ def loss_of(scores: Tensor, y: Tensor | None, net: object, p: dict[str, Tensor])
     """The loss with weight decay on the weights alone; without labels the scores."""
     if y is None:
         return scores
-    decay = sum(w.square().sum() for name, w in p.items() if name.startswith("W"))
+    decay = sum(w.square().sum() for name, w in p.items() if name.rpartition(".")[2].startswith("W"))
     return F.cross_entropy(scores, y) + 0.5 * net.reg * decay
 
 
@@ -78,6 +83,19 @@ def deep_conv_net(net: object, p: dict[str, Tensor], X: Tensor, y: Tensor | None
     return loss_of(affine(out, p[f"W{layer + 1}"], p[f"b{layer + 1}"]), y, net, p)
 
 
+def vision_transformer(net: object, p: dict[str, Tensor], X: Tensor, y: Tensor | None = None) -> Tensor:
+    x = patch_embedding(X, p["W_patch"], p["b_patch"], net.patch_size)
+    _, P, E = x.shape
+    x = x + p.get("positions", positional_encoding(P, E, np.float64).to(X))
+    if net.dropout_param:
+        x = dropout(x, net.dropout_param)
+        for i in range(net.num_layers):
+            x = encoder_layer(x, without_prefix(p, f"layer{i}."), net.num_heads, None, net.dropout_param)
+    else:
+        x = encoder(x, p, net.num_layers, net.num_heads)
+    return loss_of(affine(x.mean(1), p["W_head"], p["b_head"]), y, net, p)
+
+
 def captioning_rnn(net: object, p: dict[str, Tensor], features: Tensor, captions: Tensor) -> Tensor:
     words, targets = captions[:, :-1], captions[:, 1:]
     h0 = affine(features, p["W_proj"], p["b_proj"])
@@ -93,7 +111,6 @@ def captioning_transformer(net: object, p: dict[str, Tensor], features: Tensor, 
     memory = affine(features, p["W_proj"], p["b_proj"]).reshape(N, 1, E)
     x = F.embedding(words, p["W_embed"], padding_idx=null) + positional_encoding(T, E, np.float64).to(features)
     for i in range(net.num_layers):
-        params = {name.removeprefix(f"layer{i}."): w for name, w in p.items() if name.startswith(f"layer{i}.")}
-        x = decoder_layer(x, memory, params, net.num_heads, torch.ones(T, T).tril())
+        x = decoder_layer(x, memory, without_prefix(p, f"layer{i}."), net.num_heads, torch.ones(T, T).tril())
     scores = temporal_affine(x, p["W_vocab"], p["b_vocab"])
     return temporal_softmax_loss(scores, targets, targets != null) / T

@@ -3,6 +3,8 @@
 They are plain on purpose (loops, np.random, no checks), unlike from_scratch's own, whose caches the backwards read.
 """
 
+import math
+
 import numpy as np
 
 from from_scratch import layer_utils as lu
@@ -709,20 +711,31 @@ def multi_head_attention_backward(dout, cache):
     return (*found, grads)
 
 
-def feed_forward_forward(x, params):
-    return np.maximum(0, x.dot(params["W1"]) + params["b1"]).dot(params["W2"]) + params["b2"], None
+def feed_forward_forward(x, params, activation="relu", dropout_param=None):
+    hidden = x.dot(params["W1"]) + params["b1"]
+    hidden = np.maximum(0, hidden) if activation == "relu" else gelu_forward(hidden)[0]
+    if dropout_param:
+        hidden = dropout_forward(hidden, dropout_param)[0]
+    return hidden.dot(params["W2"]) + params["b2"], None
 
 
 def feed_forward_backward(dout, cache):
-    first, active, second = cache
+    first, activation, active, dropped, second = cache
     dhidden, dW2, db2 = R.temporal_affine_backward(dout, second)
-    dx, dW1, db1 = R.temporal_affine_backward(dhidden * active, first)
+    dhidden = L.dropout_backward(dhidden, dropped)
+    dhidden = dhidden * (active > 0) if activation == "relu" else gelu_backward(dhidden, active)
+    dx, dW1, db1 = R.temporal_affine_backward(dhidden, first)
     return dx, {"W1": dW1, "b1": db1, "W2": dW2, "b2": db2}
 
 
 def normalized(x, params, name):
     rows = x.reshape(-1, x.shape[-1])
     return L.layernorm_forward(rows, params[f"{name}.gamma"], params[f"{name}.beta"], {})[0].reshape(x.shape)
+
+
+def through_norm(dout, norm, name, grads):
+    dx, grads[f"{name}.gamma"], grads[f"{name}.beta"] = L.layernorm_backward(dout.reshape(-1, dout.shape[-1]), norm)
+    return dx.reshape(dout.shape)
 
 
 def decoder_layer_forward(x, memory, params, num_heads, attn_mask=None):
@@ -735,19 +748,14 @@ def decoder_layer_forward(x, memory, params, num_heads, attn_mask=None):
 def decoder_layer_backward(dout, cache):
     own, norm1, cross, norm2, feed, norm3 = cache
     grads = {}
-
-    def through_norm(dout, norm, name):
-        dx, grads[f"{name}.gamma"], grads[f"{name}.beta"] = L.layernorm_backward(dout.reshape(-1, dout.shape[-1]), norm)
-        return dx.reshape(dout.shape)
-
-    dx = through_norm(dout, norm3, "norm3")
+    dx = through_norm(dout, norm3, "norm3", grads)
     dnew, found = feed_forward_backward(dx, feed)
     grads.update(found)
-    dx = through_norm(dx + dnew, norm2, "norm2")
+    dx = through_norm(dx + dnew, norm2, "norm2", grads)
     dquery, dkey, dvalue, found = multi_head_attention_backward(dx, cross)
     grads.update(T.prefixed("cross.", found))
     dmemory = dkey + dvalue
-    dx = through_norm(dx + dquery, norm1, "norm1")
+    dx = through_norm(dx + dquery, norm1, "norm1", grads)
     *three, found = multi_head_attention_backward(dx, own)
     grads.update(T.prefixed("self.", found))
     return dx + sum(three), dmemory, grads
@@ -759,13 +767,84 @@ def decoder_layer_step(x, memory, params, num_heads, past):
     return decoder_layer_forward(past["x"], memory, params, num_heads, mask)[0][:, -1:]
 
 
-def decoder_layer_init(dim, dim_feedforward, rng=np.random, std=0.02, dtype=np.float64):
+def layer_init(blocks, dim, dim_feedforward, rng, std, dtype):
     params = {}
-    for block in ("self.", "cross."):
+    for block in blocks:
         for name in "kqvo":
             params[f"{block}W{name}"], params[f"{block}b{name}"] = std * rng.standard_normal((dim, dim)), np.zeros(dim)
     params["W1"], params["b1"] = std * rng.standard_normal((dim, dim_feedforward)), np.zeros(dim_feedforward)
     params["W2"], params["b2"] = std * rng.standard_normal((dim_feedforward, dim)), np.zeros(dim)
-    for name in ("norm1", "norm2", "norm3"):
+    for name in ("norm1", "norm2", "norm3")[: len(blocks) + 1]:
         params[f"{name}.gamma"], params[f"{name}.beta"] = np.ones(dim), np.zeros(dim)
     return {name: value.astype(dtype) for name, value in params.items()}
+
+
+def decoder_layer_init(dim, dim_feedforward, rng=np.random, std=0.02, dtype=np.float64):
+    return layer_init(("self.", "cross."), dim, dim_feedforward, rng, std, dtype)
+
+
+# Vision transformer
+
+
+def erf(x):
+    return np.array([math.erf(value) for value in x.ravel()], x.dtype).reshape(x.shape)
+
+
+def gelu_forward(x):
+    return 0.5 * x * (1 + erf(x / np.sqrt(2))), None
+
+
+def gelu_backward(dout, cache):
+    x, share = cache
+    return dout * (share + x * np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi))
+
+
+def split_patches(x, side):
+    N, _, H, W = x.shape
+    corners = [(i, j) for i in range(0, H, side) for j in range(0, W, side)]
+    return np.stack([x[:, :, i : i + side, j : j + side].reshape(N, -1) for i, j in corners], axis=1)
+
+
+def join_patches(patches, picture, side):
+    C, H, W = picture
+    x = np.zeros((len(patches), C, H, W), patches.dtype)
+    corners = [(i, j) for i in range(0, H, side) for j in range(0, W, side)]
+    for p, (i, j) in enumerate(corners):
+        x[:, :, i : i + side, j : j + side] = patches[:, p].reshape(-1, C, side, side)
+    return x
+
+
+def patch_embedding_forward(x, w, b, side):
+    return split_patches(x, side).dot(w) + b, None
+
+
+def patch_embedding_backward(dout, cache):
+    (patches, w, _, _), picture, side = cache
+    dw = np.einsum("npd,npe->de", patches, dout)
+    return join_patches(dout.dot(w.T), picture, side), dw, dout.sum(axis=(0, 1))
+
+
+def encoder_layer_forward(x, params, num_heads, attn_mask=None, dropout_param=None):
+    def branch(new):
+        return dropout_forward(new, dropout_param)[0] if dropout_param else new
+
+    attended = multi_head_attention_forward(x, x, x, T.part(params, "self."), num_heads, attn_mask)[0]
+    x = normalized(x + branch(attended), params, "norm1")
+    fed = feed_forward_forward(x, params, "gelu", dropout_param)[0]
+    return normalized(x + branch(fed), params, "norm2"), None
+
+
+def encoder_layer_backward(dout, cache):
+    own, dropped1, norm1, feed, dropped2, norm2 = cache
+    grads = {}
+    dx = through_norm(dout, norm2, "norm2", grads)
+    dnew, found = feed_forward_backward(L.dropout_backward(dx, dropped2), feed)
+    grads.update(found)
+    dx = through_norm(dx + dnew, norm1, "norm1", grads)
+    *three, found = multi_head_attention_backward(L.dropout_backward(dx, dropped1), own)
+    grads.update(T.prefixed("self.", found))
+    return dx + sum(three), grads
+
+
+def encoder_layer_init(dim, dim_feedforward, rng=np.random, std=0.02, dtype=np.float64):
+    return layer_init(("self.",), dim, dim_feedforward, rng, std, dtype)

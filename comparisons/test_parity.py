@@ -29,7 +29,7 @@ def test_every_public_function_has_a_case():
 
 
 def test_a_new_function_would_be_missed(monkeypatch):
-    for name in ("gelu_forward", "squash"):
+    for name in ("softplus_forward", "squash"):
         function = FunctionType((lambda x: x).__code__, {"__name__": activations.__name__}, name)
         monkeypatch.setattr(activations, name, function, raising=False)
         assert name in public_functions().keys() - PROVED - HELPERS

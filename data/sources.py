@@ -188,7 +188,16 @@ SOURCES: dict[str, Source] = {
         (archive("cifar-10-python.tar.gz", {"cifar-10-batches-py": "cifar-10-batches-py"}, *CIFAR10_HOSTS),),
         "not stated by the authors, who ask to be cited",
         "A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, University of Toronto, 2009",
-        ("cifar10", "linear", "fully-connected", "initialization", "batchnorm", "dropout", "convnet"),
+        (
+            "cifar10",
+            "linear",
+            "fully-connected",
+            "initialization",
+            "batchnorm",
+            "dropout",
+            "convnet",
+            "vision-transformer",
+        ),
         listed("cifar-10-batches-py/{}", "md5", CIFAR10),
     ),
     "hymenoptera": Source(

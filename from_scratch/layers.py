@@ -1,6 +1,8 @@
 """Every layer under the course's names: what `from from_scratch.layers import *` gives."""
 
 from from_scratch.activations import (
+    gelu_backward,
+    gelu_forward,
     leaky_relu_backward,
     leaky_relu_forward,
     relu_backward,
@@ -41,6 +43,8 @@ __all__ = [
     "conv_forward_naive",
     "dropout_backward",
     "dropout_forward",
+    "gelu_backward",
+    "gelu_forward",
     "layernorm_backward",
     "layernorm_forward",
     "leaky_relu_backward",

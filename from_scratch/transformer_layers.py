@@ -1,11 +1,13 @@
-"""The transformer decoder's layers with gradients by hand.
+"""The layers of a transformer's encoder and decoder with gradients by hand.
 
 N batch, S queries, T keys, E embedding, F hidden. Parameters are dicts, so that layers nest by name; a gradient has the
-name of its parameter. Unlike the course's torch version there is no dropout: it would make the gradients random.
+name of its parameter. Unlike in the course's torch version nothing is dropped from the decoder, and of the encoder the
+branches and hidden units, but no attention weights.
 """
 
 import numpy as np
 
+from from_scratch.activations import gelu_backward, gelu_forward, relu_backward, relu_forward
 from from_scratch.attention import (
     Params,
     attention_backward,
@@ -16,6 +18,8 @@ from from_scratch.attention import (
     positional_encoding,
     split_heads,
 )
+from from_scratch.checks import choice
+from from_scratch.dropout import dropout_backward, dropout_forward
 from from_scratch.normalization import layernorm_backward, layernorm_forward
 from from_scratch.temporal import temporal_affine_backward, temporal_affine_forward
 
@@ -26,6 +30,9 @@ __all__ = [
     "decoder_layer_forward",
     "decoder_layer_init",
     "decoder_layer_step",
+    "encoder_layer_backward",
+    "encoder_layer_forward",
+    "encoder_layer_init",
     "feed_forward_backward",
     "feed_forward_forward",
     "multi_head_attention_backward",
@@ -34,7 +41,7 @@ __all__ = [
     "positional_encoding",
     "prefixed",
 ]
-NORMS = ("norm1", "norm2", "norm3")
+ACTIVATIONS = {"relu": (relu_forward, relu_backward), "gelu": (gelu_forward, gelu_backward)}
 
 
 def part(params: Params, prefix: str) -> Params:
@@ -47,38 +54,77 @@ def prefixed(prefix: str, grads: Params) -> Params:
     return {prefix + name: value for name, value in grads.items()}
 
 
-def feed_forward_forward(x: np.ndarray, params: Params) -> tuple[np.ndarray, tuple]:
-    """Two affine layers with a ReLU between, at each position alike.
+def feed_forward_forward(
+    x: np.ndarray, params: Params, activation: str = "relu", dropout_param: dict | None = None
+) -> tuple[np.ndarray, tuple]:
+    """Two affine layers with a ReLU or a GELU between, at each position alike.
 
-    out = max(0, x·W1 + b1)·W2 + b2; x (N, T, E), W1 (E, F), W2 (F, E). Raises as `temporal_affine_forward`.
+    out = dropout(activation(x·W1 + b1))·W2 + b2; x (N, T, E), W1 (E, F), W2 (F, E); `activation` 'relu' or 'gelu';
+    without `dropout_param` nothing is dropped. Raises as `temporal_affine_forward`, ValueError for another activation.
     Source: Vaswani et al. (2017), 3.3.
     """
+    choice("activation", activation, tuple(ACTIVATIONS))
     hidden, first = temporal_affine_forward(x, params["W1"], params["b1"])
-    out, second = temporal_affine_forward(np.maximum(hidden, 0), params["W2"], params["b2"])
-    return out, (first, hidden > 0, second)
+    hidden, active = ACTIVATIONS[activation][0](hidden)
+    hidden, dropped = _drop(hidden, dropout_param)
+    out, second = temporal_affine_forward(hidden, params["W2"], params["b2"])
+    return out, (first, activation, active, dropped, second)
 
 
 def feed_forward_backward(dout: np.ndarray, cache: tuple) -> tuple[np.ndarray, Params]:
     """Gradients of `feed_forward_forward`: dx and a dict for the parameters."""
-    first, active, second = cache
+    first, activation, active, dropped, second = cache
     dhidden, dW2, db2 = temporal_affine_backward(dout, second)
-    dx, dW1, db1 = temporal_affine_backward(dhidden * active, first)
+    dhidden = ACTIVATIONS[activation][1](dropout_backward(dhidden, dropped), active)
+    dx, dW1, db1 = temporal_affine_backward(dhidden, first)
     return dx, {"W1": dW1, "b1": db1, "W2": dW2, "b2": db2}
+
+
+def encoder_layer_init(
+    dim: int, dim_feedforward: int, rng: object = np.random, std: float = 0.02, dtype: type = np.float64
+) -> Params:
+    """Parameters of an encoder layer: Gaussian weights of `std`, zero biases, unit norms."""
+    return _layer_init(("self.",), dim, dim_feedforward, rng, std, dtype)
+
+
+def encoder_layer_forward(
+    x: np.ndarray,
+    params: Params,
+    num_heads: int,
+    attn_mask: np.ndarray | None = None,
+    dropout_param: dict | None = None,
+) -> tuple[np.ndarray, tuple]:
+    """An encoder layer: attention to itself, then feed-forward with GELU, each added and then normalized (post-norm).
+
+    x = LN1(x + dropout(self(x, x, x, mask))); out = LN2(x + dropout(feed_forward(x))); x (N, T, E); parameters as
+    `encoder_layer_init` makes them; without `dropout_param` nothing is dropped. Raises as its parts do.
+    Source: Vaswani et al. (2017), 3.1; CS231n, assignment 3 (2025).
+    """
+    new, own = multi_head_attention_forward(x, x, x, part(params, "self."), num_heads, attn_mask)
+    new, dropped1 = _drop(new, dropout_param)
+    x, norm1 = _norm(x + new, params, "norm1")
+    new, feed = feed_forward_forward(x, params, "gelu", dropout_param)
+    new, dropped2 = _drop(new, dropout_param)
+    x, norm2 = _norm(x + new, params, "norm2")
+    return x, (own, dropped1, norm1, feed, dropped2, norm2)
+
+
+def encoder_layer_backward(dout: np.ndarray, cache: tuple) -> tuple[np.ndarray, Params]:
+    """Gradients of `encoder_layer_forward`: dx and a dict for the parameters."""
+    own, dropped1, norm1, feed, dropped2, norm2 = cache
+    grads = {}
+    dx = _norm_backward(dout, norm2, "norm2", grads)
+    dnew, feed_grads = feed_forward_backward(dropout_backward(dx, dropped2), feed)
+    dx = _norm_backward(dx + dnew, norm1, "norm1", grads)
+    dquery, dkey, dvalue, own_grads = multi_head_attention_backward(dropout_backward(dx, dropped1), own)
+    return dx + dquery + dkey + dvalue, grads | feed_grads | prefixed("self.", own_grads)
 
 
 def decoder_layer_init(
     dim: int, dim_feedforward: int, rng: object = np.random, std: float = 0.02, dtype: type = np.float64
 ) -> Params:
     """Parameters of a decoder layer: Gaussian weights of `std`, zero biases, unit norms."""
-    params = {}
-    for block in ("self.", "cross."):
-        for name in "kqvo":  # the course creates the layers in this order
-            params |= {f"{block}W{name}": rng.standard_normal((dim, dim)) * std, f"{block}b{name}": np.zeros(dim)}
-    params["W1"], params["b1"] = rng.standard_normal((dim, dim_feedforward)) * std, np.zeros(dim_feedforward)
-    params["W2"], params["b2"] = rng.standard_normal((dim_feedforward, dim)) * std, np.zeros(dim)
-    for norm in NORMS:
-        params |= {f"{norm}.gamma": np.ones(dim), f"{norm}.beta": np.zeros(dim)}
-    return {name: value.astype(dtype) for name, value in params.items()}
+    return _layer_init(("self.", "cross."), dim, dim_feedforward, rng, std, dtype)
 
 
 def decoder_layer_forward(
@@ -154,3 +200,21 @@ def _norm_backward(dout: np.ndarray, cache: tuple, name: str, grads: Params) -> 
     rows = dout.reshape(-1, dout.shape[-1])
     dx, grads[f"{name}.gamma"], grads[f"{name}.beta"] = layernorm_backward(rows, cache)
     return dx.reshape(dout.shape)
+
+
+def _drop(x: np.ndarray, dropout_param: dict | None) -> tuple[np.ndarray, tuple]:
+    """Dropout, or with no options the same x, and a cache for `dropout_backward` either way."""
+    return dropout_forward(x, dropout_param) if dropout_param else (x, (dropout_param, None))
+
+
+def _layer_init(blocks: tuple[str, ...], dim: int, hidden: int, rng: object, std: float, dtype: type) -> Params:
+    """Attention for each block, a feed-forward net, and a norm behind each of them."""
+    params = {}
+    for block in blocks:
+        for name in "kqvo":  # the course creates the layers in this order
+            params |= {f"{block}W{name}": rng.standard_normal((dim, dim)) * std, f"{block}b{name}": np.zeros(dim)}
+    params["W1"], params["b1"] = rng.standard_normal((dim, hidden)) * std, np.zeros(hidden)
+    params["W2"], params["b2"] = rng.standard_normal((hidden, dim)) * std, np.zeros(dim)
+    for number in range(1, len(blocks) + 2):
+        params |= {f"norm{number}.gamma": np.ones(dim), f"norm{number}.beta": np.zeros(dim)}
+    return {name: value.astype(dtype) for name, value in params.items()}

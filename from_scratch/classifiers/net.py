@@ -14,7 +14,7 @@ class Net:
     def add_weight_decay(self, loss: float, grads: dict[str, np.ndarray]) -> float:
         """The loss plus 0.5 reg sum W^2; reg W is added to the gradients. For weights alone: no bias, gamma or beta."""
         for name, w in self.params.items():
-            if name.startswith("W") and self.reg:
+            if name.rpartition(".")[2].startswith("W") and self.reg:  # behind the name of a layer, too
                 loss = loss + w.dtype.type(0.5 * self.reg) * np.sum(w * w)
                 grads[name] = grads[name] + float(self.reg) * w
         return loss

@@ -1,4 +1,4 @@
-"""The course's captioning transformer, in NumPy.
+"""The course's captioning transformer, in NumPy; its vision transformer, from a module of its own, stands here too.
 
 N batch, T words that are predicted, D features, E word vector, V vocabulary.
 """
@@ -6,6 +6,7 @@ N batch, T words that are predicted, D features, E word vector, V vocabulary.
 import numpy as np
 
 from from_scratch.checks import floats, labels, shape
+from from_scratch.classifiers.vision_transformer import VisionTransformer
 from from_scratch.embedding import word_embedding_backward, word_embedding_forward
 from from_scratch.temporal import temporal_affine_backward, temporal_affine_forward, temporal_softmax_loss
 from from_scratch.transformer_layers import (
@@ -17,6 +18,8 @@ from from_scratch.transformer_layers import (
     positional_encoding,
     prefixed,
 )
+
+__all__ = ["CaptioningTransformer", "VisionTransformer"]
 
 
 class CaptioningTransformer:

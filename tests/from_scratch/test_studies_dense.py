@@ -20,6 +20,7 @@ FIGURES = {
     "initialization": "histograms_tanh histograms_sigmoid histograms_ReLU depth training_10_layers training_30_layers",
     "batchnorm": "deep weight_scale batch_size limits",
     "dropout": "regularization keep_ratios widths",
+    "vision_transformer": "overfit two_epochs few_pictures against_seconds positions attention",
 }
 
 

@@ -121,6 +121,11 @@ ORIGINALS = {
          Figure("overfit/transformer_loss", 0.020, low=0.019, high=0.021, lower_is_better=True), Figure("test/bleu")),
         STUDENTS,
     ),
+    "vision-transformer": Original(
+        (Figure("overfit/train_accuracy", 1.0), Figure("two_epochs/test_accuracy", 0.45),
+         Figure("longer/test_accuracy"), Figure("convnet/test_accuracy")),
+        "CS231n assignment 3: what its notebook asks for",
+    ),
 }  # fmt: skip
 
 # Losses that the originals printed on the way, by split: the epoch of the first, the epochs between two, the losses. A

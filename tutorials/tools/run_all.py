@@ -48,10 +48,11 @@ PROGRAMS = (
     Program("dropout", "from_scratch.studies.dropout", "keep_1/train_accuracy", 0.8, 11),
     Program("convnet", "from_scratch.studies.convnet", "deep/test_accuracy", 0.5, 30),
     Program("captioning", "from_scratch.studies.captioning", "test/bleu", 50, 32),
+    Program("vision-transformer", "from_scratch.studies.vision_transformer", "two_epochs/test_accuracy", 0.4, 32),
 )
 # Where processes can be forked, one imports all this once, and each row begins as its copy.
 PRELOAD = ["tutorials.common.logger", "matplotlib.backends.backend_svg", "torchmetrics.functional.classification"]
-WIDTHS = (16, 7, 36, 6, 6, 4, 7)
+WIDTHS = (18, 7, 36, 6, 6, 4, 7)
 
 
 def main() -> int:
