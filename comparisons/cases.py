@@ -1,6 +1,6 @@
 """All cases, in the course's order, and the sizes that each is also tried with."""
 
-from comparisons import cases_captioning, cases_conv, cases_dense
+from comparisons import cases_captioning, cases_conv, cases_dense, cases_generative
 
 NOTEBOOKS = {
     "Nearest neighbors": cases_dense.NEIGHBORS,
@@ -12,6 +12,8 @@ NOTEBOOKS = {
     "ConvolutionalNetworks": cases_conv.CONVOLUTION + cases_conv.IM2COL + cases_conv.POOLING + cases_conv.BLOCKS,
     "RNN and LSTM captioning": cases_captioning.RECURRENT,
     "Transformer captioning": cases_captioning.TRANSFORMER,
+    "Diffusion": cases_generative.DIFFUSION,
+    "Contrastive learning": cases_generative.CONTRASTIVE,
 }
 CASES = [case for cases in NOTEBOOKS.values() for case in cases]
 

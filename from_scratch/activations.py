@@ -72,6 +72,26 @@ def sigmoid_backward(dout: np.ndarray, cache: np.ndarray) -> np.ndarray:
     return dout * (e / (1 + e) ** 2)
 
 
+def silu_forward(x: np.ndarray) -> tuple[np.ndarray, tuple]:
+    """Let each number through as far as it is positive, smoothly: the sigmoid is the gate.
+
+    out = x sigmoid(x); cache (x, sigmoid(x)). Raises TypeError for integers. Source: Elfwing et al., "Sigmoid-Weighted
+    Linear Units", 2017.
+    """
+    gate = sigmoid(x)
+    return x * gate, (x, gate)
+
+
+def silu_backward(dout: np.ndarray, cache: tuple) -> np.ndarray:
+    """Through the product of x and its gate s = sigmoid(x).
+
+    dx = dout s (1 + x (1 - s)); raises ValueError if dout has not x's shape. Source: Elfwing et al., 2017.
+    """
+    x, gate = cache
+    checks.shape("dout", dout, x.shape, "of x")
+    return dout * (gate * (1 + x * (1 - gate)))
+
+
 def tanh_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Squash to (-1, 1).
 
