@@ -834,7 +834,8 @@ def upsample_forward(x, factor=2):
 
 
 def upsample_backward(dout, cache):
-    return sum(dout[:, :, i::cache, j::cache] for i in range(cache) for j in range(cache))
+    _, factor = cache
+    return sum(dout[:, :, i::factor, j::factor] for i in range(factor) for j in range(factor))
 
 
 def modulate_forward(x, scale_shift):

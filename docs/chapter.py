@@ -16,6 +16,7 @@ ANSWERS = {  # where each study's answers begin in ANSWERS.md
     "batchnorm": "## BatchNormalization",
     "dropout": "## Dropout",
     "captioning": "## Captioning",
+    "diffusion": "## Diffusion and SimCLR",
 }
 
 

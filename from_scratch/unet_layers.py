@@ -17,22 +17,22 @@ from from_scratch.transformer_layers import Params, part, prefixed
 SAME, HALF, POINT = {"stride": 1, "pad": 1}, {"stride": 2, "pad": 1}, {"stride": 1, "pad": 0}
 
 
-def upsample_forward(x: np.ndarray, factor: int = 2) -> tuple[np.ndarray, int]:
+def upsample_forward(x: np.ndarray, factor: int = 2) -> tuple[np.ndarray, tuple]:
     """Write each pixel into a square of its own: the nearest neighbor of every new pixel.
 
     out[n, c, i, j] = x[n, c, i // factor, j // factor]; x (N, C, H, W) -> out (N, C, factor H, factor W), cache
-    (the factor). Raises TypeError or ValueError for what does not fit. Source: CS231n assignment 3 (2025), unet.
+    (x's shape, factor). Raises TypeError or ValueError for what does not fit. Source: CS231n assignment 3 (2025), unet.
     """
     checks.floats("x", x, 4)
     checks.size("factor", factor)
-    return x.repeat(factor, axis=2).repeat(factor, axis=3), factor
+    return x.repeat(factor, axis=2).repeat(factor, axis=3), (x.shape, factor)
 
 
-def upsample_backward(dout: np.ndarray, cache: int) -> np.ndarray:
+def upsample_backward(dout: np.ndarray, cache: tuple) -> np.ndarray:
     """The gradients of a pixel's copies add up: dout (N, C, factor H, factor W) -> dx (N, C, H, W)."""
-    checks.floats("dout", dout, 4)
-    N, C, H, W = dout.shape
-    return dout.reshape(N, C, H // cache, cache, W // cache, cache).sum(axis=(3, 5))
+    (N, C, H, W), factor = cache
+    checks.shape("dout", dout, (N, C, factor * H, factor * W), "of out")
+    return dout.reshape(N, C, H, factor, W, factor).sum(axis=(3, 5))
 
 
 def modulate_forward(x: np.ndarray, scale_shift: np.ndarray) -> tuple[np.ndarray, tuple]:

@@ -72,5 +72,14 @@ LANGUAGE_MODEL = Program(
 ONE_EPOCH = ("--epochs", "1")
 STUDIES = {
     name: Program(f"from_scratch.studies.{name}", ONE_EPOCH, ONE_EPOCH)
-    for name in ("linear", "fully_connected", "initialization", "batchnorm", "dropout", "convnet", "captioning")
+    for name in (
+        "linear",
+        "fully_connected",
+        "initialization",
+        "batchnorm",
+        "dropout",
+        "convnet",
+        "captioning",
+        "diffusion",
+    )
 }

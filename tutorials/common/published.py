@@ -121,6 +121,9 @@ ORIGINALS = {
          Figure("overfit/transformer_loss", 0.020, low=0.019, high=0.021, lower_is_better=True), Figure("test/bleu")),
         STUDENTS,
     ),
+    "diffusion": Original(
+        (Figure("guided/recognized"), Figure("samples/recognized"), Figure("real/recognized")), "an experiment of ours"
+    ),
 }  # fmt: skip
 
 # Losses that the originals printed on the way, by split: the epoch of the first, the epochs between two, the losses. A

@@ -48,6 +48,7 @@ PROGRAMS = (
     Program("dropout", "from_scratch.studies.dropout", "keep_1/train_accuracy", 0.8, 11),
     Program("convnet", "from_scratch.studies.convnet", "deep/test_accuracy", 0.5, 30),
     Program("captioning", "from_scratch.studies.captioning", "test/bleu", 50, 32),
+    Program("diffusion", "from_scratch.studies.diffusion", "val/loss", 0.3, 30),
 )
 # Where processes can be forked, one imports all this once, and each row begins as its copy.
 PRELOAD = ["tutorials.common.logger", "matplotlib.backends.backend_svg", "torchmetrics.functional.classification"]
