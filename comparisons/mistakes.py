@@ -123,7 +123,7 @@ IN_LAYERS = [
     ("relu_forward", "return np.maximum(x, 0), x", "x[x < 0] = 0\n    return x, x", "x written into"),
     ("leaky_relu_forward", "float(slope) * x), (", "x / 100), (", "slope ignored"),
     ("leaky_relu_backward", "slope * dout)", "0 * dout)", "the plain ReLU's backward"),
-    ("sigmoid", "np.where(x < 0, e, np.ones((), x.dtype))", "np.ones((), x.dtype)", "no case for negative x"),
+    ("sigmoid", "np.maximum(e, x >= 0)", "np.ones((), x.dtype)", "no case for negative x"),
     ("sigmoid_forward", "sigmoid(x), x", "2 * sigmoid(x) - 1, x", "tanh's range"),
     ("sigmoid_backward", "(1 + e) ** 2", "(1 + e)", "only one factor of out (1 - out)"),
     ("tanh_forward", "np.tanh(x)", "np.tanh(x / 2)", "the sigmoid's argument"),

@@ -50,7 +50,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     """
     checks.floats("x", x)
     e = np.exp(-np.abs(x))
-    return np.where(x < 0, e, np.ones((), x.dtype)) / (1 + e)
+    return np.maximum(e, x >= 0) / (1 + e)  # e is at most 1, and 1 is wanted from 0 on: quicker than np.where
 
 
 def sigmoid_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
