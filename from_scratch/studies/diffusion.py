@@ -58,7 +58,7 @@ def main() -> None:
         vary_temperature(study, data)
         metrics |= {"val/loss": min(net.val_loss_history)}
         study.finish(
-            metrics, {}, {"val/loss": 1.0, "samples/recognized": by_chance(study, judge), "test/accuracy": 0.1}
+            metrics, {}, {"val/loss": 1.0, "no_class/recognized": by_chance(study, judge), "test/accuracy": 0.1}
         )
 
 
@@ -198,12 +198,10 @@ def sample_and_judge(study: Study, judge: DeepConvNet, diffusion: GaussianDiffus
     shown = np.linspace(0, T, 11).astype(int)
     study.figure("sampling", tiles(steps[:, shown], [str(digit) for digit in range(10)],
                                    [str(T - step) for step in shown], "steps left"))  # fmt: skip
-    metrics = {"test/accuracy": real["right"], "real/recognized": real["recognized"], "real/nearest": real["nearest"],
-               "real/frechet": real["frechet"]}  # fmt: skip
-    for name, label in (("samples", "no class"), ("guided", "guided")):
-        values = found[f"samples, {label}"]
+    metrics = {"test/accuracy": real["right"]}
+    for name, values in zip(("real", "no_class", "class", "guided"), found.values(), strict=True):
         metrics |= {f"{name}/{key}": values[key] for key in ("recognized", "nearest", "frechet", "rarest")}
-    return metrics | {"guided/right": found["samples, guided"]["right"]}
+    return metrics | {f"{name}/right": found[f"samples, {name}"]["right"] for name in ("class", "guided")}
 
 
 def measure(judge: DeepConvNet, X: np.ndarray, data: dict, classes: np.ndarray | None) -> dict[str, object]:

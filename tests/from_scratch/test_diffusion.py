@@ -146,7 +146,7 @@ def test_the_study_leaves_figures_tables_and_a_summary(tmp_path_factory):
     assert {path.stem for path in folder.glob("figures/*.png")} == set(FIGURES.split())
     summary = json.loads((folder / "summary.json").read_text())
     assert all(np.isfinite(value) and value >= 0 for value in summary["metrics"].values())
-    assert summary["chance"].keys() == {"val/loss", "samples/recognized", "test/accuracy"}
+    assert summary["chance"].keys() == {"val/loss", "no_class/recognized", "test/accuracy"}
     tables = {name: {row[0]: row[1:] for row in table["rows"]} for name, table in summary["tables"].items()}
     assert tables.keys() == {"schedules", "samples", "compared", "temperature"}
     assert tables["compared"].keys() == study.COMPARED.keys()

@@ -122,7 +122,9 @@ ORIGINALS = {
         STUDENTS,
     ),
     "diffusion": Original(
-        (Figure("guided/recognized"), Figure("samples/recognized"), Figure("real/recognized")), "an experiment of ours"
+        (Figure("class/recognized"), Figure("no_class/recognized"), Figure("guided/recognized"),
+         Figure("real/recognized")),
+        "an experiment of ours",
     ),
 }  # fmt: skip
 
