@@ -41,7 +41,10 @@ def test_tensors_of_every_kind_come_back(tmp_path):
     assert back["array"].dtype == np.uint32 and (back["array"] == tree["array"]).all()
 
 
-@pytest.mark.parametrize("kind", ["float16", "float32", "float64", "bool", "int8", "int64", "uint8", "uint32", "uint64"])
+KINDS = ["float16", "float32", "float64", "bool", "int8", "int64", "uint8", "uint32", "uint64"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_arrays_of_every_kind_come_back(kind, tmp_path):
     array = (100 * np.random.default_rng(0).random((3, 4)).T).astype(kind)
     checkpoint.save(tmp_path / "a.safetensors", {"array": array, "number": array[0, 0:1].reshape(())})
