@@ -51,8 +51,9 @@ def main() -> None:
         judge = train_judge(study, data)
         show_schedules(study, data)
         net = train(study, "net", data, *COMPARED["noise"], "net")
-        study.figure("losses", panels(Panel("squared error of the noise", {
-            "training": smooth(net.loss_history, 50), "validation": validation(net)}, "step", "")))  # fmt: skip
+        losses = {"training": smooth(net.loss_history, 50), "validation": validation(net)}
+        scale = {"yscale": "log", "yticks": (0.1, 0.2, 0.5, 1), "yticklabels": ("0.1", "0.2", "0.5", "1")}
+        study.figure("losses", panels(Panel("squared error of the noise", losses, "step", "", axes=scale), width=5))
         metrics = sample_and_judge(study, judge, net.model, data)
         compare(study, judge, data)
         vary_temperature(study, data)
@@ -277,7 +278,7 @@ def compare(study: Study, judge: DeepConvNet, data: dict) -> None:
         values = measure(judge, draw(study, name, diffusion, count, classes=classes), data, classes)
         quarters = [float(errors[name][1][part].mean()) for part in (slice(0, 5), slice(5, 15), slice(15, None))]
         rows.append([name, *(values[key] for key in ("recognized", "right", "frechet", "nearest")), *quarters])
-    head = ["what the net gives", "recognized", "right", "frechet", "nearest", "error of the picture, first steps"]
+    head = ["what the net gives", "recognized", "right", "frechet", "nearest", "error of the picture, first quarter"]
     study.table("compared", [*head, "middle half", "last quarter"], rows)
     study.figure("errors", panels(Panel("squared error of the picture", errors, "step", axes={"yscale": "log"}),
                                   width=5))  # fmt: skip
@@ -307,17 +308,18 @@ def vary_temperature(study: Study, data: dict) -> None:
     rows = []
     left, right = views(data["X_train"][:256], study.rng("views"))
     scores = compute_sim_matrix(np.concatenate([left, right]) - left.mean())
+    y, N = data["y_test"], len(data["y_test"])
+    one, same = np.eye(N, dtype=bool), y[:, None] == y
+    one_class, other_class = same & ~one, ~same
     for tau in TEMPERATURES:
         encoder = study.once(f"simclr/{tau:g}", partial(train_encoder, study, data, tau))
         _, seen, _ = encode(encoder, np.concatenate(views(data["X_test"], study.rng("views of test"))))
-        alike = compute_sim_matrix(seen)
-        same, others = np.eye(len(seen), k=len(seen) // 2, dtype=bool), np.tri(len(seen), k=-1, dtype=bool)
         hidden = [encode(encoder, data[f"X_{split}"].reshape(-1, 64))[0] for split in ("train", "test")]
-        rows.append([tau, hardest(scores, tau), encoder["loss"], float(alike[same].mean()),
-                     float(alike[others & ~same.T].mean()), neighbors_right(*hidden, data)])  # fmt: skip
+        rows.append([tau, hardest(scores, tau), *(float(compute_sim_matrix(seen)[:N, N:][pairs].mean())
+                     for pairs in (one, one_class, other_class)), neighbors_right(*hidden, data)])  # fmt: skip
     rows.append(["pixels", "", "", "", "", neighbors_right(data["X_train"], data["X_test"], data)])
-    head = ["temperature", "share of the push on the most similar 5%", "loss", "similarity of two views"]
-    study.table("temperature", [*head, "of two digits", "right by 50 labels"], rows)
+    head = ["temperature", "share of the push on the most similar 5%", "similarity of two views of a digit"]
+    study.table("temperature", [*head, "of digits of one class", "of two classes", "right by 50 labels"], rows)
 
 
 def views(X: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -332,23 +334,22 @@ def views(X: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarr
     return both[0], both[1]
 
 
-def train_encoder(study: Study, data: dict, tau: float) -> dict[str, object]:
-    """affine - ReLU - affine, taught by SimCLR's loss alone; its parameters and its last losses' mean."""
-    rng, losses = study.rng("encoder"), []
+def train_encoder(study: Study, data: dict, tau: float) -> dict[str, np.ndarray]:
+    """affine - ReLU - affine, taught by SimCLR's loss alone; its parameters."""
+    rng = study.rng("encoder")
     params = {"W1": he((64, 128), rng, np.float32), "b1": np.zeros(128, np.float32),
               "W2": he((128, 32), rng, np.float32), "b2": np.zeros(32, np.float32)}  # fmt: skip
     configs = {name: {"learning_rate": 2e-3} for name in params}
     for _ in range(size(study, "steps")):
         left, right = views(data["X_train"][rng.choice(len(data["X_train"]), 128, replace=False)], rng)
         _, out, caches = encode(params, np.concatenate([left, right]))
-        loss, *douts = simclr_loss_vectorized(out[:128], out[128:], tau)
+        _, *douts = simclr_loss_vectorized(out[:128], out[128:], tau)
         grads = {}
         dhidden, grads["W2"], grads["b2"] = affine_backward(np.concatenate(douts), caches[1])
         _, grads["W1"], grads["b1"] = affine_relu_backward(dhidden, caches[0])
         for name, w in params.items():
             params[name], configs[name] = adam(w, grads[name], configs[name])
-        losses.append(float(loss))
-    return params | {"loss": float(np.mean(losses[-20:]))}
+    return params
 
 
 def encode(params: Mapping[str, np.ndarray], X: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple]:
