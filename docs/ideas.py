@@ -61,8 +61,8 @@ IDEAS = (
     Idea("Attention", r".*attention_.*|.*_heads", r"Attention|energies|nn\.TransformerEncoderLayer"),
     Idea("Positional encoding", r"positional_encoding", r"PositionalEncoding"),
     Idea("Transformers", r"feed_forward_.*|decoder_layer.*|CaptioningTransformer", r"nn\.Transformer"),
-    Idea("Diffusion", r".*_beta_schedule|q_.*|predict_(start|noise)_from_.*|upsample_.*|modulate_.*|resnet_block_.*|embed_.*|unet_.*|"
-                      r"GaussianDiffusion", r"Diffusion"),
+    Idea("Diffusion", r".*_beta_schedule|q_(sample|posterior)|predict_(start|noise)_from_.*|upsample_.*|modulate_.*|"
+                      r"resnet_block_.*|embed_.*|unet_.*|GaussianDiffusion", r"Diffusion"),
     Idea("Classifiers and whole nets", r"compute_distances_.*|predict_labels|(\w+\.)?[A-Z]\w+", r"\(nn\.Module\)"),
 )  # fmt: skip
 
