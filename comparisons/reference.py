@@ -389,7 +389,7 @@ def sim_matrix(out: Tensor) -> Tensor:
 def simclr_loss(out_left: Tensor, out_right: Tensor, tau: float) -> tuple[Tensor, ...]:
     """Cross-entropy over the other views, the diagonal left out, with both gradients."""
     N, out = len(out_left), torch.cat([out_left, out_right]).requires_grad_()
-    scores = (sim_matrix(out) / tau)[~torch.eye(2 * N, dtype=bool)].reshape(2 * N, 2 * N - 1)
+    scores = (sim_matrix(out) / tau)[~torch.eye(2 * N, dtype=torch.bool)].reshape(2 * N, 2 * N - 1)
     partners = torch.cat([torch.arange(N) + N - 1, torch.arange(N)])  # one place less, behind the diagonal
     loss = F.cross_entropy(scores, partners)
     return loss, *torch.autograd.grad(loss, [out])[0].split(N)
