@@ -22,7 +22,7 @@ RUN = $(PY) -m tutorials.tools.launch $(call QUOTED,$@)
 QUOTED = '$(subst ','\'',$(1))'
 OPTIONS := DATA RECIPE SEED SEEDS DEVICE RESUME
 
-STUDIES = linear fully-connected initialization batchnorm dropout convnet captioning vision-transformer
+STUDIES = linear fully-connected initialization batchnorm dropout convnet captioning vision-transformer diffusion
 
 ##@ Start here
 study: setup ## run every tutorial on its tiny twin, offline, and show a table: the main job
@@ -102,7 +102,7 @@ demo: setup ## try the trained nets on a local page: PORT=7860
 	@$(RUN) tutorials.tools.demo PORT
 
 ##@ By hand, in NumPy
-from-scratch: $(STUDIES) ## run all eight studies of the CS231n assignment, one after another
+from-scratch: $(STUDIES) ## run all nine studies of the CS231n assignment, one after another
 
 linear: setup ## assignment 1: nearest neighbors, SVM and softmax on pixels, what features are worth
 	@$(RUN) from_scratch.studies.linear $(OPTIONS)
@@ -127,6 +127,9 @@ captioning: setup ## captions by an RNN, an LSTM and a transformer; words agains
 
 vision-transformer: setup ## a vision transformer in two epochs, and beside a ConvNet; what positions learn
 	@$(RUN) from_scratch.studies.vision_transformer $(OPTIONS)
+
+diffusion: setup ## digits out of noise by a U-Net; what to predict, which schedule; the temperature of SimCLR's loss
+	@$(RUN) from_scratch.studies.diffusion $(OPTIONS)
 
 course: setup ## run a notebook of CS231n against from_scratch: NOTEBOOK=knn.ipynb; against your own package: FOLDER=dir
 	@$(RUN) tutorials.tools.course NOTEBOOK FOLDER
@@ -230,8 +233,8 @@ help:
 	@echo
 
 .PHONY: ablate-language-model batchnorm bench-from-scratch board book caption-features captioning cifar10 clean convert \
-  convnet course data-list demo dropout exercise exercises from-scratch fully-connected generate help initialization \
-  language-model linear lint lock names notebooks parity parity-latest parity-report predict predict-cifar10 predict-names \
+  convnet course data-list demo diffusion dropout exercise exercises from-scratch fully-connected generate help \
+  initialization language-model linear lint lock names notebooks parity parity-latest parity-report predict predict-cifar10 predict-names \
   predict-news predict-transfer pretrained race race-names race-sentiment race-translation scorecard sentiment \
   seq2seq setup study tensorboard test test-browser test-debian test-latest test-lowest test-notebooks test-slow transfer \
   translate-de translate-fr translation setup-latest setup-lowest vision-transformer

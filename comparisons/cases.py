@@ -1,6 +1,6 @@
 """All cases, in the course's order, and the sizes that each is also tried with."""
 
-from comparisons import cases_captioning, cases_conv, cases_dense, cases_vision
+from comparisons import cases_captioning, cases_conv, cases_dense, cases_generative, cases_vision
 
 NOTEBOOKS = {
     "Nearest neighbors": cases_dense.NEIGHBORS,
@@ -13,6 +13,8 @@ NOTEBOOKS = {
     "RNN and LSTM captioning": cases_captioning.RECURRENT,
     "Transformer captioning": cases_captioning.TRANSFORMER,
     "Vision transformer": cases_vision.VISION_TRANSFORMER,
+    "Diffusion": cases_generative.DIFFUSION,
+    "Contrastive learning": cases_generative.CONTRASTIVE,
 }
 CASES = [case for cases in NOTEBOOKS.values() for case in cases]
 

@@ -21,6 +21,8 @@ from from_scratch.classifiers.fc_net import FullyConnectedNet, TwoLayerNet
 from from_scratch.classifiers.rnn import CaptioningRNN
 from from_scratch.classifiers.transformer import CaptioningTransformer
 from from_scratch.classifiers.vision_transformer import VisionTransformer
+from from_scratch.gaussian_diffusion import GaussianDiffusion
+from from_scratch.unet import Unet
 
 
 class Reference:
@@ -30,6 +32,7 @@ class Reference:
         self.function, self.net = function, copy.copy(net)
         self.net.bn_params = [{key: norm[key] for key in ("mode", "G") if key in norm} for norm in options_of(net)]
         self.net.dropout_param = copy.deepcopy(getattr(net, "dropout_param", {}))
+        self.net.rng = copy.deepcopy(getattr(net, "rng", None))  # draws what the net draws
         self.params = {name: torch.tensor(w, requires_grad=True) for name, w in net.params.items()}
 
     def loss(self, X: np.ndarray, y: np.ndarray | None = None) -> Tensor:
@@ -68,7 +71,8 @@ class NetCase:
 
     def build(self, net: type, **more: object) -> object:
         """A net of the class, whose arguments may have the course's older names, or its `reg` with every loss."""
-        taken, options = inspect.signature(net).parameters, self.options | more
+        taken = inspect.signature(net).parameters
+        options = copy.deepcopy(self.options) | more  # a model among the options is trained
         if "dropout_keep_ratio" not in taken and "dropout_keep_ratio" in options:
             options["dropout"] = options.pop("dropout_keep_ratio")
         model = net(**{name: value for name, value in options.items() if name in taken})
@@ -80,9 +84,15 @@ class NetCase:
         """Whether it is trained on captions, not on labels."""
         return "word_to_idx" in self.options
 
+    @property
+    def diffuses(self) -> bool:
+        """Whether it takes noise away, and has no scores."""
+        return "objective" in self.options
+
     def batches(self, count: int, **options: object) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """What it is trained on."""
-        return batches(self.captions, count, **options)
+        found = batches(self.captions, count, **options)
+        return ((X[:, :, ::4, ::4], y) for X, y in found) if self.diffuses else found
 
 
 TWO = {"hidden_dim": 25, "reg": 1e-2}
@@ -92,10 +102,20 @@ DEEP = {"blocks": ((4,), (6, 6)), "reg": 1e-2, "dtype": np.float64}
 WORDS = {"word_to_idx": VOCABULARY, "input_dim": 192, "wordvec_dim": 24, "dtype": np.float64}
 RNN, LSTM = WORDS | {"hidden_dim": 32}, WORDS | {"hidden_dim": 32, "cell_type": "lstm"}
 PATCHES = {"embed_dim": 24, "num_layers": 2, "dim_feedforward": 48, "reg": 1e-2, "dtype": np.float64}
+UNET = {"dim": 4, "num_classes": 10, "channels": 3, "groups": 2, "timesteps": 30, "dtype": np.float64}
 MOMENTUM = "sgd_momentum", {"learning_rate": 3e-3}
 OLD = {"input_size": 3 * 32 * 32, "hidden_size": 25, "output_size": 10, "std": 1e-2, "reg": 1e-2}
 fully_connected = partial(NetCase, FullyConnectedNet, reference_nets.fully_connected_net)
 vision_transformer = partial(NetCase, VisionTransformer, reference_nets.vision_transformer)
+
+
+def diffusion(objective: str, beta_schedule: str) -> NetCase:
+    """Diffusion by a U-Net; both sides draw steps, noise and withheld classes from the same generator."""
+    options = {"model": Unet(**UNET, rng=np.random.default_rng(0)), "image_size": 8, "timesteps": 30}
+    options |= {"objective": objective, "beta_schedule": beta_schedule, "rng": np.random.default_rng(1)}
+    return NetCase(GaussianDiffusion, reference_nets.gaussian_diffusion, options)
+
+
 captioning_rnn = partial(NetCase, CaptioningRNN, reference_nets.captioning_rnn)
 
 
@@ -129,6 +149,8 @@ NET_CASES = {
     "CaptioningTransformer": NetCase(
         CaptioningTransformer, reference_nets.captioning_transformer, WORDS | {"num_heads": 4, "dim_feedforward": 48}
     ),
+    "GaussianDiffusion": diffusion("pred_noise", "cosine"),
+    "GaussianDiffusion, the picture predicted": diffusion("pred_x_start", "linear"),
 }
 
 

@@ -8,18 +8,17 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 
 import from_scratch
-from from_scratch import classifiers
 from from_scratch.classifiers.k_nearest_neighbor import KNearestNeighbor
 from from_scratch.classifiers.linear_classifier import LinearClassifier
 
 # A module holds layers if a name in it says so; these hold other functions with a gradient, a state or random numbers.
 LAYERS = re.compile(r"_(forward|backward|loss)(_|$)")
-OTHERS = ("from_scratch.im2col", "from_scratch.initialization", "from_scratch.optim")
+OTHERS = tuple(f"from_scratch.{name}" for name in ("gaussian_diffusion", "im2col", "initialization", "optim"))
 # What layers are made of: they check arguments or rearrange arrays, and a mistake in them shows in the layers.
 HELPERS = {
-    "add_up", "blocks", "fans", "from_rows", "maximum", "output_size", "pad_image", "pair", "part", "prefixed",
-    "read_batch_cache", "read_conv", "read_keys", "read_pool", "read_scale", "read_scores", "shifted",
-    "strided_columns", "tiles", "to_rows",
+    "add_up", "at", "blocks", "both_views", "fans", "from_rows", "maximum", "normalized", "output_size", "pad_image",
+    "pair", "part", "prefixed", "read_batch_cache", "read_conv", "read_keys", "read_pool", "read_scale", "read_scores",
+    "shifted", "strided_columns", "tiles", "to_rows",
 }  # fmt: skip
 
 
@@ -42,10 +41,10 @@ def public_functions() -> dict[str, Callable]:
 
 
 def public_nets() -> dict[str, type]:
-    """Every class of from_scratch.classifiers that has a loss of its own (a linear classifier's is a function); the
+    """Every class of from_scratch that has a loss of its own (a linear classifier's is a function); the
     second of a name is called after its module too."""
     found = {}
-    for module, own in own_members(classifiers, inspect.isclass):
+    for module, own in own_members(from_scratch, inspect.isclass):
         for name, net in own.items():
             if hasattr(net, "loss") and not issubclass(net, LinearClassifier):
                 found[f"{module.rpartition('.')[2]}.{name}" if name in found else name] = net

@@ -15,17 +15,21 @@ from comparisons.reference import (
     affine_relu,
     conv_bn_relu,
     conv_relu_pool,
+    cosine_beta_schedule,
     decoder_layer,
     dropout,
     encoder,
     encoder_layer,
+    linear_beta_schedule,
     lstm,
     max_pool,
     patch_embedding,
     positional_encoding,
+    q_sample,
     rnn,
     temporal_affine,
     temporal_softmax_loss,
+    unet,
     without_prefix,
 )
 
@@ -114,3 +118,18 @@ def captioning_transformer(net: object, p: dict[str, Tensor], features: Tensor, 
         x = decoder_layer(x, memory, without_prefix(p, f"layer{i}."), net.num_heads, torch.ones(T, T).tril())
     scores = temporal_affine(x, p["W_vocab"], p["b_vocab"])
     return temporal_softmax_loss(scores, targets, targets != null) / T
+
+
+def gaussian_diffusion(net: object, p: dict[str, Tensor], X: Tensor, y: Tensor) -> Tensor:
+    """Steps, noise and withheld classes are drawn in the net's order."""
+    t, noise = net.rng.choice(net.num_timesteps, len(X)), torch.from_numpy(net.rng.standard_normal(X.shape)).to(X)
+    withheld = torch.from_numpy(net.rng.random(len(X))) < net.uncond_prob
+    classes = torch.where(withheld, len(p["embed.classes.W"]) - 1, y)
+    schedule = {"linear": linear_beta_schedule, "cosine": cosine_beta_schedule}[net.beta_schedule]
+    steps, x_start, betas = torch.from_numpy(t), X * 2 - 1, schedule(net.num_timesteps)
+    time = positional_encoding(net.num_timesteps, len(p["embed.W1"]), np.float64).to(X)[steps]
+    out = unet(q_sample(x_start, steps, noise, betas), time, classes, p, net.model.groups)
+    if net.objective == "pred_noise":
+        return F.mse_loss(out, noise)
+    left = torch.cumprod(1 - betas, dim=0)[steps].reshape(-1, 1, 1, 1)
+    return (left / (1 - left) * (out - x_start).square()).mean().to(X)

@@ -5,6 +5,7 @@ folders; what has not been run yet is said so, with the command that runs it.
 """
 
 import argparse
+import inspect
 import re
 import sys
 from pathlib import Path
@@ -129,6 +130,9 @@ class Book:
         for path, name, new in ideas.places(idea):
             code += [f"### {path.name}"] if new else []
             code.append(include(path, self.pages / "ideas", f":pyobject: {name}"))
+        torch = torch or ["No tutorial uses it. In torch it stands among the references of its cases:", *(
+            include(Path(inspect.getsourcefile(net)), self.pages / "ideas", f":pyobject: {net.__name__}")
+            for net in ideas.references(idea))]  # fmt: skip
         experiments = ", ".join(self.chapters(idea, BY_HAND))
         return [
             f"({idea.label})=",
@@ -142,7 +146,7 @@ class Book:
             measured,
             "More about them: [the parity report](#parity).",
             "## In torch",
-            *(torch or ["No tutorial uses it under this name."]),
+            *torch,
         ]
 
 

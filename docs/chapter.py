@@ -17,6 +17,7 @@ ANSWERS = {  # where each study's answers begin in ANSWERS.md
     "dropout": "## Dropout",
     "captioning": "## Captioning",
     "vision-transformer": "## Vision transformer",
+    "diffusion": "## Diffusion and SimCLR",
 }
 
 

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,9 +48,10 @@ IDEAS = (
     Idea("Layer and group normalization", r"layernorm_.*|(spatial_)?groupnorm_.*", r"nn\.LayerNorm|nn\.GroupNorm"),
     Idea("Affine layers", r"affine_.*|temporal_affine_.*", r"nn\.Linear|F\.linear"),
     Idea("Dropout", r"dropout_.*", r"nn\.Dropout"),
-    Idea("Activations", r"(leaky_)?relu_.*|sigmoid.*|tanh_.*|gelu_.*|erf",
+    Idea("Activations", r"(leaky_)?relu_.*|sigmoid.*|silu_.*|tanh_.*|gelu_.*|erf",
          r"F\.relu|\.relu\(|\.tanh\(|\.sigmoid\(|\"gelu\""),
-    Idea("Losses", r".*_loss(_naive|_vectorized)?", r"cross_entropy|CrossEntropyLoss"),
+    Idea("Losses", r".*_loss(_naive|_vectorized)?|sim|sim_positive_pairs|compute_sim_matrix",
+         r"cross_entropy|CrossEntropyLoss"),
     Idea("Momentum", r"sgd.*|nesterov", r"optim\.SGD|Muon"),
     Idea("Adaptive update rules", r"adagrad|rmsprop|adamw?", r"optim\.(Adam|AdamW|Adagrad|RMSprop)\b"),
     Idea("Initialization", r"gaussian|xavier|he|orthogonal", r"nn\.init"),
@@ -59,6 +61,8 @@ IDEAS = (
     Idea("Attention", r".*attention_.*|.*_heads", r"Attention|energies|nn\.TransformerEncoderLayer"),
     Idea("Positional encoding", r"positional_encoding", r"PositionalEncoding"),
     Idea("Transformers", r"feed_forward_.*|(en|de)coder_layer.*|.*Transformer", r"nn\.Transformer"),
+    Idea("Diffusion", r".*_beta_schedule|q_(sample|posterior)|predict_(start|noise)_from_.*|upsample_.*|modulate_.*|"
+                      r"resnet_block_.*|embed_.*|unet_.*|GaussianDiffusion", r"Diffusion"),
     Idea("Classifiers and whole nets", r"compute_distances_.*|predict_labels|(\w+\.)?[A-Z]\w+", r"\(nn\.Module\)"),
 )  # fmt: skip
 
@@ -76,6 +80,11 @@ def cases(idea: Idea) -> list[str]:
     things = set(idea.things())
     found = [case.name for case in CASES if things & set(case.functions)]
     return found + [name for name, net in NET_CASES.items() if net.net in idea.things().values()]
+
+
+def references(idea: Idea) -> list[Callable]:
+    """What torch writes for the idea's nets where they are held against it."""
+    return list(dict.fromkeys(case.reference for case in NET_CASES.values() if case.net in idea.things().values()))
 
 
 def uses(idea: Idea, script: Script) -> list[tuple[Section, str]]:

@@ -3,10 +3,10 @@
 import numpy as np
 
 from from_scratch.coco_utils import sample_coco_minibatch
-from from_scratch.solver import Solver
+from from_scratch.solver import LossSolver
 
 
-class CaptioningSolver(Solver):
+class CaptioningSolver(LossSolver):
     """Trains a model that has `params` and `loss(features, captions)` on the dict of `load_coco_data`.
 
     The options are the Solver's; `augment(features, captions, rng)` gives each training batch. As in the course, only
@@ -27,10 +27,6 @@ class CaptioningSolver(Solver):
         captions, features, _ = sample_coco_minibatch(self.data, self.batch_size, "train", self.rng)
         return self.augment(features, captions, self.rng) if self.augment else (features, captions)
 
-    def check_accuracy(self, X, y, num_samples=None, batch_size=100) -> float:
-        """0.0, as in the course: captions have no accuracy; the name is kept for code that calls it."""
-        return 0.0
-
     def check_loss(self, split: str = "val", num_samples: int | None = None, batch_size: int = 100) -> float:
         """The mean loss of a split's captions, or of `num_samples` of them spread evenly over it."""
         captions, images = self.data[f"{split}_captions"], self.data[f"{split}_image_idxs"]
@@ -40,14 +36,3 @@ class CaptioningSolver(Solver):
             part = chosen[i : i + batch_size]
             total += len(part) * self.model.loss(self.data[f"{split}_features"][images[part]], captions[part])[0]
         return float(total / len(chosen))
-
-    def _measure(self) -> dict[str, float]:
-        if self.num_val_samples is None:
-            return {}
-        loss = self.check_loss("val", self.num_val_samples)
-        if not self.best_params or loss < min(self.val_loss_history):
-            self._keep_best()
-        self.val_loss_history.append(loss)
-        if self.verbose:
-            print(f"(Epoch {self.epoch} / {self.num_epochs}) val loss: {loss:f}")
-        return {"val_loss": loss}

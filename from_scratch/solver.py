@@ -197,6 +197,26 @@ class Solver:
             set_generator_state(rng, generator)
 
 
+class LossSolver(Solver):
+    """Trains a model that has a loss and no accuracy; its validation loss, by `check_loss(split, num_samples)`, is
+    measured where `num_val_samples` says on how many examples, and the model ends with the parameters of the lowest."""
+
+    def check_accuracy(self, X, y, num_samples=None, batch_size=100) -> float:
+        """0.0, as in the course: there is no accuracy; the name is kept for code that calls it."""
+        return 0.0
+
+    def _measure(self) -> dict[str, float]:
+        if self.num_val_samples is None:
+            return {}
+        loss = self.check_loss("val", self.num_val_samples)
+        if not self.best_params or loss < min(self.val_loss_history):
+            self._keep_best()
+        self.val_loss_history.append(loss)
+        if self.verbose:
+            print(f"(Epoch {self.epoch} / {self.num_epochs}) val loss: {loss:f}")
+        return {"val_loss": loss}
+
+
 def describe(options: dict, params: dict[str, np.ndarray]) -> str:
     """What a training must share to be continued, in words."""
     return f"{[options.get(name) for name in OPTIONS]} on { ({name: w.shape for name, w in params.items()}) }"

@@ -81,5 +81,6 @@ STUDIES = {
         "convnet",
         "captioning",
         "vision_transformer",
+        "diffusion",
     )
 }

@@ -32,7 +32,7 @@ DIRECTIONS = {
 }
 # And of libraries, beside the standard one; the tutorials may import any.
 LIBRARIES = {
-    "data": {"numpy", "PIL", "pooch", "requests", "tqdm"},  # requests and tqdm come with pooch's extras
+    "data": {"numpy", "PIL", "pooch", "requests", "sklearn", "tqdm"},  # requests and tqdm come with pooch's extras
     "from_scratch": {"numpy", "h5py"},  # h5py reads the course's COCO files, where it is installed
     "from_scratch.studies": {"numpy", "matplotlib", "PIL", "sacrebleu", "threadpoolctl", "tqdm"},
     "comparisons": {"numpy", "torch", "matplotlib", "threadpoolctl", "tabulate", "markdown", "pytest", "hypothesis"},

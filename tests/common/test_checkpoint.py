@@ -41,6 +41,18 @@ def test_tensors_of_every_kind_come_back(tmp_path):
     assert back["array"].dtype == np.uint32 and (back["array"] == tree["array"]).all()
 
 
+KINDS = ["float16", "float32", "float64", "bool", "int8", "int64", "uint8", "uint32", "uint64"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_arrays_of_every_kind_come_back(kind, tmp_path):
+    array = (100 * np.random.default_rng(0).random((3, 4)).T).astype(kind)
+    checkpoint.save(tmp_path / "a.safetensors", {"array": array, "number": array[0, 0:1].reshape(())})
+    back = checkpoint.load(tmp_path / "a.safetensors")
+    assert back["array"].dtype == array.dtype and np.array_equal(back["array"], array)
+    assert back["number"].shape == () and back["number"] == array[0, 0]
+
+
 def test_random_states_come_back(tmp_path):
     def draw() -> tuple:
         return random.random(), np.random.rand(), torch.rand(1).item()

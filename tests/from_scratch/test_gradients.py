@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from from_scratch import attention, convolution, fast_layers, layer_utils, layers, recurrent, transformer_layers
+from from_scratch import (
+    attention,
+    convolution,
+    fast_layers,
+    layer_utils,
+    layers,
+    recurrent,
+    transformer_layers,
+    unet_layers,
+)
 from from_scratch.gradient_check import eval_numerical_gradient, eval_numerical_gradient_array
 from from_scratch.temporal import temporal_affine_backward, temporal_affine_forward, temporal_softmax_loss
 
@@ -79,6 +88,22 @@ ATTENTION = {f"{kind}{n}": normal(*(6,) * axes) for n in "qkvo" for kind, axes i
 FEED_FORWARD = {"W1": normal(6, M), "b1": normal(M), "W2": normal(M, 6), "b2": normal(6)}
 DECODER = transformer_layers.decoder_layer_init(4, 5, np.random.default_rng(0), std=0.7)
 DECODER = {name: value + 0.1 * normal(*value.shape) for name, value in DECODER.items()}
+BLOCK = {
+    "gamma1": (1, 4, 1, 1),
+    "beta1": (1, 4, 1, 1),
+    "W1": (6, 4, 3, 3),
+    "b1": (6,),
+    "We": (3, 12),
+    "be": (12,),
+    "gamma2": (1, 6, 1, 1),
+    "beta2": (1, 6, 1, 1),
+    "W2": (6, 6, 3, 3),
+    "b2": (6,),
+    "Ws": (6, 4, 1, 1),
+    "bs": (6,),
+}
+BLOCK = {name: 0.3 * normal(*shape) for name, shape in BLOCK.items()}
+EMBED = {"W1": normal(2, 3), "b1": normal(3), "W2": normal(3, 3), "b2": normal(3), "classes.W": normal(4, 3)}
 MULTI_HEAD = pair(attention, "multi_head_attention")
 # name: forward of its arrays, backward, arrays
 LAYERS = {
@@ -86,6 +111,7 @@ LAYERS = {
     "relu": (*pair(layers, "relu"), (IMAGES,)),
     "leaky_relu": (*pair(layers, "leaky_relu"), (IMAGES,)),
     "sigmoid": (*pair(layers, "sigmoid"), (3 * IMAGES,)),
+    "silu": (*pair(layers, "silu"), (IMAGES,)),
     "tanh": (*pair(layers, "tanh"), (IMAGES,)),
     "dropout": (with_options(layers.dropout_forward, DROPOUT), layers.dropout_backward, (IMAGES,)),
     "batchnorm": (with_options(layers.batchnorm_forward, TRAIN), layers.batchnorm_backward, (ROWS, *SCALE)),
@@ -135,6 +161,21 @@ LAYERS = {
     "feed_forward": (
         *with_params(*pair(transformer_layers, "feed_forward"), FEED_FORWARD, 1),
         (normal(3, 5, 6), *FEED_FORWARD.values()),
+    ),
+    "upsample": (*pair(unet_layers, "upsample"), (normal(2, 3, 2, 3),)),
+    "modulate": (*pair(unet_layers, "modulate"), (normal(2, 3, 2, 3), normal(2, 6))),
+    "resnet_block": (
+        *with_params(*pair(unet_layers, "resnet_block"), BLOCK, 2, 2),
+        (normal(2, 4, 3, 2), normal(2, 3), *BLOCK.values()),
+    ),
+    "embed": (
+        *with_params(
+            lambda time, params: unet_layers.embed_forward(time, np.array([3, 0]), params),
+            unet_layers.embed_backward,
+            EMBED,
+            1,
+        ),
+        (normal(2, 2), *EMBED.values()),
     ),
     "decoder_layer": (
         *with_params(*pair(transformer_layers, "decoder_layer"), DECODER, 2, 2, np.tri(3)),

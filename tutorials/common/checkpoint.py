@@ -189,7 +189,9 @@ def digest(body: str, tensors: Mapping[str, torch.Tensor]) -> str:
 def flatten(node: Any, path: str, tensors: dict[str, torch.Tensor]) -> Any:
     """The JSON form of a tree; tensors go into `tensors` under their path."""
     if isinstance(node, np.ndarray):
-        return {"array": flatten(torch.from_numpy(node.astype(np.int64)), path, tensors), "dtype": str(node.dtype)}
+        # torch 2.3 has hardly any unsigned types, which the states of generators are of.
+        copy = node.astype(np.int64 if node.dtype.kind == "u" else node.dtype, order="C")
+        return {"array": flatten(torch.from_numpy(copy), path, tensors), "dtype": str(node.dtype)}
     if isinstance(node, torch.Tensor):
         tensors[path] = node.detach().cpu().clone().contiguous()  # a copy: two names may share one storage
         return {"tensor": path}

@@ -126,6 +126,11 @@ ORIGINALS = {
          Figure("longer/test_accuracy"), Figure("convnet/test_accuracy")),
         "CS231n assignment 3: what its notebook asks for",
     ),
+    "diffusion": Original(
+        (Figure("class/recognized"), Figure("no_class/recognized"), Figure("guided/recognized"),
+         Figure("real/recognized")),
+        "an experiment of ours",
+    ),
 }  # fmt: skip
 
 # Losses that the originals printed on the way, by split: the epoch of the first, the epochs between two, the losses. A

@@ -49,6 +49,7 @@ PROGRAMS = (
     Program("convnet", "from_scratch.studies.convnet", "deep/test_accuracy", 0.5, 30),
     Program("captioning", "from_scratch.studies.captioning", "test/bleu", 50, 32),
     Program("vision-transformer", "from_scratch.studies.vision_transformer", "two_epochs/test_accuracy", 0.4, 32),
+    Program("diffusion", "from_scratch.studies.diffusion", "val/loss", 0.3, 30),
 )
 # Where processes can be forked, one imports all this once, and each row begins as its copy.
 PRELOAD = ["tutorials.common.logger", "matplotlib.backends.backend_svg", "torchmetrics.functional.classification"]
