@@ -36,7 +36,7 @@ def test_every_cell_is_said(tmp_path, capsys):
         tmp_path / "mine.ipynb",
         "from cs231n.layers import affine_forward\nimport cs231n, numpy as np, scipy.misc\nimport past.builtins",
         "# about e-8\nprint('dx error: ', affine_forward(1e-3))\nprint('dw error:', 1e-11)\nprint('speedup: 3x')",
-        "from cs231n.gradient_check import eval_numerical_gradient\nopen('written.txt', 'w').write(str(np.int(2.5))); 1 / 0",
+        "import cs231n.gradient_check\nopen('written.txt', 'w').write(str(np.int(2.5))); 1 / 0",
         "!touch shell",
         "import time\ntime.sleep(60)",
         "print('still here')",
