@@ -56,7 +56,8 @@ class Book:
         self.page("ideas/index", self.index_of_ideas())
         self.page("parity", self.parity())
         self.page("several-hosts", [(ROOT / "docs/several-hosts.md").read_text(encoding="utf-8")])
-        self.page("readme", [readme(ROOT / "README.md", self.pages)])
+        self.page("readme", [readme(ROOT / "docs/how-to-run.md", self.pages)])
+        self.page("readme.ko", [readme(ROOT / "docs/how-to-run.ko.md", self.pages)])
         self.page("index.ko", [readme(ROOT / "README.ko.md", self.pages)])
         self.page("index", self.front())
         for path in set(self.pages.rglob("*.md")) - self.written:
@@ -77,7 +78,16 @@ class Book:
         return [
             text.partition("\n## ")[0],
             "## Contents",
-            toctree("Start here", ["ideas/index", "How to run it <readme>", "several-hosts", "한국어 <index.ko>"]),
+            toctree(
+                "Start here",
+                [
+                    "ideas/index",
+                    "How to run it <readme>",
+                    "several-hosts",
+                    "한국어 <index.ko>",
+                    "실행 방법 <readme.ko>",
+                ],
+            ),
             toctree("Tutorials, in torch", [f"chapters/{target}" for target in TUTORIALS]),
             toctree("Checked against PyTorch", ["parity"]),
             toctree("By hand, in NumPy", [f"chapters/{target}" for target in BY_HAND]),

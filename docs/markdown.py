@@ -33,11 +33,13 @@ def readme(path: Path, folder: Path) -> str:
     """A README for a page in `folder`: pictures are found, the READMEs' links to one another become links between the
     book's front pages, and those to other files of the repository plain text."""
     text = path.read_text(encoding="utf-8")
-    text = re.sub(r"!\[([^\]]*)\]\((?!https?:)([^)]+)\)", lambda m: f"![{m[1]}]({relative(ROOT / m[2], folder)})", text)
-    text = re.sub(r"\]\(README(.*)\.md\)", r"](index\1.md)", text).replace(
-        "](docs/several-hosts.md)", "](several-hosts.md)"
+    text = re.sub(
+        r"!\[([^\]]*)\]\((?!https?:)([^)]+)\)", lambda m: f"![{m[1]}]({relative(path.parent / m[2], folder)})", text
     )
-    return re.sub(r"(?<!!)\[([^\]]*)\]\((?!https?:|#|index|several)[^)]*\)", r"\1", text)
+    pages = {"README": "index", "docs/how-to-run": "readme", "docs/several-hosts": "several-hosts"}
+    for file, page in pages.items():
+        text = re.sub(rf"\]\((?:\.\./)?{file}(\.ko)?\.md\)", rf"]({page}\1.md)", text)
+    return re.sub(r"(?<!!)\[([^\]]*)\]\((?!https?:|#|index|readme|several)[^)]*\)", r"\1", text)
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:

@@ -108,7 +108,7 @@ def test_each_concern_has_one_home():
         r"(?m)^\s*(?:import|from) torchtext": {"tutorials/text/tokenizer.py"},
         r"\bcuda\b|\bRANK\b|\bdist\.": {"tutorials/common/device.py", "tutorials/common/options.py"},
         r"SummaryWriter": {"tutorials/common/logger.py"},
-        r"https?://": {"data/sources.py"},
+        r"https?://": {"tutorials/common/published.py"},  # the originals' pages; of data, data/sources.py
     }
     for pattern, allowed in homes.items():
         for file in (ROOT / "tutorials").rglob("*.py"):
@@ -148,24 +148,32 @@ def test_a_lock_is_exact_and_hashed_and_names_no_index(lock, versions):
 
 
 @pytest.mark.parametrize("name", ["README.md", "README.ko.md"])
-def test_the_readme_shows_what_there_is(name):
+def test_the_readmes_table_is_what_the_runs_wrote(name):
     from tutorials.tools import scorecard
 
     text = (ROOT / name).read_text(encoding="utf-8")
     summaries = scorecard.read_summaries(ROOT / "docs/results")
-    assert scorecard.replace_table(text, scorecard.table(summaries)) == text, "stale: run make scorecard"
+    assert scorecard.replace_table(text, scorecard.plain_table(summaries)) == text, "stale: run make scorecard"
+
+
+@pytest.mark.parametrize("page", ["README", "docs/how-to-run"])
+@pytest.mark.parametrize("language", ["", ".ko"])
+def test_a_page_names_what_there_is(page, language):
+    file = ROOT / f"{page}{language}.md"
+    text = file.read_text(encoding="utf-8")
     for target in re.findall(r"`make ([a-z0-9-]+)", text):
         assert target in TARGETS or target.startswith("data-"), target
     for link in re.findall(r"\]\(([^)#]+)\)", text):
-        assert link.startswith("http") or (ROOT / link).exists(), link
+        assert link.startswith("http") or (file.parent / link).exists(), link
 
 
 def test_the_korean_readme_keeps_step():
     def facts(name: str) -> list[tuple[str, list[str]]]:
         """Of each section: the levels of its headings, and its commands, code, links and numbers in any order."""
         sections = re.split(r"^(?=#)", (ROOT / name).read_text(encoding="utf-8"), flags=re.M)
-        found = r"^    [^#\n]+|`[^`]+`|\]\((?!README)[^)]+\)|<http[^>]+>|\d[\d.,]*(?<![.,])"
+        found = r"^    [^#\n]+|`[^`]+`|\]\((?!(?:\.\./)?README|docs/how-to-run)[^)]+\)|<http[^>]+>|\d[\d.,]*(?<![.,])"
         return [(re.match("#*", text)[0], sorted(map(str.strip, re.findall(found, text, re.M)))) for text in sections]
 
-    for english, korean in zip(facts("README.md"), facts("README.ko.md"), strict=True):
-        assert english == korean
+    for page in ("README", "docs/how-to-run"):
+        for english, korean in zip(facts(f"{page}.md"), facts(f"{page}.ko.md"), strict=True):
+            assert english == korean

@@ -30,6 +30,9 @@ class Original:
     minutes: float | None = None  # of training, as printed
     machine: str = ""
     needs: str = "not run yet"  # shown where there is no run of ours on the official data
+    learn: str = ""  # what a reader learns there
+    page: str = ""  # its address
+    shown: str = ""  # the figure of ours that the README shows
 
 
 ORIGINALS = {
@@ -38,12 +41,18 @@ ORIGINALS = {
         "81 builds of the page, 2017 to 2019; time of the whole script: page of 2025",
         81 / 60,
         "PyTorch's build machine",
+        learn="a convolutional net, from the pictures to its most confident mistakes",
+        page="https://pytorch.org/tutorials/beginner/blitz/cifar10_tutorial.html",
+        shown="test/accuracy",
     ),
     "pretrained": Original(
         (Figure("alexnet/top1", 0.56522), Figure("vgg16/top1", 0.71592), Figure("resnet50/top1", 0.80858),
          Figure("densenet121/top1", 0.74434)),
         "torchvision 0.18.1, on the 50,000 validation images of ImageNet",
         needs="6 GB of torchvision's weights and ImageNet's validation images were not within reach",
+        learn="four families of nets that know ImageNet: cost, accuracy, robustness",
+        page="https://pytorch.org/vision/stable/models.html",
+        shown="resnet50/top1",
     ),
     "transfer": Original(
         (Figure("finetune/test_best_accuracy", 0.9375, 0.0146), Figure("frozen/test_best_accuracy", 0.9530, 0.0131),
@@ -52,12 +61,18 @@ ORIGINALS = {
         94 / 60,
         "a GPU",
         "torchvision's weights of ResNet-18 were not within reach",
+        learn="what a pretrained net is worth on 244 pictures",
+        page="https://pytorch.org/tutorials/beginner/transfer_learning_tutorial.html",
+        shown="frozen/fold_mean",
     ),
     "names": Original(
         (Figure("train/loss_epoch_25", 0.4345, lower_is_better=True), Figure("test/accuracy"), Figure("test/macro_f1")),
         "page of 2025, which prints the training loss only",
         331 / 60,
         "PyTorch's build machine",
+        learn="a recurrent net, letter by letter",
+        page="https://pytorch.org/tutorials/intermediate/char_rnn_classification_tutorial.html",
+        shown="test/accuracy",
     ),
     "sentiment": Original(
         (Figure("test/accuracy", 0.907), Figure("test/macro_f1")),
@@ -65,6 +80,9 @@ ORIGINALS = {
         112 / 60,
         "a GPU",
         "AG_NEWS's training file was not within reach",
+        learn="bags of n-grams: embeddings, offsets, collate functions",
+        page="https://web.archive.org/web/2023/https://pytorch.org/tutorials/beginner/text_sentiment_ngrams_tutorial.html",
+        shown="test/accuracy",
     ),
     "seq2seq": Original(
         (Figure("train/nll_padded", 0.0291, lower_is_better=True), Figure("test/bleu"), Figure("test/chrf")),
@@ -72,6 +90,9 @@ ORIGINALS = {
         506 / 60,
         "a GPU",
         "takes hours on two cores",
+        learn="an encoder, a decoder, and attention between them",
+        page="https://pytorch.org/tutorials/intermediate/seq2seq_translation_tutorial.html",
+        shown="test/bleu",
     ),
     "translation": Original(
         (Figure("val/loss_epoch_16", 1.873, lower_is_better=True), Figure("test/bleu"), Figure("test/chrf")),
@@ -79,6 +100,9 @@ ORIGINALS = {
         16 * 38.4 / 60,
         "a GPU",
         "takes hours on two cores",
+        learn="`nn.Transformer`: masks, positions, decoding",
+        page="https://pytorch.org/tutorials/beginner/translation_transformer.html",
+        shown="test/bleu",
     ),
     "language-model": Original(
         (Figure("test/perplexity_by_chunks", 240.24, lower_is_better=True),
@@ -87,49 +111,80 @@ ORIGINALS = {
         207 / 60,
         "a GPU",
         "takes hours on two cores",
+        learn="a causal transformer that writes",
+        page="https://web.archive.org/web/2023/https://pytorch.org/tutorials/beginner/transformer_tutorial.html",
+        shown="test/perplexity_by_chunks",
     ),
     "linear": Original(
         (Figure("knn/best_test_accuracy", 0.282), Figure("svm/val_accuracy", 0.39),
          Figure("softmax/val_accuracy", 0.37, low=0.35, high=0.39), Figure("features/svm_val_accuracy", 0.42),
          Figure("features/two_layer_val_accuracy", 0.55), Figure("features/two_layer_test_accuracy")),
         "CS231n assignment 1: what its notebooks print or ask for",
+        learn="nearest neighbors, SVM, softmax; what features are worth",
+        page="https://cs231n.github.io",
+        shown="features/two_layer_val_accuracy",
     ),
     "fully-connected": Original(
         (Figure("best/test_accuracy", 0.530, low=0.505, high=0.555),
          Figure("two_layer/val_accuracy", 0.520, low=0.50, high=0.54), Figure("3_layers/train_accuracy", 1.0)),
         STUDENTS,
+        learn="nets of any depth, all update rules",
+        page="https://cs231n.github.io",
+        shown="best/test_accuracy",
     ),
-    "initialization": Original((Figure("he/10_layers/train_accuracy"),), "an experiment of ours"),
+    "initialization": Original((Figure("he/10_layers/train_accuracy"),), "an experiment of ours",
+        learn="what the first weights do",
+        page="",
+        shown="he/10_layers/train_accuracy",
+    ),
     "batchnorm": Original(
         (Figure("deep/batch_norm/train_accuracy", 0.795, low=0.77, high=0.82),
          Figure("deep/no_norm/train_accuracy", 0.720, low=0.71, high=0.73)),
         STUDENTS,
+        learn="batch and layer normalization",
+        page="https://cs231n.github.io",
+        shown="deep/batch_norm/train_accuracy",
     ),
     "dropout": Original(
         (Figure("keep_1/train_accuracy", 0.990, low=0.98, high=1.0),
          Figure("keep_0.25/train_accuracy", 0.920, low=0.91, high=0.93),
          Figure("keep_0.25/val_accuracy", 0.325, low=0.32, high=0.33)),
         STUDENTS,
+        learn="dropout against overfitting",
+        page="https://cs231n.github.io",
+        shown="keep_0.25/val_accuracy",
     ),
     "convnet": Original(
         (Figure("one_epoch/val_accuracy", 0.4925, low=0.48, high=0.505), Figure("deep/test_accuracy")),
         STUDENTS,
+        learn="convolution by hand, three layers and nine",
+        page="https://cs231n.github.io",
+        shown="deep/test_accuracy",
     ),
     "captioning": Original(
         (Figure("overfit/rnn_loss", 0.082, lower_is_better=True),
          Figure("overfit/lstm_loss", 0.13, low=0.08, high=0.18, lower_is_better=True),
          Figure("overfit/transformer_loss", 0.020, low=0.019, high=0.021, lower_is_better=True), Figure("test/bleu")),
         STUDENTS,
+        learn="an RNN, an LSTM, a transformer write captions",
+        page="https://cs231n.github.io",
+        shown="test/bleu",
     ),
     "vision-transformer": Original(
         (Figure("overfit/train_accuracy", 1.0), Figure("two_epochs/test_accuracy", 0.45),
          Figure("longer/test_accuracy"), Figure("convnet/test_accuracy")),
         "CS231n assignment 3: what its notebook asks for",
+        learn="patches, positions, GELU, attention",
+        page="https://cs231n.github.io",
+        shown="two_epochs/test_accuracy",
     ),
     "diffusion": Original(
         (Figure("class/recognized"), Figure("no_class/recognized"), Figure("guided/recognized"),
          Figure("real/recognized")),
         "an experiment of ours",
+        learn="digits out of noise by a U-Net",
+        page="https://cs231n.github.io",
+        shown="class/recognized",
     ),
 }  # fmt: skip
 

@@ -1,6 +1,6 @@
 """`make scorecard`: keep the summaries of official runs under docs/results, and hold them against the originals.
 
-The README gets a table that fits a page; docs/scorecard.md and docs/scorecard.json say more: where a figure was
+The README gets a plain table; docs/scorecard.md and docs/scorecard.json say more: every metric, where a figure was
 published, times and machines of both sides, versions. `--seeds 5 cifar10` prints the mean over the newest runs.
 """
 
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def written(summaries: Summaries) -> dict[Path, str]:
     """All that the scorecard writes, by path."""
     found = rows(summaries)
-    readmes = {path: replace_table(path.read_text(encoding="utf-8"), table(summaries)) for path in READMES}
+    readmes = {path: replace_table(path.read_text(encoding="utf-8"), plain_table(summaries)) for path in READMES}
     record = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
     return readmes | {WHOLE.with_suffix(".md"): page.whole(found), WHOLE.with_suffix(".json"): record}
 
@@ -158,8 +158,14 @@ def compare(figure: Figure, runs: Summaries) -> dict[str, Any]:
 
 
 def table(summaries: Summaries, originals: Mapping[str, Original] = ORIGINALS) -> str:
-    """What stands between the README's markers."""
+    """A line for each metric that counts."""
     return page.short(rows(summaries, originals))
+
+
+def plain_table(summaries: Summaries) -> str:
+    """What stands between the README's markers: a line for each tutorial."""
+    modules = {program.target: program.module for program in PROGRAMS}
+    return page.plain(rows(summaries), ORIGINALS, modules)
 
 
 def replace_table(text: str, table: str) -> str:

@@ -1,10 +1,11 @@
-"""The scorecard as Markdown: a table that fits a page for the README, and one with every fact."""
+"""The scorecard as Markdown: a plain table for the README, one that fits a page, and one with every fact."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tutorials.common.console import markdown_table
+from tutorials.common.published import Original
 
 Row = Mapping[str, Any]  # of scorecard.rows()
 LEGEND = (
@@ -13,6 +14,60 @@ LEGEND = (
     "A range such as 0.505-0.555 is what seven students' notebooks show; ours is below, within or above it. "
     "Minutes: theirs of training, but for `cifar10`, ours of whole runs, tests and figures among them."
 )
+
+
+# Metrics in the README's words; shares are shown in percent, and all others behind their names.
+SHARES = {"accuracy": "right", "fold_mean": "right", "top1": "right", "recognized": "recognized"}
+NAMES = {"bleu": "BLEU", "perplexity_by_chunks": "perplexity", "nll_padded": "training loss",
+         "loss_epoch_25": "training loss", "loss_epoch_16": "validation loss"}  # fmt: skip
+
+
+def plain(found: Sequence[Row], originals: Mapping[str, Original], modules: Mapping[str, str]) -> str:
+    """The README's table: for each tutorial and study what is learned there, and one figure of both sides."""
+    head = ["", "what you learn", "original", "its result", "ours", "minutes"]
+    rows = {(row["target"], row["metric"]): row for row in found}
+    lines = []
+    for target, original in originals.items():
+        first, shown = (rows.get((target, metric)) for metric in (original.figures[0].metric, original.shown))
+        name = f"[`make {target}`]({modules[target].replace('.', '/')}.py)"
+        page = f"[page]({original.page})" if original.page else "-"
+        best = most_seeds(shown, "study") if shown else None
+        cells = [ours_in_words(first, shown, best), f"{best['minutes']['total']:.1f}"] if best else [
+            f"not run on the official data: {original.needs}", "-"]  # fmt: skip
+        lines.append([name, original.learn, page, theirs_in_words(first, shown), *cells])
+    return markdown_table(head, lines)
+
+
+def most_seeds(row: Row, recipe: str) -> Mapping[str, Any] | None:
+    """Our figure by a recipe over the most seeds."""
+    return max((one for one in row["ours"] if one["recipe"] == recipe), key=lambda one: len(one["seeds"]), default=None)
+
+
+def theirs_in_words(first: Row, shown: Row | None) -> str:
+    """The published figure that ours is comparable with, else the first one."""
+    row = shown if shown and theirs(shown) != "-" else first
+    published = row["published"]
+    if "low" in published:
+        return f"{in_words(row, published['low'], None).partition(' %')[0]} to {in_words(row, published['high'], None)}"
+    return in_words(row, published["mean"], published.get("deviation")) if "mean" in published else "-"
+
+
+def ours_in_words(first: Row, shown: Row, best: Mapping[str, Any]) -> str:
+    """Our figure; where the original printed another one, also what its recipe comes to here."""
+    text = in_words(shown, best["mean"], best["deviation"])
+    again = most_seeds(first, "original")
+    if first is not shown and theirs(shown) == "-" and again:
+        text += f"; by its recipe {in_words(first, again['mean'], again['deviation'])}"
+    return text
+
+
+def in_words(row: Row, mean: float, deviation: float | None) -> str:
+    """A figure with its unit, or its name."""
+    name = row["metric"].rpartition("/")[2]
+    share = SHARES.get("accuracy" if name.endswith("accuracy") else name)
+    if share:
+        return f"{100 * mean:.1f}{'' if deviation is None else f' ± {100 * deviation:.1f}'} % {share}"
+    return f"{NAMES.get(name, name.replace('_', ' '))} {spread(mean, deviation)}"
 
 
 def short(found: Sequence[Row]) -> str:
@@ -63,8 +118,8 @@ def whole(found: Sequence[Row]) -> str:
             lines.append([*begin, one["recipe"], ", ".join(map(str, one["seeds"])), value(one), difference(one) or "-",
                           time, where(one), versions])  # fmt: skip
         lines += [[*begin, recipe, "-", f"not run: {why}", *["-"] * 4] for recipe, why in row["not_run"].items()]
-    title = "# Scorecard\n\nWritten by `make scorecard` from [results](results); the README has it shorter. "
-    return f"{title}{LEGEND}\n\n{markdown_table(head, lines)}\n"
+    title = "# Scorecard\n\nWritten by `make scorecard` from [results](results), the summaries that the runs wrote."
+    return f"{title}\n\n{short(found)}\n\n## Every fact\n\n{markdown_table(head, lines)}\n"
 
 
 def measured(found: Sequence[Row]) -> str:
