@@ -7,7 +7,7 @@
 # Every variable that a user gives: taken literally, even a $ in it, and handed on through the environment alone. No
 # recipe may name one: a value that stood in a command would be run by the shell. tests/tools/test_make.py tries them
 # all.
-VARIABLES := ARGS CSV DATA DEVICE ENCODING ENTRY FILES FOLDER IMAGE IMAGES LAYER MASTER MODEL MODELS NAME NET NNODES \
+VARIABLES := ARGS CSV DATA DEVICE ENCODING ENTRY FILES FOLDER IMAGE IMAGES LAYER MASTER MINUTES MODEL MODELS NAME NET NNODES \
   NODE_RANK NOTEBOOK NPROC PAIRS PORT PYTHON RECIPE REPLACE RESTARTS RESUME RUNS SEED SEEDS SOURCE STUDY_DATA TARGET \
   TEST TEXT TORCH TORCHTEXT WEIGHTS
 $(foreach name,$(VARIABLES),$(eval override $(name) := $$(value $(name))))
@@ -40,6 +40,9 @@ tensorboard: setup ## serve the dashboards of all runs on localhost:6006; of som
 ##@ Tutorials
 cifar10: setup ## train a classifier on CIFAR-10
 	@$(RUN) tutorials.cifar10 NPROC $(OPTIONS)
+
+cifar10-fast: setup ## CIFAR-10 in a budget of minutes, towards 94 %: MINUTES=110 DATA=official
+	@$(RUN) tutorials.cifar10_fast NPROC $(OPTIONS) MINUTES
 
 predict-cifar10: setup ## classify your own picture with the trained net: IMAGE=photo.jpg
 	@$(RUN) tutorials.cifar10 IMAGE
@@ -232,7 +235,7 @@ help:
 	  /^[a-z0-9%-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 
-.PHONY: ablate-language-model batchnorm bench-from-scratch board book caption-features captioning cifar10 clean convert \
+.PHONY: ablate-language-model batchnorm bench-from-scratch board book caption-features captioning cifar10 cifar10-fast clean convert \
   convnet course data-list demo diffusion dropout exercise exercises from-scratch fully-connected generate help \
   initialization language-model linear lint lock names notebooks parity parity-latest parity-report predict predict-cifar10 predict-names \
   predict-news predict-transfer pretrained race race-names race-sentiment race-translation scorecard sentiment \
