@@ -1,4 +1,4 @@
-"""Exercises: write a layer yourself, and let its parity case check it.
+"""Exercises: write a layer yourself, and let its parity cases check it, step by step.
 
     python -m comparisons.exercise --list                          all of them, in the course's order
     python -m comparisons.exercise batchnorm_backward              a file to fill in, below exercises/
@@ -12,16 +12,16 @@ import ast
 import hashlib
 import importlib.util
 import inspect
+import re
 import sys
-import traceback
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 from textwrap import dedent
 
 from comparisons.cases import CASES, NOTEBOOKS
+from comparisons.checks import Check, examine
 from comparisons.public import FUNCTIONS, HELPERS
-from comparisons.verdicts import run, tell
 from data import StudyError
 from tutorials.common.interrupts import one_line_errors
 
@@ -31,7 +31,7 @@ FOLDER, GREEN = Path("exercises"), ".green"
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("layer", nargs="?", help="the function to write, such as affine_forward")
-    parser.add_argument("--check", action="store_true", help="run its parity case on what you wrote")
+    parser.add_argument("--check", action="store_true", help="end with exit code 1 unless it is green")
     parser.add_argument("--list", action="store_true", help="name all exercises, in the course's order")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where the files lie (default: exercises)")
     options = parser.parse_args(argv)
@@ -42,10 +42,10 @@ def main(argv: list[str] | None = None) -> int:
         name = known(options.layer)
         path = options.folder / f"{name}.py"
         if not options.check and not path.exists():
-            print(f"wrote {create(name, path)}: fill in {name}.", end=" ")
-        green, report = examine(name, path)
-        mark(path, green)
-        print(report)
+            print(f"wrote {create(name, path)}: fill in {name}, and run the same again.")
+        checks = examine(name, load(name, path), path)
+        green = mark(path, checks)
+        print(report(name, path, checks))
         return 0 if green or not options.check else 1
 
 
@@ -64,25 +64,42 @@ def listing(folder: Path) -> str:
     for notebook, cases in NOTEBOOKS.items():
         new = dict.fromkeys(name for case in cases for name in case.functions if name not in seen)
         seen |= new.keys()
-        lines += [f"\n{notebook}"] + [f"  {name}{state(folder / f'{name}.py')}" for name in new]
+        lines.append(f"\n{notebook}")
+        for name in new:
+            word, note = state(folder / f"{name}.py")
+            lines.append(f"  {name}" if word == "open" else f"  {name}  ({word}{note and f': {note}'})")
     return "\n".join([*lines, "", "Begin one: make exercise LAYER=affine_forward"]).lstrip()
 
 
-def state(path: Path) -> str:
-    """Whether an exercise is begun, or done: green as it stands."""
+def state(path: Path) -> tuple[str, str]:
+    """Whether an exercise is open, begun, or done, which is green as it stands; and of a begun one, how far it is."""
     if not path.exists():
-        return ""
-    mark = path.with_suffix(GREEN)
-    done = mark.exists() and mark.read_bytes() == hashlib.sha256(path.read_bytes()).hexdigest().encode()
-    return "  (done)" if done else "  (begun)"
+        return "open", ""
+    found = path.with_suffix(GREEN)
+    match = re.fullmatch(r"(\w{64}) (\d+) of (\d+)\n", found.read_text(errors="replace") if found.is_file() else "")
+    if not match or match[1] != digest(path):
+        return "begun", "not checked as it stands"
+    return ("done", "") if match[2] == match[3] else ("begun", f"{match[2]} of {match[3]} green")
 
 
-def mark(path: Path, green: bool) -> None:
-    """Remember of which text of a file the exercise was green."""
-    if green:
-        path.with_suffix(GREEN).write_text(hashlib.sha256(path.read_bytes()).hexdigest(), encoding="utf-8")
-    else:
-        path.with_suffix(GREEN).unlink(missing_ok=True)
+def mark(path: Path, checks: list[Check]) -> bool:
+    """Remember how many checks of which text of a file were green; whether all were."""
+    green = sum(check.state == "green" for check in checks)
+    path.with_suffix(GREEN).write_text(f"{digest(path)} {green} of {len(checks)}\n", encoding="utf-8")
+    return green == len(checks)
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def report(name: str, path: Path, checks: list[Check]) -> str:
+    """How many checks are green, and a line for each; of a red one, why."""
+    green = sum(check.state == "green" for check in checks)
+    lines = [f"{'GREEN' if green == len(checks) else 'RED'}: {name} in {path}: {green} of {len(checks)} checks green"]
+    for check in checks:
+        lines += [f"  {check.state:7}  {check.label}", *(f"             {line}" for line in check.why)]
+    return "\n".join([*lines, *["What comes next: make learn"] * (green == len(checks))])
 
 
 def create(name: str, path: Path) -> Path:
@@ -146,29 +163,9 @@ def load(name: str, path: Path) -> Callable:
     try:
         spec.loader.exec_module(module)
         return getattr(module, name)
-    except Exception as error:  # a student's file may do anything
-        raise StudyError(
-            f"exercise: {path} does not run: {type(error).__name__}: {error}. Mend it and try again."
-        ) from error
-
-
-def examine(name: str, path: Path) -> tuple[bool, str]:
-    """Whether every case of the function is green, and a line for each tensor that is not (or for all)."""
-    function, lines, green = load(name, path), [], True
-    for case in (case for case in CASES if name in case.functions):
-        outcome = run(case, name, {name: function})
-        error = outcome.error
-        if outcome.state == "missing":
-            return False, f"RED: {name} in {path} is still to be written."
-        if outcome.state == "raised":
-            where = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-            place = f"{path}, line {where[-1].lineno}" if where else str(path)
-            return False, f"RED: {case.name}: {type(error).__name__} in {place}: {error}"
-        if error:
-            return False, f"RED: {case.name}: {error}.{f' Cause: {outcome.cause}.' if outcome.cause else ''}"
-        green &= outcome.state == "green"
-        lines += [f"  {'RED  ' if d.problem else 'green'} {tell(d, outcome)}" for d in outcome.differences]
-    return green, "\n".join([f"{'GREEN' if green else 'RED'}: {name} in {path}", *lines])
+    except (Exception, SystemExit) as error:  # a student's file may do anything
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        raise StudyError(f"exercise: {path} does not run: {said}. Mend it and try again.") from error
 
 
 if __name__ == "__main__":

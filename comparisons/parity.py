@@ -21,6 +21,12 @@ TRAINING, FIRST_STEP = 1e-8, {np.float64: 1e-12, np.float32: 1e-4}
 SMALL = 0.1
 
 
+class Ones:
+    """Where upstream gradients are drawn: all ones, which asks for the gradient of a plain sum."""
+
+    standard_normal = staticmethod(np.ones)
+
+
 @dataclass(frozen=True)
 class Difference:
     """How far one tensor is from torch's, and what is wrong with it, if anything is."""
@@ -53,25 +59,36 @@ def check(
     seed: int = 0,
     repeats: int = 1,
     generic: bool = True,
+    ones: bool = False,
+    wider: bool = False,
 ) -> list[Difference]:
     """Run both sides on the same random numbers and compare every result.
 
     `functions` stand in for the case's own: that is how planted mistakes and exercises are run. Sizes that are not
-    `generic`, a batch of one or a single feature, may leave nothing of a gradient but rounding noise.
+    `generic`, a batch of one or a single feature, may leave nothing of a gradient but rounding noise. The upstream
+    gradients may be `ones`. With `wider`, float64 is as good as the float32 that torch gives.
     """
     functions = case.functions | (functions or {})
     given = case.draw(sizes or {}, dtype, seed)
 
     def by_torch(arguments: dict) -> tuple:
-        return case.by_torch(arguments, np.random.default_rng(seed + 1))
+        return case.by_torch(arguments, Ones() if ones else np.random.default_rng(seed + 1))
 
     (theirs, upstream), _, their_time = fastest(by_torch, (given,), repeats)
     ours, used, our_time = fastest(partial(case.by_hand, functions), (given, upstream), repeats)
+    if wider:
+        ours = {name: narrowed(value, theirs.get(name)) for name, value in ours.items()}
     named = case.all_sizes(**sizes or {})
     tensors = [*theirs, *(name for name in ours if name not in theirs)]
     found = [compare(case, name, ours.get(name), theirs.get(name), dtype, named, generic, given) for name in tensors]
     found += changed(case, given | {"upstream": upstream}, used[0] | {"upstream": used[1]}, dtype)
     return [replace(difference, seconds=(our_time, their_time)) for difference in found]
+
+
+def narrowed(ours: np.ndarray, theirs: np.ndarray | None) -> np.ndarray:
+    """Float64 as float32, if torch gives that."""
+    narrow = ours.dtype == np.float64 and theirs is not None and theirs.dtype == np.float32
+    return ours.astype(np.float32) if narrow else ours
 
 
 def fastest(run: Callable, arguments: tuple, repeats: int) -> tuple[object, tuple, float]:

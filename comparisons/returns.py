@@ -19,6 +19,10 @@ class WrongReturnError(Exception):
     """A function returned another number, type, shape or dtype of values than it must."""
 
 
+class WrongShapeError(WrongReturnError):
+    """What it returned is of the right kind, and of another shape or dtype than it must be."""
+
+
 class UnwrittenError(NotImplementedError):
     """A function returned None: it is still to be written."""
 
@@ -69,6 +73,7 @@ class Trial(Recorder):
         self.drew = self.undrawn = False  # whether a generator was given and used, or given and not used
         self.narrow = False  # whether float32 came where float64 was given
         self.right_cache = None
+        self.must = ""  # what it must return
 
     def __call__(self, *arguments: object) -> object:
         before = [shallow_copy(argument) for argument in arguments]
@@ -90,7 +95,8 @@ class Trial(Recorder):
             mine = self.widened(mine)
         self.record(arguments, before, mine)
         names = self.names(right)
-        self.compare(mine, right, f"return ({', '.join(names)})" if names else "return one value", names)
+        self.must = f"return ({', '.join(names)})" if names else "return one value"
+        self.compare(mine, right, names)
         return (*mine[:-1], right[-1]) if self.forward and self.package is None else mine
 
     def widened(self, mine: object) -> object:
@@ -123,37 +129,45 @@ class Trial(Recorder):
             names = [*case.outputs, *["cache"] * (len(right) > len(case.outputs))]
         return names if len(names) == len(right) else [f"value {number}" for number in range(1, len(right) + 1)]
 
-    def compare(self, mine: object, right: object, must: str, names: Sequence[str]) -> None:
-        """Raise WrongReturnError unless both are of one kind."""
+    def compare(self, mine: object, right: object, names: Sequence[str]) -> None:
+        """Raise WrongReturnError unless both are of one kind; only then WrongShapeError."""
+        must = f"{self.name} must {self.must};"
         if names:
             count = len(mine) if isinstance(mine, tuple | list) else 1
             if count != len(names):
-                raise WrongReturnError(f"{self.name} must {must}; yours returned {count} value{'s' * (count != 1)}")
+                raise WrongReturnError(f"{must} yours returned {count} value{'s' * (count != 1)}")
             pairs = list(zip(names, mine, right, strict=True))[: -1 if self.forward else None]
         else:
             pairs = [("its value", mine, right)]
         for name, value, wanted in pairs:
             if self.package is not None and value is None and wanted is not None:
                 raise UnwrittenError(f"returns None for {name}")
-            if fault := unlike(value, wanted):
-                raise WrongReturnError(f"{self.name} must {must}; {name} {fault}")
+        for error, unlike in ((WrongReturnError, of_another_kind), (WrongShapeError, of_another_shape)):
+            for name, value, wanted in pairs:
+                if fault := unlike(value, wanted):
+                    raise error(f"{must} {name} {fault}")
 
 
-def unlike(value: object, wanted: object) -> str:
+def of_another_kind(value: object, wanted: object) -> str:
     """In what a value is not of the kind that is wanted."""
     if isinstance(wanted, dict):
         if not isinstance(value, dict):
             return f"must be a dict, and is {kind(value)}"
         lacking = [key for key in wanted if key not in value]
-        return (
-            f"lacks {', '.join(map(repr, lacking))}"
-            if lacking
-            else next((f"{key!r} {fault}" for key in wanted if (fault := unlike(value[key], wanted[key]))), "")
-        )
+        return f"lacks {', '.join(map(repr, lacking))}" if lacking else in_dict(of_another_kind, value, wanted)
     if not isinstance(wanted, np.ndarray | np.generic | float | int) or isinstance(wanted, bool | str):
         return "" if wanted is not None or value is None else f"must be None, and is {kind(value)}"
     if not isinstance(value, np.ndarray | np.generic | float | int):
         return f"must be {kind(wanted)}, and is {kind(value)}"
+    return ""
+
+
+def of_another_shape(value: object, wanted: object) -> str:
+    """In what a value of the right kind is not of the shape and the type of numbers that is wanted."""
+    if isinstance(wanted, dict):
+        return in_dict(of_another_shape, value, wanted)
+    if not isinstance(wanted, np.ndarray | np.generic | float | int) or isinstance(wanted, bool | str):
+        return ""
     value, wanted = np.asarray(value), np.asarray(wanted)
     if value.shape != wanted.shape:
         return f"must have the shape {wanted.shape}, and has {value.shape}"
@@ -161,6 +175,11 @@ def unlike(value: object, wanted: object) -> str:
     if wanted.ndim and value.dtype.kind != wanted.dtype.kind and not whole:
         return f"must be of {wanted.dtype}, and is of {value.dtype}"
     return ""
+
+
+def in_dict(unlike: Callable, value: dict, wanted: dict) -> str:
+    """The first of its parts that is not as wanted, and in what."""
+    return next((f"{key!r} {fault}" for key in wanted if (fault := unlike(value[key], wanted[key]))), "")
 
 
 def kind(value: object) -> str:

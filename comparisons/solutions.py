@@ -535,7 +535,7 @@ def conv_relu_pool_forward(x, w, b, conv_param, pool_param):
 
 def conv_relu_pool_backward(dout, cache):
     conv, relu, pool = cache
-    return L.conv_backward_naive(L.relu_backward(max_pool_backward_fast(dout, pool), relu), conv)
+    return L.conv_backward_naive(L.relu_backward(fast.max_pool_backward_fast(dout, pool), relu), conv)
 
 
 # Captions: words, RNN, LSTM

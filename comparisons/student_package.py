@@ -222,7 +222,7 @@ def judge(folder: Path, name: str, case: Case, functions: dict[str, Callable]) -
     if missing := [one for one in case.functions if one not in pair]:
         return says("waits", f"for {missing[0]}, which is missing")
     try:
-        return what_of(run(case, name, pair, exact(case), package=True), name, folder)
+        return what_of(run(case, name, pair, package=True, sizes=exact(case)), name, folder)
     except BaseException as error:  # SystemExit too
         return says("raised", told(error, folder))
 

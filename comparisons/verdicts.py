@@ -12,11 +12,11 @@ import numpy as np
 from comparisons.case import Case
 from comparisons.cases_dense import trajectory
 from comparisons.mistakes import ACCEPTED, MISTAKES, Mistake
-from comparisons.parity import TOLERANCES, Difference, check
+from comparisons.parity import TOLERANCES, Difference, Ones, check
 from comparisons.public import FUNCTIONS
 from comparisons.returns import Call, Recorder, Trial, WrongReturnError
 
-SAME = 1e-10  # how well a planted mistake must make the numbers of a student's
+SAME = {np.float64: 1e-10, np.float32: 1e-5}  # how well a planted mistake must make the numbers of a student's
 
 
 @dataclass
@@ -37,21 +37,22 @@ def run(
     case: Case,
     name: str,
     functions: dict[str, Callable],
-    sizes: dict[str, int] | None = None,
     package: bool = False,
+    **how: object,
 ) -> Outcome:
-    """The outcome of one of the functions; those of a `package` go together, each with the other's cache."""
-    outcome = attempt(case, name, functions, sizes, package)
+    """The outcome of one of the functions, `how` they are run being options of `parity.check`; those of a `package`
+    go together, each with the other's cache."""
+    outcome = attempt(case, name, functions, package, **how)
     if outcome.state == "red" and outcome.drew:
-        again = attempt(case, name, functions, sizes, package, flipped=True)
+        again = attempt(case, name, functions, package, flipped=True, **how)
         outcome = again if again.state == "green" else outcome
     if outcome.state == "red":
-        explain(case, outcome, sizes)
+        explain(case, outcome, **how)
     return outcome
 
 
 def attempt(
-    case: Case, name: str, functions: dict, sizes: dict | None, package: bool, flipped: bool = False
+    case: Case, name: str, functions: dict, package: bool = False, flipped: bool = False, **how: object
 ) -> Outcome:
     """Run the case with the functions in place of its own."""
     trials = {}
@@ -60,12 +61,12 @@ def attempt(
     trial = trials[name]
     try:
         with quietly():
-            found = check(case, sizes=sizes, functions=trials)
+            found = check(case, functions=trials, **how)
     except NotImplementedError as error:
         return Outcome("missing", trial, error=error)
     except WrongReturnError as error:
         return Outcome("red", trial, error=error)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return Outcome("raised", trial, error=error)
     mine = [d for d in found if name in d.function.split(", ")]
     outcome = Outcome("green", trial, mine)
@@ -96,11 +97,11 @@ def quietly() -> Iterator[None]:
         yield
 
 
-def explain(case: Case, outcome: Outcome, sizes: dict[str, int] | None) -> None:
+def explain(case: Case, outcome: Outcome, **how: object) -> None:
     """Look for the known mistake that makes exactly what the function gave, call by call."""
     trial = outcome.trial
     for mistake in known_mistakes(trial.name) if trial.calls else ():
-        if same_calls(trial.calls, calls_with(mistake, case, trial.name, sizes)):
+        if same_calls(trial.calls, calls_with(mistake, case, trial.name, **how), how.get("dtype", np.float64)):
             if mistake in ACCEPTED:
                 outcome.state, outcome.note = "green", mistake.why
             else:
@@ -118,10 +119,10 @@ def plain(name: str) -> str:
     return f"{re.sub('_(im2col|strides|fast|reshape|vectorized)$', '', name)}_naive"
 
 
-def calls_with(mistake: Mistake, case: Case, name: str, sizes: dict[str, int] | None) -> list[Call]:
+def calls_with(mistake: Mistake, case: Case, name: str, **how: object) -> list[Call]:
     """What a function with the mistake in it gives in the case."""
-    given = case.draw(sizes or {})
-    _, upstream = case.by_torch(copy.deepcopy(given), np.random.default_rng(1))
+    given = case.draw(how.get("sizes") or {}, how.get("dtype", np.float64))
+    _, upstream = case.by_torch(copy.deepcopy(given), Ones() if how.get("ones") else np.random.default_rng(1))
     if mistake.function != name:  # the plain pair in place of this one
         backward = case.backward and FUNCTIONS[plain(case.backward.__name__)]
         case = replace(case, forward=FUNCTIONS[plain(case.forward.__name__)], backward=backward)
@@ -131,27 +132,29 @@ def calls_with(mistake: Mistake, case: Case, name: str, sizes: dict[str, int] | 
     return wrong.calls
 
 
-def same_calls(mine: list[Call], wrong: list[Call]) -> bool:
+def same_calls(mine: list[Call], wrong: list[Call], dtype: type) -> bool:
     """Whether both give the same, as far as the student's got."""
-    return len(mine) <= len(wrong) and all(map(same_call, mine, wrong))
+    return len(mine) <= len(wrong) and all(same_call(*pair, SAME[dtype]) for pair in zip(mine, wrong, strict=False))
 
 
-def same_call(mine: Call, wrong: Call) -> bool:
+def same_call(mine: Call, wrong: Call, tolerance: float) -> bool:
     """What a student keeps in the options beyond is a student's own affair."""
     more = [path for path in mine.arrays.keys() - wrong.arrays.keys() if not path.startswith("options")]
-    same = all(path in mine.arrays and alike(mine.arrays[path], array) for path, array in wrong.arrays.items())
+    pairs = [(mine.arrays.get(path), array) for path, array in wrong.arrays.items()]
+    same = all(given is not None and alike(given, array, tolerance) for given, array in pairs)
     return same and not more and mine.written == wrong.written
 
 
-def alike(a: np.ndarray, b: np.ndarray) -> bool:
+def alike(a: np.ndarray, b: np.ndarray, tolerance: float) -> bool:
     largest = np.abs(b[np.isfinite(b)]).max(initial=0)
-    return a.shape == b.shape and np.allclose(a, b, SAME, SAME * largest, equal_nan=True)
+    return a.shape == b.shape and np.allclose(a, b, tolerance, tolerance * largest, equal_nan=True)
 
 
 def tell(difference: Difference, outcome: Outcome) -> str:
     """A difference as a student reads it: where, both numbers, a plain relative error, and a cause that is certain."""
     if difference.numbers is None:
-        return f"{difference} Cause: {outcome.cause}." if outcome.cause else str(difference)
+        told = str(difference).rstrip(".")
+        return f"{told}. Cause: {outcome.cause}." if outcome.cause else f"{told}."
     mine, right = difference.numbers
     where = f"{difference.tensor}[{', '.join(map(str, difference.place))}]" if difference.place else difference.tensor
     error = f"relative error {abs(mine - right) / abs(right):.1e}" if right else f"error {abs(mine):.1e}"
