@@ -163,6 +163,9 @@ exercises: setup ## list the layers that you can write yourself, in the course's
 exercise: setup ## write a layer yourself until its case is green: LAYER=batchnorm_backward
 	@$(RUN) comparisons.exercise LAYER
 
+learn: setup ## your way through the exercises, from an affine layer to diffusion: what is done, what comes next, what to read
+	@$(RUN) docs.learn
+
 ##@ Data
 data-list: setup ## show every data set: present or not, size, license, used by
 	@$(RUN) data list
@@ -237,7 +240,7 @@ help:
 
 .PHONY: ablate-language-model batchnorm bench-from-scratch board book caption-features captioning cifar10 cifar10-fast clean convert \
   convnet course data-list demo diffusion dropout exercise exercises from-scratch fully-connected generate help \
-  initialization language-model linear lint lock names notebooks parity parity-latest parity-report predict predict-cifar10 predict-names \
-  predict-news predict-transfer pretrained race race-names race-sentiment race-translation scorecard sentiment \
+  initialization language-model learn linear lint lock names notebooks parity parity-latest parity-report predict \
+  predict-cifar10 predict-names predict-news predict-transfer pretrained race race-names race-sentiment race-translation scorecard sentiment \
   seq2seq setup study tensorboard test test-browser test-debian test-latest test-lowest test-notebooks test-slow transfer \
   translate-de translate-fr translation setup-latest setup-lowest vision-transformer

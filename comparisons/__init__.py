@@ -5,6 +5,7 @@ two that the case must catch. A new net: the same net in torch in `reference_net
 `mistakes.py`. The suite fails for what has none.
 
 `case.py` says how a function is run on both sides, `parity.py` compares, `causes.py` guesses what went wrong.
+`checks.py` makes the checks of an exercise from its cases, so that it turns green little by little.
 `verdicts.py` says what is wrong with a function that a student wrote: one of `exercise.py`, or of a whole `cs231n`
 package, which `student.py` holds against torch; the planted mistakes are the causes that it knows.
 `python -m comparisons` runs all of it; `.report`, `.race` and `.exercise` are programs too.

@@ -277,7 +277,7 @@ def modules() -> dict[str, str]:
         ]),
         "layer_utils.py": LAYERS + "from cs231n.fast_layers import *\n" + "\n\n".join([
             both("affine_relu", "conv_relu", "conv_bn_relu"), POOLED,
-            taken("conv_relu_pool_backward").replace("max_pool_backward_fast", "max_pool_backward_naive"),
+            taken("conv_relu_pool_backward").replace("fast.max_pool_backward_fast", "max_pool_backward_naive"),
         ]),
         "fast_layers.py": LAYERS + FAST,
         "im2col.py": taken("get_im2col_indices", "im2col_indices", "col2im_indices"),

@@ -72,13 +72,14 @@ def listing(folder: Path) -> str:
 
 
 def state(path: Path) -> tuple[str, str]:
-    """Whether an exercise is open, begun, or done, which is green as it stands; and of a begun one, how far it is."""
-    if not path.exists():
+    """Whether an exercise is open, begun, or done: green as it stands. Of a begun one how far it is, or nothing after
+    a change that was not checked."""
+    if not path.is_file():
         return "open", ""
     found = path.with_suffix(GREEN)
     match = re.fullmatch(r"(\w{64}) (\d+) of (\d+)\n", found.read_text(errors="replace") if found.is_file() else "")
     if not match or match[1] != digest(path):
-        return "begun", "not checked as it stands"
+        return "begun", ""
     return ("done", "") if match[2] == match[3] else ("begun", f"{match[2]} of {match[3]} green")
 
 

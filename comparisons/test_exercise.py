@@ -7,9 +7,10 @@ from textwrap import dedent
 
 import pytest
 
-from comparisons import exercise
+from comparisons import exercise, verdicts
 from comparisons.cases import CASES
-from comparisons.mistakes import MISTAKES
+from comparisons.checks import checks_of, examine
+from comparisons.mistakes import ACCEPTED, MISTAKES
 from comparisons.public import FUNCTIONS
 
 NAMES = list(dict.fromkeys(name for case in CASES for name in case.functions))
@@ -22,6 +23,22 @@ def run(*arguments: str, capsys) -> tuple[int, str]:
         code = ended.code
     captured = capsys.readouterr()
     return code, captured.out + captured.err
+
+
+def checked(name: str, path: Path) -> tuple[int, int, str]:
+    """How many checks are green, of how many, and what is said."""
+    found = examine(name, exercise.load(name, path), path)
+    green = sum(check.state == "green" for check in found)
+    assert [check.state for check in found[:green]] == ["green"] * green
+    assert {check.state for check in found[green + 1 :]} <= {"not yet"}, "after the first red one they wait"
+    return green, len(found), exercise.report(name, path, found)
+
+
+def write(name: str, line: str, folder: Path) -> Path:
+    """An exercise's file with a line of code in it."""
+    path = exercise.create(name, folder / f"{name}.py")
+    path.write_text(path.read_text().replace("raise NotImplementedError", line))
+    return path
 
 
 def body(name: str) -> str:
@@ -62,8 +79,60 @@ def test_a_wrong_answer_is_red_and_says_why(name, tmp_path, capsys):
 def test_the_courses_own_solution_is_accepted(name, tmp_path):
     path = tmp_path / f"{name}.py"
     path.write_text(f"from comparisons.solutions import {name}\n")
-    green, report = exercise.examine(name, path)
-    assert green and report.count("green"), report
+    green, count, report = checked(name, path)
+    assert green == count >= 5, report
+    labels = [check.label for check in checks_of(name)]
+    assert len(set(labels)) == count and {"shapes and dtypes", "float32"} <= set(labels)
+    assert labels[0].startswith("returns ")
+    assert labels[-1].startswith("edge sizes: ") or name.endswith("_schedule"), "they have no size of one"
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=str)
+def test_a_planted_mistake_turns_a_check_red(mistake, monkeypatch, tmp_path):
+    monkeypatch.setattr(verdicts, "explain", lambda *_, **__: None)  # which takes longer than all checks
+    case = next(case for case in CASES if mistake.concerns(case))
+    found = examine(mistake.function, mistake.replacing(case)[mistake.function], tmp_path)
+    assert [check for check in found if check.state == "RED" and check.why], f"all checks are green: {mistake}"
+
+
+@pytest.mark.parametrize("accepted", ACCEPTED, ids=str)
+def test_another_form_that_is_accepted_is_green_in_all_checks(accepted, tmp_path):
+    case = next(case for case in CASES if accepted.concerns(case))
+    found = examine(accepted.function, accepted.replacing(case)[accepted.function], tmp_path)
+    assert all(check.state == "green" for check in found), found
+
+
+STAGES = {  # an answer on its way, and what is said of it
+    ("affine_backward", "raise NotImplementedError"): (0, "still to be written"),
+    ("affine_backward", "return dout"): (0, "returns (dx, dw, db)"),
+    ("affine_backward", "x, w, b = cache; return w, x, b"): (1, "shapes and dtypes"),
+    ("affine_backward", "x, w, b = cache; return x, w, b"): (2, "db for an upstream gradient of ones"),
+    ("affine_backward", "x, w, b = cache; return x, w, dout.sum(0)"):
+        (3, "dx, dw, db for an upstream gradient of ones"),
+    ("affine_backward", "x, w, b = cache; X = x.reshape(len(x), -1).T; "
+                        "return (dout @ w.T).reshape(x.shape), X @ np.ones_like(dout), dout.sum(0)"):
+        (4, "dx, dw, db for any upstream gradient"),
+    ("affine_backward", "exit()"): (0, "affine: SystemExit in "),
+    ("relu_forward", "x[x < 0] = 0; return x, x"): (4, "x of relu_forward, relu_backward was written into"),
+    ("relu_forward", "return np.maximum(x, 0).astype(np.float64 if x.dtype == np.float64 else np.float16), x"):
+        (5, "relu, float32: out of relu_forward is of float16 where torch's is of float32"),
+    ("relu_forward", "return np.maximum(x, 0).squeeze(), x"): (6, "batch of one: relu: relu_forward must return"),
+    ("relu_forward", "return np.maximum(x.astype(np.float64), 0), x"): (7, "GREEN"),
+    ("sgd_momentum", "return w - 1e-2 * dw, {'learning_rate': 1e-2, 'momentum': 0.9, 'velocity': -1e-2 * dw}"):
+        (3, "what it keeps in config: velocity"),
+    ("dropout_forward", "mask = (dropout_param['rng'].random(x.shape) < dropout_param['p']) / dropout_param['p']; "
+                        "return x * mask, None"): (5, "dropout, test mode, float64: out"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("answer", "told"), STAGES.items(), ids=lambda value: str(value)[:60])
+def test_an_exercise_turns_green_little_by_little(answer, told, tmp_path):
+    name, line = answer
+    stage, said = told
+    green, count, report = checked(name, write(name, line, tmp_path))
+    assert green == stage and f": {green} of {count} checks green" in report, report
+    red = report[report.index("  RED") :] if green < count else report
+    assert said in red.partition("  not yet")[0], report
 
 
 RETURNS = {  # what a function returns that is not what it must, and what is said of it
@@ -83,17 +152,15 @@ RETURNS = {  # what a function returns that is not what it must, and what is sai
     ("relu_forward", "return x > 0, x"): "out must be of float64, and is of bool.",
     ("affine_forward", "return x, None"): "out must have the shape (2, 17), and has (2, 3, 7, 5).",
     ("attention_forward", "return [[1.0]], None"): "out must be an array of shape (2, 2, 3, 5), and is a list of 1.",
-    ("affine_norm_relu_dropout_backward", "return (dout,) * 5"): "dx must have the shape",
+    ("affine_norm_relu_dropout_backward", "return (dout,) * 3 + (None, None)"): "dx must have the shape",
 }
 
 
 @pytest.mark.parametrize(("function", "told"), RETURNS.items(), ids=lambda value: str(value)[:40])
 def test_a_wrong_return_is_told_in_the_layers_own_terms(function, told, tmp_path):
     name, line = function
-    path = exercise.create(name, tmp_path / f"{name}.py")
-    path.write_text(path.read_text().replace("raise NotImplementedError", line))
-    green, report = exercise.examine(name, path)
-    assert not green and told in report and report.count("\n") == 0, report
+    green, count, report = checked(name, write(name, line, tmp_path))
+    assert green < 2 and told in report and report.count("\n") == count + 1, report
 
 
 def test_a_generator_that_is_ignored_is_the_cause_that_is_named(tmp_path):
@@ -103,12 +170,10 @@ def test_a_generator_that_is_ignored_is_the_cause_that_is_named(tmp_path):
         "he": "return np.random.randn(*shape) * np.sqrt(2 / np.prod(shape[1:]))",
     }  # fmt: skip
     for name, line in solutions.items():
-        path = exercise.create(name, tmp_path / f"{name}.py")
+        path = write(name, line, tmp_path)
         assert "`rng`, whatever is random comes from that" in path.read_text()
-        path.write_text(path.read_text().replace("raise NotImplementedError", line))
-        green, report = exercise.examine(name, path)
-        red = [line for line in report.splitlines() if line.startswith("  RED")]
-        assert not green and red and all("Cause: `rng` was not drawn from" in line for line in red), report
+        green, count, report = checked(name, path)
+        assert green < count and "Cause: `rng` was not drawn from" in report, report
 
 
 def test_the_cause_that_is_named_is_the_mistake(tmp_path):
@@ -117,8 +182,8 @@ def test_the_cause_that_is_named_is_the_mistake(tmp_path):
             continue
         path = exercise.create(mistake.function, tmp_path / f"{mistake.function}.py")
         fill(path, mistake.function, body(mistake.function).replace(mistake.right, mistake.wrong))
-        green, report = exercise.examine(mistake.function, path)
-        assert not green and "Likely" not in report and f"Cause: {mistake.why}." in report, report
+        green, count, report = checked(mistake.function, path)
+        assert green < count and "Likely" not in report and f"Cause: {mistake.why}." in report, report
 
 
 @pytest.mark.parametrize("name", ["lstm_forward", "lstm_forward_naive", "lstm_step_forward", "lstm_backward",
@@ -128,13 +193,14 @@ def test_the_order_of_the_gates_stands_in_the_stub(name):
 
 
 def test_what_is_green_is_marked_done_until_it_is_changed(tmp_path, capsys):
-    path = exercise.create("relu_forward", tmp_path / "relu_forward.py")
-    blank = path.read_text()
-    path.write_text(blank.replace("raise NotImplementedError", "return np.maximum(x, 0), x"))
-    assert run("relu_forward", "--folder", str(tmp_path), capsys=capsys)[0] == 0
+    path = write("relu_forward", "return np.maximum(x, 0), x", tmp_path)
+    right = path.read_text()
+    assert "make learn" in run("relu_forward", "--folder", str(tmp_path), capsys=capsys)[1]
     assert "relu_forward  (done)" in exercise.listing(tmp_path)
-    path.write_text(blank)
+    path.write_text(right.replace("maximum", "minimum"))
     assert "relu_forward  (begun)" in exercise.listing(tmp_path)
+    assert run("relu_forward", "--folder", str(tmp_path), capsys=capsys)[0] == 0
+    assert "relu_forward  (begun: 2 of 7 green)" in exercise.listing(tmp_path)
 
 
 def test_what_is_begun_is_never_overwritten(tmp_path, capsys):
@@ -142,6 +208,10 @@ def test_what_is_begun_is_never_overwritten(tmp_path, capsys):
     path.write_text("mine")
     code, text = run("relu_forward", "--folder", str(tmp_path), capsys=capsys)
     assert code == 1 and path.read_text() == "mine" and "does not run" in text
+    for other in ("raise SystemExit", "raise ValueError('of two\\nlines')", "\0", "def relu_forward(", "x = 1"):
+        path.write_text(other)
+        code, text = run("relu_forward", "--folder", str(tmp_path), capsys=capsys)
+        assert code == 1 and text.count("\n") == 1 and "relu_forward.py does not run: " in text, text
 
 
 def test_an_unknown_layer_names_the_nearest(tmp_path, capsys):
@@ -150,8 +220,7 @@ def test_an_unknown_layer_names_the_nearest(tmp_path, capsys):
 
 
 def test_an_error_names_the_line(tmp_path, capsys):
-    path = exercise.create("relu_forward", tmp_path / "relu_forward.py")
-    path.write_text(path.read_text().replace("raise NotImplementedError", "return undefined, x"))
+    path = write("relu_forward", "return undefined, x", tmp_path)
     code, text = run("relu_forward", "--check", "--folder", str(tmp_path), capsys=capsys)
     assert code == 1 and "NameError" in text and f"line {len(path.read_text().splitlines())}" in text
 
