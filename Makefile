@@ -160,10 +160,10 @@ race: setup ## train a NumPy net beside its torch twin, on one dashboard: NET="C
 exercises: setup ## list the layers that you can write yourself, in the course's order
 	@$(PY) -m comparisons.exercise --list
 
-exercise: setup ## write a layer yourself until its case is green: LAYER=batchnorm_backward
+exercise: setup ## write a layer yourself until all its checks are green: LAYER=batchnorm_backward
 	@$(RUN) comparisons.exercise LAYER
 
-learn: setup ## your way through the exercises, from an affine layer to diffusion: what is done, what comes next, what to read
+learn: setup ## your way through the exercises, from an affine layer to diffusion: what is done, what is next, what to read
 	@$(RUN) docs.learn
 
 ##@ Data

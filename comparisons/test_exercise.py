@@ -116,6 +116,9 @@ STAGES = {  # an answer on its way, and what is said of it
     ("relu_forward", "x[x < 0] = 0; return x, x"): (4, "x of relu_forward, relu_backward was written into"),
     ("relu_forward", "return np.maximum(x, 0).astype(np.float64 if x.dtype == np.float64 else np.float16), x"):
         (5, "relu, float32: out of relu_forward is of float16 where torch's is of float32"),
+    ("layernorm_forward", "x_hat = (x - x.mean(0)) / np.sqrt(x.var(0) + ln_param.get('eps', 1e-5)); "
+                          "return gamma * x_hat + beta, None"):
+        (2, "Cause: normalized over the batch"),
     ("relu_forward", "return np.maximum(x, 0).squeeze(), x"): (6, "batch of one: relu: relu_forward must return"),
     ("relu_forward", "return np.maximum(x.astype(np.float64), 0), x"): (7, "GREEN"),
     ("sgd_momentum", "return w - 1e-2 * dw, {'learning_rate': 1e-2, 'momentum': 0.9, 'velocity': -1e-2 * dw}"):

@@ -1,4 +1,4 @@
-"""`make learn`: the ladder of exercises, from an affine layer to diffusion; what is done, what comes next, what to read."""
+"""`make learn`: the ladder of exercises, from an affine layer to diffusion: done, next, and the page to read."""
 
 import argparse
 import sys
@@ -59,7 +59,7 @@ def following(name: str, word: str, note: str, folder: Path) -> str:
     """What to do about an exercise, and what to read."""
     page = BOOK / "ideas" / f"{home(name).page}.html"
     file = folder / f"{name}.py"
-    todo = f"begins {file}" if word == "open" else f"checks {file} ({note or UNCHECKED})"
+    todo = f"begins {file}" if word == "open" else f"checks {file}: {note or UNCHECKED}"
     return "\n".join([
         f"Next: {name}",
         f"  read      {page}" + ("" if page.exists() else "   (make book writes it)"),
