@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sphinx.cmd.build import build_main
 
-from docs import ideas, script
+from docs import ideas, lesson, script
 from docs.chapter import Chapter
 from docs.evidence import many
 from docs.ideas import IDEAS, Idea
@@ -130,34 +130,46 @@ class Book:
         ]
 
     def idea(self, idea: Idea) -> list[str]:
+        """The idea's lesson, and what the scripts and the runs say of it at the marked places."""
+        parts = {
+            "by hand": lambda names: self.by_hand(idea, names),
+            "parity": lambda _: self.checked(idea),
+            "in torch": lambda _: self.in_torch(idea),
+            "used": lambda _: [f"In torch: {', '.join(self.chapters(idea, TUTORIALS))}."],
+        }
+        text = lesson.fill(lesson.text(idea.page), parts, idea.page, self.pages / "ideas")
+        return [f"({idea.label})=", f"# {idea.name}", text]
+
+    def by_hand(self, idea: Idea, names: list[str]) -> list[str]:
+        """The functions of those names, and the others folded; without names all of them, file by file."""
+        experiments = ", ".join(self.chapters(idea, BY_HAND))
+        shown, others = [], []
+        for path, name, new in ideas.places(idea):
+            parts = shown if name in names or not names else others
+            parts += [f"### {path.name}"] if new and not names else []
+            caption = [f":caption: {path.name}"] if names else []
+            parts.append(include(path, self.pages / "ideas", f":pyobject: {name}", *caption))
+        folded = lesson.fold("The rest of the code", others)
+        return [f"Experiments with it: {experiments}." if experiments else "", *shown, *folded]
+
+    def checked(self, idea: Idea) -> list[str]:
         report = self.runs / "parity/parity.md"
         measured = ideas.parity_rows(idea, report) if report.exists() else "Their figures: `make parity-report`."
+        return [
+            f"({idea.label}-parity)=",
+            f"Cases: {', '.join(f'`{name}`' for name in ideas.cases(idea))}.",
+            measured,
+            "More about them: [the parity report](#parity).",
+        ]
+
+    def in_torch(self, idea: Idea) -> list[str]:
         torch = [f"[{source.title}: {section.title}](#chapter-{target}-{source.sections.index(section) + 1}):\n\n"
                  f"```python\n{line}\n```"
                  for target in TUTORIALS for source in [self.scripts[target]]
                  for section, line in ideas.uses(idea, source)]  # fmt: skip
-        code = []
-        for path, name, new in ideas.places(idea):
-            code += [f"### {path.name}"] if new else []
-            code.append(include(path, self.pages / "ideas", f":pyobject: {name}"))
-        torch = torch or ["No tutorial uses it. In torch it stands among the references of its cases:", *(
+        return torch or ["No tutorial uses it. In torch it stands among the references of its cases:", *(
             include(Path(inspect.getsourcefile(net)), self.pages / "ideas", f":pyobject: {net.__name__}")
             for net in ideas.references(idea))]  # fmt: skip
-        experiments = ", ".join(self.chapters(idea, BY_HAND))
-        return [
-            f"({idea.label})=",
-            f"# {idea.name}",
-            "## By hand, in NumPy",
-            f"Experiments with it: {experiments}." if experiments else "",
-            *code,
-            f"({idea.label}-parity)=",
-            "## Checked against PyTorch",
-            f"Cases: {', '.join(f'`{name}`' for name in ideas.cases(idea))}.",
-            measured,
-            "More about them: [the parity report](#parity).",
-            "## In torch",
-            *torch,
-        ]
 
 
 if __name__ == "__main__":

@@ -16,13 +16,13 @@ def relative(path: Path, folder: Path) -> str:
     return Path(os.path.relpath(path, folder)).as_posix()
 
 
-def include(path: Path, folder: Path, which: str) -> str:
+def include(path: Path, folder: Path, which: str, *options: str) -> str:
     """Code of a file, for a page in `folder`: ":lines: 3-9" or ":pyobject: relu_forward"."""
-    return directive("literalinclude", relative(path, folder), [":language: python", which])
+    return directive("literalinclude", relative(path, folder), [":language: python", which, *options])
 
 
-def figure(path: Path, folder: Path, caption: str) -> str:
-    return directive("figure", relative(path, folder), [f":alt: {caption}", "", caption])
+def figure(path: Path, folder: Path, caption: str, alt: str = "") -> str:
+    return directive("figure", relative(path, folder), [f":alt: {alt or caption}", "", caption])
 
 
 def toctree(caption: str, names: list[str], *options: str) -> str:

@@ -7,7 +7,7 @@ if (typeof DOCUMENTATION_OPTIONS !== "undefined" && location.protocol === "file:
 
 // What scrolls sideways can be reached, and so scrolled, with the keyboard.
 function makeReachable() {
-  for (const box of document.querySelectorAll("article .highlight pre, article .table-wrapper")) {
+  for (const box of document.querySelectorAll("article .highlight pre, article .table-wrapper, article .formula")) {
     if (box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight) box.tabIndex = 0;
     else box.removeAttribute("tabindex");
   }
