@@ -141,16 +141,21 @@ class Book:
         return [f"({idea.label})=", f"# {idea.name}", text]
 
     def by_hand(self, idea: Idea, names: list[str]) -> list[str]:
-        """The functions of those names, and the others folded; without names all of them, file by file."""
+        """The functions of those names, helpers of theirs among them, and the idea's others folded; without names all
+        of them, file by file."""
         experiments = ", ".join(self.chapters(idea, BY_HAND))
-        shown, others = [], []
-        for path, name, new in ideas.places(idea):
-            parts = shown if name in names or not names else others
-            parts += [f"### {path.name}"] if new and not names else []
-            caption = [f":caption: {path.name}"] if names else []
-            parts.append(include(path, self.pages / "ideas", f":pyobject: {name}", *caption))
-        folded = lesson.fold("The rest of the code", others)
-        return [f"Experiments with it: {experiments}." if experiments else "", *shown, *folded]
+        parts = [f"Experiments with it: {experiments}." if experiments else ""]
+        places, folder = ideas.places(idea), self.pages / "ideas"
+        if not names:
+            for path, name, new in places:
+                parts += [f"### {path.name}"] if new else []
+                parts.append(include(path, folder, f":pyobject: {name}"))
+            return parts
+        helpers = [(places[0][0], name) for name in names if name not in idea.things()]
+        found = helpers + [(path, name) for path, name, _ in places]
+        code = {name: include(path, folder, f":pyobject: {name}", f":caption: {path.name}") for path, name in found}
+        others = [text for name, text in code.items() if name not in names]
+        return parts + [code[name] for name in names] + lesson.fold("The rest of the code", others)
 
     def checked(self, idea: Idea) -> list[str]:
         report = self.runs / "parity/parity.md"
