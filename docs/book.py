@@ -151,11 +151,13 @@ class Book:
                 parts += [f"### {path.name}"] if new else []
                 parts.append(include(path, folder, f":pyobject: {name}"))
             return parts
-        helpers = [(places[0][0], name) for name in names if name not in idea.things()]
-        found = helpers + [(path, name) for path, name, _ in places]
-        code = {name: include(path, folder, f":pyobject: {name}", f":caption: {path.name}") for path, name in found}
-        others = [text for name, text in code.items() if name not in names]
-        return parts + [code[name] for name in names] + lesson.fold("The rest of the code", others)
+        mine = {(path, name): name.rpartition(".")[2] for path, name, _ in places}
+        helpers = {(places[0][0], name): name for name in names if name not in idea.things()}
+        shown = [next(one for one, short in (mine | helpers).items() if short == name) for name in names]
+        code = {(path, name): include(path, folder, f":pyobject: {name}", f":caption: {path.name}")
+                for path, name in mine | helpers}  # fmt: skip
+        folded = lesson.fold("The rest of the code", [text for one, text in code.items() if one not in shown])
+        return parts + [code[one] for one in shown] + folded
 
     def checked(self, idea: Idea) -> list[str]:
         report = self.runs / "parity/parity.md"
