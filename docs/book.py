@@ -123,8 +123,9 @@ class Book:
         return [
             "(ideas)=",
             "# Index of ideas",
-            "An idea stands on three rungs: written by hand in NumPy, held against torch number by number, and used in "
-            "torch on real data.",
+            "Each page has a question, a picture, the formula, its gradient step by step, what goes wrong, and three "
+            "exercises. The idea itself stands on three rungs: written by hand in NumPy, held against torch number by "
+            "number, and used in torch on real data.",
             table(["idea", "by hand in", "experiments", "parity", "in torch"], rows),
             toctree("Ideas", [idea.page for idea in IDEAS], ":hidden:"),
         ]
@@ -135,7 +136,7 @@ class Book:
             "by hand": lambda names: self.by_hand(idea, names),
             "parity": lambda _: self.checked(idea),
             "in torch": lambda _: self.in_torch(idea),
-            "used": lambda _: [f"In torch: {', '.join(self.chapters(idea, TUTORIALS))}."],
+            "used": lambda _: self.used(idea),
         }
         text = lesson.fill(lesson.text(idea.page), parts, idea.page, self.pages / "ideas")
         return [f"({idea.label})=", f"# {idea.name}", text]
@@ -143,10 +144,9 @@ class Book:
     def by_hand(self, idea: Idea, names: list[str]) -> list[str]:
         """The functions of those names, helpers of theirs among them, and the idea's others folded; without names all
         of them, file by file."""
-        experiments = ", ".join(self.chapters(idea, BY_HAND))
-        parts = [f"Experiments with it: {experiments}." if experiments else ""]
         places, folder = ideas.places(idea), self.pages / "ideas"
         if not names:
+            parts = []
             for path, name, new in places:
                 parts += [f"### {path.name}"] if new else []
                 parts.append(include(path, folder, f":pyobject: {name}"))
@@ -157,7 +157,11 @@ class Book:
         code = {(path, name): include(path, folder, f":pyobject: {name}", f":caption: {path.name}")
                 for path, name in mine | helpers}  # fmt: skip
         folded = lesson.fold("The rest of the code", [text for one, text in code.items() if one not in shown])
-        return parts + [code[one] for one in shown] + folded
+        return [code[one] for one in shown] + folded
+
+    def used(self, idea: Idea) -> list[str]:
+        rungs = {"In torch": self.chapters(idea, TUTORIALS), "Experiments": self.chapters(idea, BY_HAND)}
+        return [f"{rung}: {', '.join(chapters)}." for rung, chapters in rungs.items() if chapters]
 
     def checked(self, idea: Idea) -> list[str]:
         report = self.runs / "parity/parity.md"

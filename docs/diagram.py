@@ -29,12 +29,13 @@ def flow(title: str, lines: list[str]) -> tuple[Figure, str, str]:
     """Boxes from top to bottom: "name: shape" is an array, "> what is done <- a; w: shape" a step.
 
     Behind "<-" stands what else goes into the step: an earlier array by its name, which is drawn as a bypass, or with
-    its shape one that comes from the side.
+    its shape one that comes from the side. " | " begins a new line.
     """
     rows = []
     for line in lines:
         main, _, inputs = line.removeprefix("> ").partition(" <- ")
-        wrapped = textwrap.wrap(main.replace(": ", "  ", 1) if not line.startswith(">") else main, 34)
+        main = main if line.startswith(">") else main.replace(": ", "  ", 1)
+        wrapped = [part for one in main.split(" | ") for part in textwrap.wrap(one, 34)]
         rows.append((line.startswith(">"), wrapped, [one for one in inputs.split("; ") if one]))
     heights = [LINE * max(len(wrapped), sum(":" in one for one in more) * 1.5) + 0.16 for _, wrapped, more in rows]
     total, width = sum(heights) + GAP * (len(rows) - 1) + 0.1, LEFT + WIDE + LEFT
@@ -58,7 +59,7 @@ def flow(title: str, lines: list[str]) -> tuple[Figure, str, str]:
         for name in (one for one in more if ":" not in one):
             bypass(axes, places[name], middle)
         top -= height + GAP
-    steps = [line.removeprefix("> ").replace(" <- ", ", with ") for line in lines]
+    steps = [line.removeprefix("> ").replace(" <- ", ", with ").replace(" | ", ", ") for line in lines]
     return figure, f"{title}: {' → '.join(steps)}", title
 
 

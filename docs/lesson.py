@@ -12,6 +12,8 @@ LESSONS = ROOT / "docs/lessons"
 BARE = """\
 ## By hand, in NumPy
 
+{{used}}
+
 {{by hand}}
 
 ## Checked against PyTorch
