@@ -7,6 +7,8 @@ from functools import cache, reduce
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.patches import FancyBboxPatch
 
 pytest.importorskip("sphinx", reason="needs the packages of make book")
 
@@ -67,7 +69,7 @@ def test_a_lesson_names_only_what_there_is(page):
         elif re.fullmatch(r"[A-Za-z_]+_\w+", name):
             assert name in vocabulary() | tables() | set(dir(torch.nn.utils)) | set(dir(torch.nn.Module)), name
         elif name.startswith("make "):
-            assert name.split()[1] in targets or name == "make targets", name
+            assert name.split()[1] in targets, name
     assert set(re.findall(r"\btable\s`([^`]+)`", text)) <= tables()
 
 
@@ -105,6 +107,19 @@ def test_a_flow_is_drawn_and_described(tmp_path):
     assert (tmp_path / "flow.svg").read_bytes() == first  # Sphinx reads only what is new
     with pytest.raises(KeyError, match="z"):
         diagram.draw("flow", "", ["x: (N,)", "> add <- z"], tmp_path / "flow.svg")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_is_written_in_a_box_fits_into_it(page):
+    flows = [block for block in lesson.BLOCK.finditer(lesson.text(page)) if block[1] == "flow"]
+    assert flows
+    for block in flows:
+        figure, _, _ = diagram.flow(block[2], block[3].splitlines())
+        axes, renderer = figure.axes[0], FigureCanvasAgg(figure).get_renderer()
+        boxes = [patch for patch in axes.patches if isinstance(patch, FancyBboxPatch)]
+        for text, box in zip(axes.texts, boxes, strict=True):
+            inner, outer = text.get_window_extent(renderer), box.get_window_extent(renderer)
+            assert inner.width < outer.width - 2 and inner.height < outer.height, f"{page}: {text.get_text()}"
 
 
 def test_curves_show_what_was_measured():
