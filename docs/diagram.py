@@ -35,7 +35,7 @@ def flow(title: str, lines: list[str]) -> tuple[Figure, str, str]:
     for line in lines:
         main, _, inputs = line.removeprefix("> ").partition(" <- ")
         main = main if line.startswith(">") else main.replace(": ", "  ", 1)
-        wrapped = [part for one in main.split(" | ") for part in textwrap.wrap(one, 34)]
+        wrapped = [part for one in main.split(" | ") for part in textwrap.wrap(one, 32)]
         rows.append((line.startswith(">"), wrapped, [one for one in inputs.split("; ") if one]))
     heights = [LINE * max(len(wrapped), sum(":" in one for one in more) * 1.5) + 0.16 for _, wrapped, more in rows]
     total, width = sum(heights) + GAP * (len(rows) - 1) + 0.1, LEFT + WIDE + LEFT
