@@ -10,9 +10,9 @@ Nothing of the repository is touched: exercises/ is yours, and git does not see 
 import argparse
 import ast
 import hashlib
-import importlib.util
 import inspect
 import re
+import runpy
 import sys
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -77,7 +77,8 @@ def state(path: Path) -> tuple[str, str]:
     if not path.is_file():
         return "open", ""
     found = path.with_suffix(GREEN)
-    match = re.fullmatch(r"(\w{64}) (\d+) of (\d+)\n", found.read_text(errors="replace") if found.is_file() else "")
+    text = found.read_text(encoding="utf-8", errors="replace") if found.is_file() else ""
+    match = re.fullmatch(r"(\w{64}) (\d+) of (\d+)\n", text)
     if not match or match[1] != digest(path):
         return "begun", ""
     return ("done", "") if match[2] == match[3] else ("begun", f"{match[2]} of {match[3]} green")
@@ -159,14 +160,15 @@ def load(name: str, path: Path) -> Callable:
     """The student's function; raises StudyError if there is none, or if the file does not run."""
     if not path.exists():
         raise StudyError(f"exercise: there is no {path}. Begin with: make exercise LAYER={name}")
-    spec = importlib.util.spec_from_file_location(f"exercise_{name}", path)
-    module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
-        return getattr(module, name)
+        # An import would take what it compiled before, if the file was changed within a second to another of its size.
+        found = runpy.run_path(str(path), run_name=f"exercise_{name}")
     except (Exception, SystemExit) as error:  # a student's file may do anything
         said = " ".join(f"{type(error).__name__}: {error}".split())
         raise StudyError(f"exercise: {path} does not run: {said}. Mend it and try again.") from error
+    if name not in found:
+        raise StudyError(f"exercise: {path} does not run: there is no {name} in it. Define it and try again.")
+    return found[name]
 
 
 if __name__ == "__main__":

@@ -240,6 +240,7 @@ HAZARDS = changed(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_whatever_their_code_does_gives_a_row_and_the_rest_goes_on(tmp_path, capsys):
     folder = write(tmp_path, HAZARDS)
     (folder / "rnn_layers.py").write_text("import torch\n\n\ndef rnn_step_forward(x, prev_h, Wx, Wh, b):\n    pass\n")

@@ -150,6 +150,7 @@ def test_a_lost_record_does_not_stop_a_run(whole, tmp_path):
     assert lines == record(whole)[-len(lines) :]
 
 
+@pytest.mark.slow
 def test_two_processes_go_the_way_of_one_and_resume_to_the_bit(whole, tmp_path):
     argv = ["--pause", "0.004", "--save-every", "0.05"]
     assert run_ranks(train, tmp_path / "calm", *argv) == [0, 0]

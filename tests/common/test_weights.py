@@ -185,6 +185,7 @@ def test_safetensors_are_loaded_into_a_net(tmp_path, name):
         models.load_weights(models.build("resnet18"), "resnet18", tmp_path / "own.safetensors")
 
 
+@pytest.mark.slow
 def test_pretrained_and_transfer_take_safetensors(tmp_path):
     images = class_folders(tmp_path / "images", 3)
     picture = next(images.rglob("*.jpg"))

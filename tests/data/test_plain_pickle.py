@@ -161,6 +161,7 @@ print(refused)
 """
 
 
+@pytest.mark.slow
 def test_mutated_batches_are_read_or_refused(tmp_path):
     small = batch(data=np.zeros((1, 3072), np.uint8), labels=[1], filenames=[b"a.png"])
     (tmp_path / "two").write_bytes(python2_pickle(small))

@@ -141,6 +141,7 @@ def test_simclrs_losses_begin_at_the_number_of_others_and_refuse_what_does_not_f
 FIGURES = "schedules noising losses samples guided copies distances sampling errors"
 
 
+@pytest.mark.slow
 def test_the_study_leaves_figures_tables_and_a_summary(tmp_path_factory):
     folder, _ = STUDIES["diffusion"].shared_study(tmp_path_factory)
     assert {path.stem for path in folder.glob("figures/*.png")} == set(FIGURES.split())

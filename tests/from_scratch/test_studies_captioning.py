@@ -12,6 +12,7 @@ from from_scratch.studies import captioning
 from tests.programs import STUDIES
 
 
+@pytest.mark.slow
 def test_the_study_runs_on_its_twin(tmp_path_factory):
     folder, _ = STUDIES["captioning"].shared_study(tmp_path_factory)
     summary = json.loads((folder / "summary.json").read_text())

@@ -30,6 +30,7 @@ def column(summary: dict, table: str, name: str) -> list:
     return [row[head.index(name)] for row in rows]
 
 
+@pytest.mark.slow
 def test_a_run_leaves_figures_curves_and_a_summary(run, summary):
     assert {path.stem for path in run.glob("figures/*.png")} == FIGURES
     metrics = summary["metrics"]
@@ -54,6 +55,7 @@ def test_a_run_leaves_figures_curves_and_a_summary(run, summary):
         assert last["step"] == steps and {"accuracy/val", "loss/train", "lr"} <= last.keys()
 
 
+@pytest.mark.slow
 def test_the_tables_agree_with_the_notebook(summary):
     ours, notebook = (column(summary, "initial_loss", name) for name in ("loss", "notebook"))
     assert np.allclose(ours, notebook, atol=1e-3)
@@ -74,6 +76,7 @@ def test_the_tables_agree_with_the_notebook(summary):
         assert max(column(summary, "norm_gradients", name)) < 1e-7
 
 
+@pytest.mark.slow
 def test_the_norms_statistics_are_gamma_and_beta(summary):
     rows = {row[0]: row[1:] for row in summary["tables"]["norm_statistics"]["rows"]}
     assert np.allclose(rows["channels: batch norm, gamma 1, beta 0"], [0, 0, 1, 1], atol=1e-5)
@@ -82,6 +85,7 @@ def test_the_norms_statistics_are_gamma_and_beta(summary):
     assert np.allclose(rows["groups of 3 channels: group norm"], [0, 0, 1, 1], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_memory_of_a_step_is_more_than_its_gradients(summary):
     parameters, step, scores = (
         column(summary, "memory", name) for name in ("parameters, MiB", "loss and gradients, MiB", "scores, MiB")

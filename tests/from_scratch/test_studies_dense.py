@@ -40,6 +40,7 @@ def rows(folder: Path, table: str) -> dict[object, list]:
 
 
 @pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.slow
 def test_a_study_leaves_figures_curves_and_a_summary(runs, name):
     folder = runs[name]
     assert {path.stem for path in folder.glob("figures/*.png")} == set(FIGURES[name].split())
@@ -56,6 +57,7 @@ def test_a_study_leaves_figures_curves_and_a_summary(runs, name):
 
 
 @pytest.mark.parametrize("name", ["fully_connected", "batchnorm", "dropout"])
+@pytest.mark.slow
 def test_the_gradient_checks_start_at_the_notebooks_losses(runs, name):
     table = rows(runs[name], "gradient_check")
     ours, theirs = table.pop("initial loss"), table.pop("initial loss, notebook")
@@ -67,6 +69,7 @@ def test_the_gradient_checks_start_at_the_notebooks_losses(runs, name):
     assert max(error for parameter, errors in table.items() if parameter != "error of W1" for error in errors) < 1e-5
 
 
+@pytest.mark.slow
 def test_fully_connected_tables(runs):
     slopes = rows(runs["fully_connected"], "slopes")
     assert slopes["sigmoid"][0] == slopes["ReLU"][0] == 0 and slopes["leaky ReLU"][0] == pytest.approx(0.01)
@@ -79,6 +82,7 @@ def test_fully_connected_tables(runs):
     assert set(sensitivity) == {3, 5} and all(0 <= row[0] <= 1 for row in sensitivity.values())
 
 
+@pytest.mark.slow
 def test_initialization_tables(runs):
     signals = {tuple(row[:2]): row[2:] for row in read(runs["initialization"])["tables"]["signals"]["rows"]}
     assert len(signals) == 12
@@ -90,6 +94,7 @@ def test_initialization_tables(runs):
     assert metrics["he_relu/rms_ratio"] == pytest.approx(1, rel=0.2)
 
 
+@pytest.mark.slow
 def test_batchnorm_tables(runs):
     folder = runs["batchnorm"]
     shifted = rows(folder, "batchnorm_statistics")["batch norm, gamma 1 2 3, beta 11 12 13"]
@@ -112,6 +117,7 @@ def test_batchnorm_tables(runs):
     assert noise[5][0] == pytest.approx(5**-0.5, rel=0.2) and noise[5][0] > noise[10][0] > noise[50][0]
 
 
+@pytest.mark.slow
 def test_dropout_tables(runs):
     for keep, (mean, train, test, zero, undivided, ratio) in rows(runs["dropout"], "statistics").items():
         assert test == mean and train == pytest.approx(mean, rel=0.01) and zero == pytest.approx(1 - keep, abs=0.01)

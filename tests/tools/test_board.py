@@ -19,6 +19,7 @@ def place(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_an_entry_is_begun_and_then_has_its_row(place, capsys):
     assert board.main(["--entry", "mine.py"]) == 0
     assert 'BUDGET = "cifar10-net"' in Path("mine.py").read_text() and "wrote mine.py" in capsys.readouterr().out
@@ -33,6 +34,7 @@ def test_an_entry_is_begun_and_then_has_its_row(place, capsys):
     assert line.startswith("1 ") and "yours" in line and "62,006" in line
 
 
+@pytest.mark.slow
 def test_a_net_of_ones_own(place):
     Path("net.py").write_text(
         '"""Small."""\nfrom torch import nn\nBUDGET = "cifar10"\nOPTIONS = {"epochs": 1}\n\n\ndef make_net():\n'

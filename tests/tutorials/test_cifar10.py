@@ -156,6 +156,7 @@ def test_the_dashboard_shows_all_kinds(study):
     assert len((projector / "tensors.tsv").read_text().splitlines()) == 1000
 
 
+@pytest.mark.slow
 def test_the_original_recipe_is_the_published_protocol(tmp_path):
     code, printed = run(tmp_path / "original", "--recipe", "original")
     assert code == 0, printed
@@ -230,6 +231,7 @@ def test_any_mode_of_picture_is_taken_and_what_is_none_is_named(study, tmp_path)
     assert code == 1 and "no saved net" in printed
 
 
+@pytest.mark.slow
 def test_a_loss_that_explodes_is_told_in_one_line(tmp_path):
     for argv in (["--lr", "1e20"], ["--optimizer", "sgd", "--lr", "1e6"], ["--lr", "inf"]):
         code, printed = run(tmp_path / "exploded", *argv)

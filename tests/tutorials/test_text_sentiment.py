@@ -215,6 +215,7 @@ def test_any_csv_of_texts_and_labels(tmp_path):
     assert "good" in told.splitlines()[1]
 
 
+@pytest.mark.slow
 def test_no_text_of_the_test_file_is_trained_on(tmp_path):
     test = write(tmp_path / "test.csv", [(words, "1" if label == "good" else "0") for words, label in reviews(100, 1)])
     train = write(

@@ -7,9 +7,10 @@ An entry is a file of Python with a BUDGET, OPTIONS of its tutorial, and for the
 """
 
 import argparse
-import importlib.util
+import importlib
 import json
 import os
+import runpy
 import shlex
 import statistics
 import subprocess
@@ -18,7 +19,7 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
 from typing import Any
 
 from data import StudyError
@@ -96,12 +97,10 @@ def begin(path: Path) -> None:
     say(f"wrote {path}: change it, then make board ENTRY={path}")
 
 
-def read(path: Path) -> tuple[ModuleType, Budget, dict[str, Any]]:
+def read(path: Path) -> tuple[SimpleNamespace, Budget, dict[str, Any]]:
     """An entry, its budget and its options; raises StudyError for what makes no sense."""
-    spec = importlib.util.spec_from_file_location("entry", path.resolve())
-    entry = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(entry)
+        entry = SimpleNamespace(**runpy.run_path(str(path), run_name="entry"))
     except Exception as error:  # it is the reader's own code
         places = [
             one.lineno for one in traceback.extract_tb(error.__traceback__) if Path(one.filename).name == path.name

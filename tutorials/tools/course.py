@@ -225,7 +225,7 @@ def prepare_folder(path: Path, work: Path, folder: str | None) -> None:
         shutil.copytree(find_package(folder), package, ignore=ignore)
         for name in GIVEN:
             if not (package / f"{name}.py").exists():
-                (package / f"{name}.py").write_text(f"from from_scratch.{name} import *\n")
+                (package / f"{name}.py").write_text(f"from from_scratch.{name} import *\n", encoding="utf-8")
     (package / "datasets").mkdir(exist_ok=True)
     text = path.read_text(encoding="utf-8")
     if "cifar" in text.lower():
