@@ -68,7 +68,7 @@ def bound_memory(gigabytes: float) -> None:
     with suppress(ImportError, OSError, ValueError, StopIteration):
         import resource
 
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         used = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData"))
         resource.setrlimit(resource.RLIMIT_DATA, (used + int(gigabytes * 2**30),) * 2)
 
