@@ -16,7 +16,7 @@ from torch import Tensor, nn, optim
 
 from data.cifar10 import CLASSES
 from tutorials.cifar10 import CHANCE, Cifar10, most_confident_mistakes
-from tutorials.common import checkpoint, plots
+from tutorials.common import plots
 from tutorials.common.device import unwrap
 from tutorials.common.muon import ChainedOptimizer, Muon
 from tutorials.common.options import Options, parse
@@ -37,8 +37,8 @@ class FastOptions(Options):
     """Initial learning rate of Muon, for the convolutions; it decays linearly to zero."""
     lr_rest: float = 0.05
     """Initial learning rate of SGD, for biases; the last layer's is ten times as large."""
-    widths: str = "64,256,256"
-    """Channels of the three blocks."""
+    width: int = 64
+    """Output channels of the first block; the two others have four times as many."""
     small_share: float = 0.4
     """Share of the epochs, at the beginning, that are trained on pictures of 24 x 24 pixels, at half of the cost."""
     val_size: int = 0
@@ -47,19 +47,13 @@ class FastOptions(Options):
     keeping = Options.keeping | {"epochs"}  # with --minutes it depends on the machine: `pace` keeps it
     limits = Options.limits | {
         "minutes": (0, 10_000), "batch_size": (1, inf), "lr": (0, inf), "lr_rest": (1e-9, inf), "small_share": (0, 1),
-        "val_size": (0, 49_000),
+        "val_size": (0, 49_000), "width": (1, 1024),
     }  # fmt: skip
-
-    def check(self) -> None:
-        super().check()
-        parts = self.widths.split(",")
-        if len(parts) != 3 or not all(part.isdigit() and 0 < int(part) <= 4096 for part in parts):
-            raise ValueError(f"--widths must be three numbers of channels, such as 64,256,256, not {self.widths!r}")
 
 
 RECIPES = {
     "study": dict(epochs=10, log_every=10),
-    "study-tiny": dict(epochs=4, widths="16,32,32", batch_size=100, log_every=5),
+    "study-tiny": dict(epochs=4, width=8, batch_size=100, log_every=5),
 }
 RECIPES["original"] = dict(epochs=8, log_every=10, batch_size=2000, lr=0.24, lr_rest=0.053, small_share=0.0)
 RECIPES["original-tiny"] = RECIPES["study-tiny"] | dict(small_share=0.0)
@@ -155,17 +149,16 @@ class Block(nn.Module):
 
 class FastNet(nn.Module):
     """A fixed whitening layer, three blocks, the largest value of each channel, a linear layer: 2.0 million parameters
-    and 0.24 GFLOP for a picture with the usual widths."""
+    and 0.24 GFLOP for a picture with the usual width."""
 
-    def __init__(self, widths: str, filters: Tensor) -> None:
+    def __init__(self, width: int, filters: Tensor) -> None:
         super().__init__()
-        one, two, three = map(int, widths.split(","))
         self.whiten = nn.Conv2d(3, len(filters), 2)
         self.whiten.weight.data.copy_(filters)
         self.whiten.weight.requires_grad = False
         nn.init.zeros_(self.whiten.bias)
-        self.blocks = nn.Sequential(Block(len(filters), one), Block(one, two), Block(two, three))
-        self.head = nn.Linear(three, 10, bias=False)
+        self.blocks = nn.Sequential(Block(len(filters), width), Block(width, 4 * width), Block(4 * width, 4 * width))
+        self.head = nn.Linear(4 * width, 10, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.blocks(F.gelu(self.whiten(x)))  # (N, C, 3, 3) of 32 x 32 pixels, (N, C, 2, 2) of 24 x 24
@@ -173,7 +166,7 @@ class FastNet(nn.Module):
 
 
 def make_net(options: FastOptions, trainset: Images) -> nn.Module:
-    return FastNet(options.widths, whitening(trainset.images[:5000]))
+    return FastNet(options.width, whitening(trainset.images[:5000]))
 
 
 # 3. Train and test
@@ -200,17 +193,17 @@ def normalize_weights(net: nn.Module) -> None:
             weight.mul_(len(weight) ** 0.5 / weight.norm())
 
 
-def picture_size(step: int, steps: int, options: FastOptions) -> int:
-    """The side of the training pictures, in pixels: small ones first teach what is coarse, at half of the cost."""
-    return 24 if step < options.small_share * steps else 32
-
-
-def train_on(net: nn.Module, images: Tensor, labels: Tensor, size: int, options: FastOptions) -> tuple[Tensor, Tensor]:
-    """The loss of a batch, and its logits."""
+def train_step(net: nn.Module, optimizer: optim.Optimizer, images: Tensor, labels: Tensor, size: int) -> tuple:
+    """One step on images of `size` x `size` pixels; the loss of the batch, and its logits (N, 10)."""
     if size < 32:
         images = F.interpolate(images, size, mode="bilinear", antialias=True)
+    optimizer.zero_grad()
     logits = net(images.contiguous(memory_format=torch.channels_last))
-    return F.cross_entropy(logits, labels, label_smoothing=0.2), logits
+    loss = F.cross_entropy(logits, labels, label_smoothing=0.2)
+    loss.backward()
+    optimizer.step()
+    normalize_weights(unwrap(net))
+    return loss, logits
 
 
 def choose_epochs(run: Run, trainset: Images) -> int:
@@ -218,15 +211,15 @@ def choose_epochs(run: Run, trainset: Images) -> int:
     options = run.options
 
     def pace() -> dict[str, float]:
-        net, seconds = make_net(options, trainset).to(run.device), {}
-        batch = run.place.move(trainset.__getitems__(list(range(min(options.batch_size, len(trainset))))))
+        net, seconds = make_net(options, trainset).to(run.device, memory_format=torch.channels_last), {}
+        optimizer, some = make_optimizer(net, options), list(range(min(options.batch_size, len(trainset))))
         for size in (24, 32):
             for measured in range(4):
                 began = time.perf_counter()
-                train_on(net, *batch, size, options)[0].backward()
+                train_step(net, optimizer, *run.place.move(trainset.__getitems__(some)), size)[0].item()
                 seconds[size] = min(seconds.get(size, inf), time.perf_counter() - began) if measured else inf
         share = options.small_share
-        epoch = (share * seconds[24] + (1 - share) * seconds[32]) * len(trainset) / len(batch[1])
+        epoch = (share * seconds[24] + (1 - share) * seconds[32]) * len(trainset) / len(some)
         return {"epochs": max(1, int(60 * options.minutes / epoch))}
 
     if not options.minutes:
@@ -246,11 +239,9 @@ def train(run: Run, net: nn.Module, trainset: Images, valset: Images | None) -> 
     for epoch in run.epochs():
         net.train()
         for images, labels in run.batches(trainloader):
-            optimizer.zero_grad()
-            loss, logits = train_on(net, images, labels, picture_size(run.step - 1, steps, options), options)
-            loss.backward()
-            optimizer.step()
-            normalize_weights(unwrap(net))
+            # Small pictures first teach what is coarse, at half of the cost.
+            size = 24 if run.step - 1 < options.small_share * steps else 32
+            loss, logits = train_step(net, optimizer, images, labels, size)
             scheduler.step()
             run.log("train", loss=loss, accuracy=(logits.argmax(1) == labels).float().mean())
         if valset:
@@ -275,13 +266,11 @@ def predict(run: Run, net: nn.Module, dataset: Images) -> Tensor:
 
 def test(run: Run, net: nn.Module, testset: Images) -> None:
     """Accuracy overall and for each class, figures, and the run's summary."""
-    weights, _ = checkpoint.load_best(run.folder / "best.safetensors", "cifar10-fast")
-    net.load_state_dict(weights)
     logits, labels = predict(run, net, testset), testset.labels
     right = (logits.argmax(1) == labels).float()
-    by_class = [float(right[labels == number].mean()) for number in range(len(CLASSES))]
     metrics = {"test/accuracy": float(right.mean()), "test/loss": float(F.cross_entropy(logits, labels))}
     if run.logger:
+        by_class = [float(right[labels == number].mean()) for number in range(len(CLASSES))]
         run.figure("curves", plots.curves(run.folder / "metrics.jsonl"))
         run.figure("class_accuracy", plots.bars(by_class, CLASSES, "test accuracy", metrics["test/accuracy"], "all"))
         run.figure("mistakes", most_confident_mistakes(testset, logits))

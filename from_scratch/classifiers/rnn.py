@@ -101,26 +101,34 @@ class CaptioningRNN:
         _, grads["W_proj"], grads["b_proj"] = affine_backward(dh0, projection)
         return loss, grads
 
+    def begin(self, features: np.ndarray) -> dict[str, np.ndarray]:
+        """The state before the first word, for features (N, D)."""
+        h, _ = affine_forward(self._features(features), self.params["W_proj"], self.params["b_proj"])
+        return {"h": h, "c": np.zeros_like(h)}
+
+    def step(self, words: np.ndarray, state: dict[str, np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Scores (N, V) of the word after each of `words` (N,), and the state after it."""
+        p, h, c = self.params, state["h"], state["c"]
+        x, _ = word_embedding_forward(words, p["W_embed"])
+        if self.cell_type == "rnn":
+            h, _ = rnn_step_forward(x, h, p["Wx"], p["Wh"], p["b"])
+        else:
+            h, c, _ = lstm_step_forward(x, h, c, p["Wx"], p["Wh"], p["b"])
+        scores, _ = affine_forward(h, p["W_vocab"], p["b_vocab"])
+        return scores, {"h": h, "c": c}
+
     def sample(self, features: np.ndarray, max_length: int = 30) -> np.ndarray:
         """Captions (N, max_length) for features (N, D): at each step the likeliest word, fed back as the next input.
 
         Words after "<END>" are sampled on; `decode_captions` cuts them off.
         Raises TypeError or ValueError for features of the wrong kind or shape, ValueError without a "<START>".
         """
-        features = self._features(features)
+        state = self.begin(features)
         if self._start is None:
             raise ValueError('word_to_idx must have the word "<START>" to sample captions')
-        p, N = self.params, len(features)
-        captions = np.full((N, max_length), self._null, dtype=np.int32)
-        h, _ = affine_forward(features, p["W_proj"], p["b_proj"])
-        c = np.zeros_like(h)
-        words = np.full(N, self._start)
+        captions = np.full((len(features), max_length), self._null, dtype=np.int32)
+        words = np.full(len(features), self._start)
         for t in range(max_length):
-            x, _ = word_embedding_forward(words, p["W_embed"])
-            if self.cell_type == "rnn":
-                h, _ = rnn_step_forward(x, h, p["Wx"], p["Wh"], p["b"])
-            else:
-                h, c, _ = lstm_step_forward(x, h, c, p["Wx"], p["Wh"], p["b"])
-            scores, _ = affine_forward(h, p["W_vocab"], p["b_vocab"])
+            scores, state = self.step(words, state)
             words = captions[:, t] = scores.argmax(axis=1)
         return captions

@@ -129,27 +129,32 @@ class CaptioningTransformer:
         T = targets.shape[1]
         return loss / T, self.backward(dscores / T, cache)
 
+    def begin(self, features: np.ndarray) -> dict:
+        """The state before the first word, for features (N, D): the memory, and of each layer the keys and values."""
+        return {"t": 0, "memory": self._memory(features)[0], "pasts": [{} for _ in range(self.num_layers)]}
+
+    def step(self, words: np.ndarray, state: dict) -> tuple[np.ndarray, dict]:
+        """Scores (N, V) of the word after each of `words` (N,), and the state after it: one position is computed."""
+        x = (self.params["W_embed"][words] + self.positions[state["t"]])[:, None]
+        for i, past in enumerate(state["pasts"]):
+            x = decoder_layer_step(x, state["memory"], part(self.params, f"layer{i}."), self.num_heads, past)
+        scores, _ = temporal_affine_forward(x, self.params["W_vocab"], self.params["b_vocab"])
+        return scores[:, 0], state | {"t": state["t"] + 1}
+
     def sample(self, features: np.ndarray, max_length: int = 30) -> np.ndarray:
         """Captions (N, max_length) for features (N, D): at each step the likeliest word, fed back as the next input.
 
-        Keys and values of the prefix are kept, so that a step computes one position only.
         Raises TypeError or ValueError for features that do not fit, ValueError without a "<START>" or for too long a
         max_length.
         """
-        memory, _ = self._memory(features)
+        state = self.begin(features)
         if self._start is None:
             raise ValueError('word_to_idx must have the word "<START>" to sample captions')
         if max_length > len(self.positions):
             raise ValueError(f"max_length must be at most the model's {len(self.positions)}, not {max_length}")
-        N = len(features)
-        captions = np.full((N, max_length), self._null, dtype=np.int32)
-        words = np.full(N, self._start)
-        layers = [part(self.params, f"layer{i}.") for i in range(self.num_layers)]
-        pasts = [{} for _ in layers]
+        captions = np.full((len(features), max_length), self._null, dtype=np.int32)
+        words = np.full(len(features), self._start)
         for t in range(max_length):
-            x = (self.params["W_embed"][words] + self.positions[t])[:, None]
-            for layer, past in zip(layers, pasts, strict=True):
-                x = decoder_layer_step(x, memory, layer, self.num_heads, past)
-            scores, _ = temporal_affine_forward(x, self.params["W_vocab"], self.params["b_vocab"])
-            words = captions[:, t] = scores[:, 0].argmax(axis=1)
+            scores, state = self.step(words, state)
+            words = captions[:, t] = scores.argmax(axis=1)
         return captions

@@ -16,13 +16,14 @@ import numpy as np
 from matplotlib.figure import Figure
 from sacrebleu.metrics import BLEU
 
-from data.captions import NULL, Captions, Split, decode, encode
+from data.captions import END, NULL, START, Captions, Split, decode, encode
 from data.pictures import open_picture
 from from_scratch.captioning_solver import CaptioningSolver
 from from_scratch.classifiers.rnn import CaptioningRNN
 from from_scratch.classifiers.transformer import CaptioningTransformer
 from from_scratch.rnn_layers import temporal_softmax_loss
 from from_scratch.studies import sequence_questions
+from from_scratch.studies.beam_search import beam_search
 from from_scratch.studies.shared import net_errors, rise_and_fall
 from from_scratch.studies.study import Study, StudyOptions
 from tutorials.common.options import parse
@@ -70,6 +71,8 @@ OVERFIT = {
     "transformer": (2048, 1e-3, 1.0, 100, 0.03),
 }
 SHRINK = {"official": 1, "tiny": 2}  # the twin has a vocabulary of 38 words
+BEAMS = (1, 2, 3, 5, 10)
+ALPHAS = (0.7, 1.0, 1.5)  # length penalties
 
 
 def main() -> None:
@@ -233,10 +236,32 @@ def train(study: Study, recipe: Captioner, data: dict) -> tuple:
     return net, solver, study.seconds - before
 
 
-def caption(net: object, data: dict, split: str, level: str) -> list[str]:
-    """A caption for every picture of the split."""
-    sampled = net.sample(data[f"{split}_features"], data["train_captions"].shape[1] - 1)
-    return decode(sampled, data["idx_to_word"], level)
+def caption(
+    net: object, data: dict, split: str, level: str, beams: int = 0, alpha: float = 1.0, batch: int = 100
+) -> list[str]:
+    """A caption for every picture of the split: greedy, or by beam search."""
+    features, length = data[f"{split}_features"], data["train_captions"].shape[1] - 1
+    if not beams:
+        return decode(net.sample(features, length), data["idx_to_word"], level)
+    texts = []
+    for first in range(0, len(features), batch):
+        some = features[first : first + batch]
+        state = net.begin(np.repeat(some, beams, axis=0))
+        found = beam_search(net.step, state, START, END, (len(some), beams), length, alpha)
+        texts += decode(found, data["idx_to_word"], level)
+    return texts
+
+
+def search(study: Study, captions: Captions, data: dict, net: object, level: str) -> tuple[float, list[str]]:
+    """Test BLEU and captions of the best captioner by beam search; its width is chosen on the validation pictures."""
+    scores = {(beams, alpha): bleu(caption(net, data, "val", level, beams, alpha), captions.val.references)
+              for beams in BEAMS for alpha in (ALPHAS if beams > 1 else ALPHAS[:1])}  # fmt: skip
+    rows = [[beams, *(scores.get((beams, alpha), "") for alpha in ALPHAS)] for beams in BEAMS]
+    study.table("beam widths", ("beams", *(f"val BLEU-4, alpha {alpha}" for alpha in ALPHAS)), rows)
+    best = max(scores, key=scores.get)
+    study.say(f"the best on the validation pictures: {best[0]} beams, alpha {best[1]}")
+    texts = caption(net, data, "test", level, *best)
+    return bleu(texts, captions.test.references), texts
 
 
 def bleu(texts: Sequence[str], references: Sequence[Sequence[str]]) -> float:
@@ -293,12 +318,14 @@ def compare(study: Study, captions: Captions, data: dict, nets: dict) -> dict[st
     study.table("words against characters", head, levels)
     best = max(said, key=lambda recipe: said[recipe][0][0])  # by validation
     study.say(f"\n{best.name} has the best BLEU on the validation pictures; of test pictures it says, for example:")
-    show_test_captions(study, captions.test, said[best][1])
+    beam_bleu, texts = search(study, captions, data[best.level], nets[best][0], best.level)
+    show_test_captions(study, captions.test, texts)
     nats = {r.name: np.multiply(per_caption(net, data[r.level]), s.val_loss_history) for r, (net, s, _) in nets.items()}
     words = {recipe.name: nats[recipe.name] for recipe in nets if recipe.level == "word"}
     study.figure("validation_loss", panels(Panel("validation loss (nats a caption)", words), width=6))
     own = {f"{recipe.name}/test_bleu": scores[1] for recipe, (scores, _) in said.items()}
-    return {"test/bleu": said[best][0][1], "commonest caption/test_bleu": baseline[1], **own}
+    metrics = {"test/bleu": said[best][0][1], "test/beam_bleu": beam_bleu}
+    return metrics | {"commonest caption/test_bleu": baseline[1]} | own
 
 
 def show_test_captions(study: Study, test: Split, texts: Sequence[str]) -> None:

@@ -22,7 +22,7 @@ from from_scratch.studies.convnet_layers import (
     show_norm_statistics,
     time_layers,
 )
-from from_scratch.studies.shared import mirror_and_shift, rise_and_fall, small
+from from_scratch.studies.shared import average_views, mirror_and_shift, rise_and_fall, small
 from from_scratch.studies.study import Study, StudyOptions
 from from_scratch.vis_utils import visualize_grid
 from tutorials.common.options import parse
@@ -42,6 +42,7 @@ class Deep:
     batch_size: int = 100
     reg: float = 1e-4
     shift: int = 2  # pixels, up to
+    view_shift: int = 1  # pixels between the views of a test picture, whose scores are averaged
 
 
 DEEP = {
@@ -172,9 +173,12 @@ def deep_net(study: Study, data: Mapping[str, np.ndarray], recipe: Deep) -> dict
     about = asdict(recipe) | {"parameters": size, "minutes of training": round((study.seconds - before) / 60, 1)}
     study.table("deep_recipe", ["option", "value"], [[name, str(value)] for name, value in about.items()])
     X, y = data["X_test"], data["y_test"]
-    scores = np.concatenate([net.loss(X[start : start + 500]) for start in range(0, len(X), 500)])
+    one_view = np.concatenate([net.loss(X[start : start + 500]) for start in range(0, len(X), 500)])
+    scores = average_views(net, X, recipe.view_shift)
     show_test(study, scores, y)
-    return {"deep/val_accuracy": solver.best_val_acc, "deep/test_accuracy": float(np.mean(scores.argmax(axis=1) == y))}
+    accuracies = {f"deep/{name}": float(np.mean(found.argmax(axis=1) == y))
+                  for name, found in (("one_view_test_accuracy", one_view), ("test_accuracy", scores))}  # fmt: skip
+    return {"deep/val_accuracy": solver.best_val_acc, **accuracies}
 
 
 def show_test(study: Study, scores: np.ndarray, y: np.ndarray) -> None:

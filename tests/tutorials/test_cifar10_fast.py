@@ -40,7 +40,7 @@ def test_every_picture_is_shown_from_both_sides_in_two_epochs():
 
 
 def test_the_twin_is_learnt_in_a_budget(tmp_path, monkeypatch):
-    argv = ["--minutes", "0.05", "--widths", "8,16,16", "--device", "cpu", "--threads", "1"]
+    argv = ["--minutes", "0.05", "--width", "8", "--device", "cpu", "--threads", "1"]
     folders = ["--data-root", str(tmp_path), "--run-dir", str(tmp_path / "run")]
     monkeypatch.setattr(sys, "argv", ["cifar10_fast", *folders, *argv])
     fast.main()
