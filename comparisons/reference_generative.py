@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from comparisons.reference import spatial_groupnorm
+from comparisons.reference import spatial_groupnorm, without_prefix
 
 
 def linear_beta_schedule(timesteps: int) -> Tensor:
@@ -74,20 +74,17 @@ def embed(time: Tensor, classes: Tensor, params: dict[str, Tensor]) -> Tensor:
 
 
 def unet(x: Tensor, time: Tensor, classes: Tensor, params: dict[str, Tensor], G: int) -> Tensor:
-    def under(prefix: str) -> dict[str, Tensor]:
-        return {name.removeprefix(prefix): w for name, w in params.items() if name.startswith(prefix)}
-
     def conv2d(h: Tensor, name: str, stride: int = 1) -> Tensor:
         return F.conv2d(h, params[f"{name}.W"], params[f"{name}.b"], stride, padding=1)
 
     levels, skips = len({name.partition(".")[0] for name in params if name.startswith("half")}), []
-    emb, h = embed(time, classes, under("embed.")), conv2d(x, "first")
+    emb, h = embed(time, classes, without_prefix(params, "embed.")), conv2d(x, "first")
     for i in range(levels):
-        skips.append(resnet_block(h, emb, under(f"down{i}."), G))
+        skips.append(resnet_block(h, emb, without_prefix(params, f"down{i}."), G))
         h = conv2d(skips[-1], f"half{i}", stride=2)
-    h = resnet_block(h, emb, under("middle."), G)
+    h = resnet_block(h, emb, without_prefix(params, "middle."), G)
     for i in reversed(range(levels)):
-        h = resnet_block(torch.cat([upsample(h, 2), skips.pop()], dim=1), emb, under(f"up{i}."), G)
+        h = resnet_block(torch.cat([upsample(h, 2), skips.pop()], dim=1), emb, without_prefix(params, f"up{i}."), G)
     return conv2d(F.silu(spatial_groupnorm(h, params["last.gamma"], params["last.beta"], G, {})), "last")
 
 
