@@ -18,7 +18,7 @@ import torch
 from data import StudyError
 from tests.processes import finish, record, run_ranks, run_to_end, same, start
 from tests.trainings import train
-from tutorials.common import checkpoint, device, options, plots
+from tutorials.common import checkpoint, device, fonts, options, plots
 
 
 def run(folder: Path, *argv: str) -> tuple[int, str]:
@@ -317,8 +317,8 @@ def test_signs_are_drawn_in_a_font_of_this_machine_or_one_line_says_which_to_ins
     from fontTools.pens.ttGlyphPen import TTGlyphPen
     from matplotlib.font_manager import fontManager
 
-    plots.fonts_with.cache_clear()
-    plots.name_package.cache_clear()
+    fonts.fonts_with.cache_clear()
+    fonts.name_package.cache_clear()
     sign = "\ue123"  # that no font has but the one made here
     for _ in range(2):
         plots.save(plots.columns([1, 2], [sign, f"{sign} two"], "", ""), tmp_path / "boxes.png")
@@ -334,13 +334,13 @@ def test_signs_are_drawn_in_a_font_of_this_machine_or_one_line_says_which_to_ins
     builder.setupOS2()
     builder.setupPost()
     builder.save(tmp_path / "font.ttf")
-    plots.fonts_with.cache_clear()
+    fonts.fonts_with.cache_clear()
     fontManager.addfont(tmp_path / "font.ttf")
     try:
         plots.save(plots.columns([1, 2], [sign, "two"], "", ""), tmp_path / "signs.png")
     finally:
         fontManager.ttflist.pop()
-        plots.fonts_with.cache_clear()
+        fonts.fonts_with.cache_clear()
     assert "Study Test" in (tmp_path / "signs.svg").read_text(encoding="utf-8")
     assert not capsys.readouterr().out and not recwarn.list
 
