@@ -319,7 +319,7 @@ def test_signs_are_drawn_in_a_font_of_this_machine_or_one_line_says_which_to_ins
 
     fonts.fonts_with.cache_clear()
     fonts.name_package.cache_clear()
-    sign = "\ue123"  # that no font has but the one made here
+    sign = "\U00101234"  # that no font has but the one made here: U+E123 is in one of matplotlib's
     for _ in range(2):
         plots.save(plots.columns([1, 2], [sign, f"{sign} two"], "", ""), tmp_path / "boxes.png")
     assert capsys.readouterr().out.count("fonts-noto-core") == 1 and not recwarn.list
