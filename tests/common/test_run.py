@@ -321,7 +321,7 @@ def test_signs_are_drawn_in_a_font_of_this_machine_or_one_line_says_which_to_ins
     fonts.name_package.cache_clear()
     sign = "\U00101234"  # that no font has but the one made here: U+E123 is in one of matplotlib's
     for _ in range(2):
-        plots.save(plots.columns([1, 2], [sign, f"{sign} two"], "", ""), tmp_path / "boxes.png")
+        plots.save(plots.bars([1, 2], [sign, f"{sign} two"], "", 0, ""), tmp_path / "boxes.png")
     assert capsys.readouterr().out.count("fonts-noto-core") == 1 and not recwarn.list
 
     builder = FontBuilder(1000)
@@ -337,7 +337,7 @@ def test_signs_are_drawn_in_a_font_of_this_machine_or_one_line_says_which_to_ins
     fonts.fonts_with.cache_clear()
     fontManager.addfont(tmp_path / "font.ttf")
     try:
-        plots.save(plots.columns([1, 2], [sign, "two"], "", ""), tmp_path / "signs.png")
+        plots.save(plots.bars([1, 2], [sign, "two"], "", 0, ""), tmp_path / "signs.png")
     finally:
         fontManager.ttflist.pop()
         fonts.fonts_with.cache_clear()
@@ -351,7 +351,7 @@ def test_no_number_of_classes_makes_a_figure_of_gigabytes():
         plots.confusion(np.eye(300), classes),
         plots.bars([0.5] * 300, classes, "", 0.5, ""),
         plots.ranked({name: {"a": 1.0} for name in classes}, ""),
-        plots.word_maps([plots.Heat(np.zeros((900, 900)), ["a"] * 900, ["b"] * 900)]),
+        plots.heat_maps([plots.Heat(np.zeros((900, 900)), ["a"] * 900, ["b"] * 900)], "", ""),
     ]
     assert max(figure.get_size_inches().max() for figure in figures) <= plots.MOST_INCHES
     (axes, _), texts = figures[0].axes, [text.get_text() for text in figures[0].axes[0].get_yticklabels()]
