@@ -22,8 +22,9 @@ from from_scratch.initialization import he
 from from_scratch.solver import Solver
 from from_scratch.studies.shared import check_gradients, heat_maps, mirror_and_shift, progress, rise_and_fall, small
 from from_scratch.studies.study import Study, StudyOptions
+from tutorials.common.image_grids import filters
 from tutorials.common.options import parse
-from tutorials.common.plots import Panel, confusion, filters, panels, smooth
+from tutorials.common.plots import Panel, confusion, panels, smooth
 
 # N pictures, D = 3 x 32 x 32 numbers of a picture, C = 10 classes
 
