@@ -27,7 +27,7 @@ def draw_as_written(figure: "Figure") -> "Figure":
         lacking = {sign for sign in text.get_text() if ord(sign) not in known and unicodedata.category(sign) != "Cc"}
         if lacking:
             text.set_fontfamily(["sans-serif", *fonts_with(frozenset(lacking))])
-            warnings.filterwarnings("ignore", "Glyph .* missing from")  # one line says it it
+            warnings.filterwarnings("ignore", "Glyph .* missing from")  # one line says it
     return figure
 
 
