@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from comparisons import reference
+from comparisons import reference_captioning as reference
 from comparisons.case import Case
-from comparisons.reference import TorchsNormals
+from comparisons.reference import TorchsNormals, with_gradient
 from from_scratch import activations, attention, recurrent, rnn_layers, transformer_layers
 
 
@@ -41,7 +41,7 @@ RECURRENT = [
     Case("temporal_affine", rnn_layers.temporal_affine_forward, rnn_layers.temporal_affine_backward,
          reference.temporal_affine, lambda draw, N, T, D, M: dict(x=draw(N, T, D), w=draw(D, M), b=draw(M))),
     Case("temporal_softmax_loss", rnn_layers.temporal_softmax_loss, None,
-         reference.with_gradient(reference.temporal_softmax_loss),
+         with_gradient(reference.temporal_softmax_loss),
          lambda draw, N, T, V: dict(x=draw(N, T, V), y=draw.whole(V, N, T), mask=words_kept(draw, N, T)),
          outputs=("loss", "dx")),
     Case("sigmoid, without cache", activations.sigmoid, None, torch.sigmoid,

@@ -2,7 +2,7 @@
 
 from torch.nn import functional as F
 
-from comparisons import reference
+from comparisons import reference_generative as reference
 from comparisons.case import Case
 from from_scratch import activations, gaussian_diffusion, simclr, unet_layers
 

@@ -3,11 +3,12 @@
 import torch
 from torch.nn import functional as F
 
-from comparisons import reference
+from comparisons import reference_vision as reference
 from comparisons.case import Case
 from comparisons.cases_captioning import attention_params, feed_forward_params, mask
 from comparisons.cases_dense import dropping
 from comparisons.reference import TorchsNormals
+from comparisons.reference_captioning import feed_forward as torchs_feed_forward
 from from_scratch import activations, patches, transformer_layers
 
 
@@ -52,7 +53,7 @@ VISION_TRANSFORMER = [
          reference.patch_embedding, lambda draw, N, C, T, S, WW, M: (
              pictures(draw, N, C, T, S, WW) | dict(w=draw(C * WW * WW, M), b=draw(M), side=WW))),
     Case("feed_forward, GELU, dropout", transformer_layers.feed_forward_forward,
-         transformer_layers.feed_forward_backward, reference.feed_forward, feed_forward),
+         transformer_layers.feed_forward_backward, torchs_feed_forward, feed_forward),
     Case("encoder_layer", *ENCODER_LAYER, encoder_layer, **KEY_BIAS),
     Case("encoder_layer, mask, dropout", *ENCODER_LAYER, lambda draw, N, T, M, heads, d: (
         encoder_layer(draw, N, T, M, heads, d) | dict(attn_mask=mask(draw, T, T), dropout_param=dropping(draw))),

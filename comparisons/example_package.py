@@ -1,14 +1,14 @@
-"""A student-shaped `cs231n` package with right solutions, for the tests: written from `solutions.py` and from here."""
+"""A student-shaped `cs231n` package with right solutions, for the tests: from `solutions_*.py` and from here."""
 
 import inspect
 import re
 from pathlib import Path
 from textwrap import dedent
 
-from comparisons import solutions
+from comparisons.solutions import SOLUTIONS
 
 HEAD = "from past.builtins import xrange\nimport numpy as np\n"
-# What solutions.py has with another's cache; and whole nets.
+# What the solutions have with another's cache; and whole nets.
 GROUPNORM = """
 def spatial_groupnorm_forward(x, gamma, beta, G, gn_param):
     N, C, H, W = x.shape
@@ -221,8 +221,8 @@ class TwoLayerNet(object):
 
 
 def taken(*names: str) -> str:
-    """Functions of solutions.py, as those of one module that calls its own."""
-    sources = [inspect.getsource(getattr(solutions, name)) for name in names]
+    """Solutions, as those of one module that calls its own."""
+    sources = [inspect.getsource(SOLUTIONS[name]) for name in names]
     return "\n\n".join(re.sub(r"\b(?:L|R|lu)\.(\w+)\(", r"\1(", source) for source in sources)
 
 

@@ -1,6 +1,6 @@
 """torch's counterpart of every layer, update rule and initializer, with the assignment's arguments and conventions.
 
-This is the one place that knows how the two differ:
+`reference_captioning.py`, `reference_vision.py` and `reference_generative.py` go on. How the two sides differ:
 
 | topic | assignment | torch |
 |---|---|---|
@@ -21,12 +21,10 @@ Every function is differentiable, so that a gradient comes back in the assignmen
 """
 
 from collections.abc import Callable
-from functools import cache, partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn, optim
-from torch.func import functional_call
 from torch.nn import functional as F
 
 # N batch, D M features, C channels, H W image, G groups, T S time, E embedding, H hidden units
@@ -180,282 +178,8 @@ def im2col_indices(x_shape: tuple, field_height: int, field_width: int, padding:
     return places[:, :1] // (H * W), places // W % H, places % W
 
 
-# Sequences
-
-
-def temporal_affine(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
-    return F.linear(x, w.T, b)
-
-
-def temporal_softmax_loss(x: Tensor, y: Tensor, mask: Tensor) -> Tensor:
-    words = torch.where(mask, y, -100)
-    return F.cross_entropy(x.flatten(0, 1), words.flatten(), ignore_index=-100, reduction="sum") / len(x)
-
-
-def gates(w: Tensor) -> Tensor:
-    """The assignment's i, f, o, g along the last axis in torch's order i, f, g, o."""
-    i, f, o, g = w.chunk(4, dim=-1)
-    return torch.cat([i, f, g, o], dim=-1)
-
-
-def recurrent(Wx: Tensor, Wh: Tensor, b: Tensor) -> tuple[Tensor, ...]:
-    """weight_ih, weight_hh, bias_ih, bias_hh."""
-    return Wx.T, Wh.T, b, torch.zeros_like(b)
-
-
-def rnn_step(x: Tensor, h: Tensor, Wx: Tensor, Wh: Tensor, b: Tensor) -> Tensor:
-    return torch.rnn_tanh_cell(x, h, *recurrent(Wx, Wh, b))
-
-
-def rnn(x: Tensor, h0: Tensor, Wx: Tensor, Wh: Tensor, b: Tensor) -> Tensor:
-    return torch.rnn_tanh(x, h0[None], recurrent(Wx, Wh, b), True, 1, 0.0, True, False, True)[0]
-
-
-def lstm_step(x: Tensor, h: Tensor, c: Tensor, Wx: Tensor, Wh: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    return torch.lstm_cell(x, (h, c), *recurrent(gates(Wx), gates(Wh), gates(b)))
-
-
-def lstm(x: Tensor, h0: Tensor, Wx: Tensor, Wh: Tensor, b: Tensor) -> Tensor:
-    start = (h0[None], torch.zeros_like(h0)[None])
-    return torch.lstm(x, start, recurrent(gates(Wx), gates(Wh), gates(b)), True, 1, 0.0, True, False, True)[0]
-
-
-def split_heads(x: Tensor, heads: int) -> Tensor:
-    return x.unflatten(2, (heads, -1)).transpose(1, 2)
-
-
-def join_heads(x: Tensor) -> Tensor:
-    return x.transpose(1, 2).flatten(2)
-
-
-def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-    return F.scaled_dot_product_attention(q, k, v, None if mask is None else mask != 0)
-
-
-@cache
-def module(kind: type[nn.Module], *sizes: int, **options: object) -> nn.Module:
-    """A module of torch, kept: functional_call gives it its weights, and only the call is to be timed."""
-    return kind(*sizes, **options)
-
-
-def attention_weights(params: dict[str, Tensor], ours: str = "", theirs: str = "") -> dict[str, Tensor]:
-    """The parameters of nn.MultiheadAttention, all prefixed by `theirs`, from Wq, Wk, Wv, Wo and their biases."""
-    return {
-        f"{theirs}in_proj_weight": torch.cat([params[f"{ours}W{name}"].T for name in "qkv"]),
-        f"{theirs}in_proj_bias": torch.cat([params[f"{ours}b{name}"] for name in "qkv"]),
-        f"{theirs}out_proj.weight": params[f"{ours}Wo"].T,
-        f"{theirs}out_proj.bias": params[f"{ours}bo"],
-    }
-
-
-def multi_head_attention(query, key, value, params, num_heads, attn_mask=None) -> Tensor:
-    layer = module(nn.MultiheadAttention, query.shape[-1], num_heads, batch_first=True, dtype=query.dtype)
-    options = {"need_weights": False, "attn_mask": None if attn_mask is None else attn_mask == 0}
-    return functional_call(layer, attention_weights(params), (query, key, value), options)[0]
-
-
-def split_patches(x: Tensor, side: int) -> Tensor:
-    return F.unfold(x, side, stride=side).transpose(1, 2)
-
-
-def join_patches(patches: Tensor, picture: tuple[int, ...], side: int) -> Tensor:
-    return F.fold(patches.transpose(1, 2), picture[1:], side, stride=side)
-
-
-def patch_embedding(x: Tensor, w: Tensor, b: Tensor, side: int) -> Tensor:
-    """A convolution that goes from patch to patch."""
-    filters = w.T.unflatten(1, (x.shape[1], side, side))
-    return F.conv2d(x, filters, b, stride=side).flatten(2).transpose(1, 2)
-
-
-def feed_forward(x, params, activation: str = "relu", dropout_param: dict | None = None) -> Tensor:
-    hidden = {"relu": F.relu, "gelu": F.gelu}[activation](temporal_affine(x, params["W1"], params["b1"]))
-    hidden = dropout(hidden, dropout_param) if dropout_param else hidden
-    return temporal_affine(hidden, params["W2"], params["b2"])
-
-
-def layer_weights(params: dict[str, Tensor], blocks: dict[str, str], prefix: str = "") -> dict[str, Tensor]:
-    """The parameters of torch's encoder or decoder layer, whose attention `blocks` have these names on both sides."""
-    weights = {}
-    for ours, theirs in blocks.items():
-        weights |= attention_weights(params, ours, prefix + theirs)
-    for k in (1, 2):
-        weights |= {f"{prefix}linear{k}.weight": params[f"W{k}"].T, f"{prefix}linear{k}.bias": params[f"b{k}"]}
-    for k in range(1, len(blocks) + 2):
-        gamma, beta = params[f"norm{k}.gamma"], params[f"norm{k}.beta"]
-        weights |= {f"{prefix}norm{k}.weight": gamma, f"{prefix}norm{k}.bias": beta}
-    return weights
-
-
-def encoder_layer(x, params, num_heads, attn_mask=None, dropout_param=None) -> Tensor:
-    """nn.TransformerEncoderLayer; with dropout its steps one by one, since masks are shared one by one."""
-    if dropout_param:
-        new = multi_head_attention(x, x, x, without_prefix(params, "self."), num_heads, attn_mask)
-        x = norm_of(x + dropout(new, dropout_param), params, 1)
-        new = feed_forward(x, params, "gelu", dropout_param)
-        return norm_of(x + dropout(new, dropout_param), params, 2)
-    options = dict(dropout=0, activation="gelu", batch_first=True, dtype=x.dtype)
-    layer = module(nn.TransformerEncoderLayer, x.shape[-1], num_heads, params["W1"].shape[1], **options)
-    weights = layer_weights(params, {"self.": "self_attn."})
-    return functional_call(layer, weights, (x, None if attn_mask is None else attn_mask == 0))
-
-
-def encoder(x: Tensor, params: dict[str, Tensor], num_layers: int, num_heads: int) -> Tensor:
-    """nn.TransformerEncoder, of layers whose parameters have the prefix `layer{i}.`."""
-    layers = [without_prefix(params, f"layer{i}.") for i in range(num_layers)]
-    weights = {}
-    for i, layer in enumerate(layers):
-        weights |= layer_weights(layer, {"self.": "self_attn."}, f"layers.{i}.")
-    return functional_call(encoder_module(num_layers, x.shape[-1], num_heads, layers[0]["W1"].shape[1], x.dtype),
-                           weights, (x,))  # fmt: skip
-
-
-@cache
-def encoder_module(num_layers: int, *sizes_and_dtype: object) -> nn.Module:
-    *sizes, dtype = sizes_and_dtype
-    layer = nn.TransformerEncoderLayer(*sizes, dropout=0, activation="gelu", batch_first=True, dtype=dtype)
-    return nn.TransformerEncoder(layer, num_layers, enable_nested_tensor=False)
-
-
 def without_prefix(params: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): w for name, w in params.items() if name.startswith(prefix)}
-
-
-def norm_of(x: Tensor, params: dict[str, Tensor], number: int) -> Tensor:
-    return F.layer_norm(x, x.shape[-1:], params[f"norm{number}.gamma"], params[f"norm{number}.beta"])
-
-
-def decoder_layer(x, memory, params, num_heads, attn_mask=None) -> Tensor:
-    """nn.TransformerDecoderLayer."""
-    weights = layer_weights(params, {"self.": "self_attn.", "cross.": "multihead_attn."})
-    sizes = x.shape[-1], num_heads, params["W1"].shape[1]
-    layer = module(nn.TransformerDecoderLayer, *sizes, dropout=0, batch_first=True, dtype=x.dtype)
-    return functional_call(layer, weights, (x, memory), {"tgt_mask": None if attn_mask is None else attn_mask == 0})
-
-
-def decoder_layer_step(x, memory, params, num_heads) -> Tensor:
-    """What a position-by-position decoder must give: the whole sequence under the causal mask."""
-    return decoder_layer(x, memory, params, num_heads, torch.ones(x.shape[1], x.shape[1]).tril())
-
-
-def positional_encoding(length: int, dim: int, dtype: type) -> Tensor:
-    """As complex numbers: position i turns with frequency 10000^(-2k/dim); the imaginary part is the sine."""
-    frequencies = torch.logspace(0, -1 + 2 / dim, dim // 2, base=10000.0, dtype=torch.float64)
-    turning = torch.polar(torch.ones(1, dtype=torch.float64), torch.arange(length)[:, None] * frequencies)
-    return cast(torch.view_as_real(turning).flip(-1).flatten(1), dtype)
-
-
-def cast(value: Tensor, dtype: type) -> Tensor:
-    """To NumPy's dtype."""
-    return value.to(torch.from_numpy(np.empty(0, dtype)).dtype)
-
-
-# Diffusion and contrastive learning
-
-
-def linear_beta_schedule(timesteps: int) -> Tensor:
-    return torch.linspace(0.1 / timesteps, 20 / timesteps, timesteps, dtype=torch.float64)
-
-
-def cosine_beta_schedule(timesteps: int) -> Tensor:
-    times = torch.linspace(0, 1, timesteps + 1, dtype=torch.float64)
-    left = torch.cos((times + 0.008) / 1.008 * torch.pi / 2).square()
-    return (-torch.expm1(left.log().diff())).clamp(max=0.999)
-
-
-def noise_of(t: Tensor, betas: Tensor) -> list[Tensor]:
-    """What the steps up to t leave of a picture, and how much noise they bring, one step after the other."""
-    kept, variance = torch.ones(len(t), dtype=betas.dtype), torch.zeros(len(t), dtype=betas.dtype)
-    for step, beta in enumerate(betas):
-        kept = torch.where(step <= t, kept * (1 - beta).sqrt(), kept)
-        variance = torch.where(step <= t, variance * (1 - beta) + beta, variance)
-    return [value[:, None, None, None] for value in (kept, variance.sqrt())]
-
-
-def q_sample(x_start: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
-    kept, deviation = noise_of(t, betas)
-    return (kept * x_start + deviation * noise).to(x_start)
-
-
-def predict_start_from_noise(x_t: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
-    kept, deviation = noise_of(t, betas)
-    return ((x_t - deviation * noise) / kept).to(x_t)
-
-
-def predict_noise_from_start(x_t: Tensor, t: Tensor, x_start: Tensor, betas: Tensor) -> Tensor:
-    kept, deviation = noise_of(t, betas)
-    return ((x_t - kept * x_start) / deviation).to(x_t)
-
-
-def q_posterior(x_start: Tensor, x_t: Tensor, t: Tensor, betas: Tensor) -> tuple[Tensor, Tensor]:
-    """By Bayes: x_t-1 has a prior, the steps before, and an observation, x_t; precisions add up."""
-    kept, deviation = noise_of(t - 1, betas)
-    beta = betas[t][:, None, None, None]
-    precision = deviation.pow(-2) + (1 - beta) / beta  # infinite at the first step, before which there is no noise
-    pull = (1 - beta).sqrt() / beta * x_t
-    mean = torch.where(deviation == 0, x_start, (kept * x_start / deviation.square() + pull) / precision)
-    return mean.to(x_t), precision.rsqrt().to(x_t)
-
-
-def upsample(x: Tensor, factor: int) -> Tensor:
-    return F.interpolate(x, scale_factor=factor, mode="nearest")
-
-
-def modulate(x: Tensor, scale_shift: Tensor) -> Tensor:
-    scale, shift = scale_shift[:, :, None, None].chunk(2, dim=1)
-    return torch.addcmul(x + shift, x, scale)
-
-
-def resnet_block(x: Tensor, emb: Tensor, params: dict[str, Tensor], G: int) -> Tensor:
-    h = F.silu(spatial_groupnorm(x, params["gamma1"], params["beta1"], G, {}))
-    h = spatial_groupnorm(F.conv2d(h, params["W1"], params["b1"], padding=1), params["gamma2"], params["beta2"], G, {})
-    h = F.silu(modulate(h, F.linear(emb, params["We"].T, params["be"])))
-    around = F.conv2d(x, params["Ws"], params["bs"]) if "Ws" in params else x
-    return around + F.conv2d(h, params["W2"], params["b2"], padding=1)
-
-
-def embed(time: Tensor, classes: Tensor, params: dict[str, Tensor]) -> Tensor:
-    h = F.linear(F.silu(F.linear(time, params["W1"].T, params["b1"])), params["W2"].T, params["b2"])
-    return F.silu(h + F.embedding(classes, params["classes.W"]))
-
-
-def unet(x: Tensor, time: Tensor, classes: Tensor, params: dict[str, Tensor], G: int) -> Tensor:
-    def under(prefix: str) -> dict[str, Tensor]:
-        return {name.removeprefix(prefix): w for name, w in params.items() if name.startswith(prefix)}
-
-    def conv2d(h: Tensor, name: str, stride: int = 1) -> Tensor:
-        return F.conv2d(h, params[f"{name}.W"], params[f"{name}.b"], stride, padding=1)
-
-    levels, skips = len({name.partition(".")[0] for name in params if name.startswith("half")}), []
-    emb, h = embed(time, classes, under("embed.")), conv2d(x, "first")
-    for i in range(levels):
-        skips.append(resnet_block(h, emb, under(f"down{i}."), G))
-        h = conv2d(skips[-1], f"half{i}", stride=2)
-    h = resnet_block(h, emb, under("middle."), G)
-    for i in reversed(range(levels)):
-        h = resnet_block(torch.cat([upsample(h, 2), skips.pop()], dim=1), emb, under(f"up{i}."), G)
-    return conv2d(F.silu(spatial_groupnorm(h, params["last.gamma"], params["last.beta"], G, {})), "last")
-
-
-def sim(z_i: Tensor, z_j: Tensor) -> Tensor:
-    return F.cosine_similarity(z_i, z_j, dim=0)
-
-
-def sim_positive_pairs(out_left: Tensor, out_right: Tensor) -> Tensor:
-    return F.cosine_similarity(out_left, out_right, dim=1)[:, None]
-
-
-def sim_matrix(out: Tensor) -> Tensor:
-    return F.cosine_similarity(out[:, None], out[None], dim=2)
-
-
-def simclr_loss(out_left: Tensor, out_right: Tensor, tau: float) -> tuple[Tensor, ...]:
-    """Cross-entropy over the other views, the diagonal left out, with both gradients."""
-    N, out = len(out_left), torch.cat([out_left, out_right]).requires_grad_()
-    scores = (sim_matrix(out) / tau)[~torch.eye(2 * N, dtype=torch.bool)].reshape(2 * N, 2 * N - 1)
-    partners = torch.cat([torch.arange(N) + N - 1, torch.arange(N)])  # one place less, behind the diagonal
-    loss = F.cross_entropy(scores, partners)
-    return loss, *torch.autograd.grad(loss, [out])[0].split(N)
 
 
 # Initializers
@@ -496,22 +220,9 @@ he = initializer(lambda w: nn.init.kaiming_normal_(w, nonlinearity="relu"))
 orthogonal = initializer(nn.init.orthogonal_)
 
 
-def layer_init(blocks: tuple[str, ...], dim: int, dim_feedforward: int, rng: TorchsNormals, std: float, dtype: type):
-    """A layer's parameters, drawn in the course's order; norms begin as the identity, like nn.LayerNorm's."""
-    torch.manual_seed(rng.seed)
-    shapes = {f"{block}.{{}}{name}": (dim, dim) for block in blocks for name in "kqvo"}
-    shapes |= {"{}1": (dim, dim_feedforward), "{}2": (dim_feedforward, dim)}
-    params = {}
-    for name, shape in shapes.items():
-        params[name.format("W")] = in_our_layout(lambda w: nn.init.normal_(w, 0, std), shape)
-        params[name.format("b")] = torch.zeros(shape[1])
-    for k in range(1, len(blocks) + 2):
-        norm = nn.LayerNorm(dim)
-        params |= {f"norm{k}.gamma": norm.weight, f"norm{k}.beta": norm.bias}
-    return {name: cast(value, dtype) for name, value in params.items()}
-
-
-encoder_layer_init, decoder_layer_init = partial(layer_init, ("self",)), partial(layer_init, ("self", "cross"))
+def cast(value: Tensor, dtype: type) -> Tensor:
+    """To NumPy's dtype."""
+    return value.to(torch.from_numpy(np.empty(0, dtype)).dtype)
 
 
 # Update rules: torch's optimizers with the options, and the defaults, of the assignment's config

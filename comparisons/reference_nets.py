@@ -15,23 +15,20 @@ from comparisons.reference import (
     affine_relu,
     conv_bn_relu,
     conv_relu_pool,
-    cosine_beta_schedule,
-    decoder_layer,
     dropout,
-    encoder,
-    encoder_layer,
-    linear_beta_schedule,
-    lstm,
     max_pool,
-    patch_embedding,
+    without_prefix,
+)
+from comparisons.reference_captioning import (
+    decoder_layer,
+    lstm,
     positional_encoding,
-    q_sample,
     rnn,
     temporal_affine,
     temporal_softmax_loss,
-    unet,
-    without_prefix,
 )
+from comparisons.reference_generative import cosine_beta_schedule, linear_beta_schedule, q_sample, unet
+from comparisons.reference_vision import encoder, encoder_layer, patch_embedding
 
 POOL = {"pool_height": 2, "pool_width": 2, "stride": 2}
 

@@ -20,6 +20,7 @@ from torch.utils.data import Dataset
 from data.pictures import open_picture
 from tutorials.common import checkpoint, plots
 from tutorials.common.device import predicting
+from tutorials.common.image_grids import filters, image_grid
 from tutorials.common.muon import Muon
 from tutorials.common.options import Options, parse
 from tutorials.common.run import Run
@@ -175,7 +176,7 @@ def viewable(images: Tensor) -> ndarray:
 
 def show_training_images(run: Run, trainset: Cifar10, count: int = 32) -> None:
     titles = [trainset.classes[label] for label in trainset.labels[:count]]
-    run.figure("training_images", plots.image_grid(viewable(trainset.images[:count]), titles))
+    run.figure("training_images", image_grid(viewable(trainset.images[:count]), titles))
 
 
 # 2. Define a convolutional neural network
@@ -264,7 +265,7 @@ def predict_one_batch(run: Run, net: Net, testset: Cifar10) -> None:
     true, guesses = ([classes[label] for label in labels] for labels in (testset.labels[:4], predicted))
     run.say(f"ground truth: {' '.join(true)}\npredicted:    {' '.join(guesses)}")
     titles = [f"true: {one}\npredicted: {other}" for one, other in zip(true, guesses, strict=True)]
-    run.figure("test_batch", plots.image_grid(viewable(testset.images[:4]), titles))
+    run.figure("test_batch", image_grid(viewable(testset.images[:4]), titles))
 
 
 def test(run: Run, net: Net, testset: Cifar10) -> None:
@@ -290,7 +291,7 @@ def test(run: Run, net: Net, testset: Cifar10) -> None:
         run.figure(
             "class_accuracy", plots.bars(class_accuracy, classes, "test accuracy", metrics["test/accuracy"], "all")
         )
-        run.figure("filters", plots.filters(net.conv1.weight.detach().cpu().numpy()))
+        run.figure("filters", filters(net.conv1.weight.detach().cpu().numpy()))
         run.figure("mistakes", most_confident_mistakes(testset, outputs))
         run.logger.graph(net, normalize(testset.images[:1]).to(run.device))
         run.logger.pr_curves(labels.numpy(), outputs.softmax(1).numpy(), classes, run.step)
@@ -305,7 +306,7 @@ def most_confident_mistakes(testset: Cifar10, logits: Tensor, count: int = 24) -
     classes = testset.classes
     worst = confidence.argsort(descending=True)[: min(count, int((confidence > 0).sum()))]
     titles = [f"{classes[testset.labels[i]]}\nas {classes[predicted[i]]} {confidence[i]:.0%}" for i in worst]
-    return plots.image_grid(viewable(testset.images[worst]), titles)
+    return image_grid(viewable(testset.images[worst]), titles)
 
 
 @torch.no_grad()

@@ -27,6 +27,7 @@ from tutorials.common.options import TextFileOptions, parse
 from tutorials.common.published import losses_by_step
 from tutorials.common.run import Run
 from tutorials.reports import translation as report
+from tutorials.reports import translation_plots
 from tutorials.text import translation_metrics as scores
 from tutorials.text.decoding import NEVER
 from tutorials.text.pairs import PairSet, training_loader
@@ -347,7 +348,7 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
         run.figure("curves", plots.curves(run.folder / "metrics.jsonl", "bleu", theirs))
         run.figure("attention", report.attention_maps(translator, shown))
         run.figure("heads", report.head_maps(translator, shown[0]))
-        run.figure("positions", plots.positions(translator.net.positions.table[:100].cpu().numpy()))
+        run.figure("positions", translation_plots.positions(translator.net.positions.table[:100].cpu().numpy()))
         run.figure("beam", report.beam_widths(translator, val, options.length_penalty))
         run.figure("lengths", report.written_lengths(translator, parts.test))
     run.finish(metrics, published, report.commonest(parts.train, "test", parts.test))

@@ -25,8 +25,9 @@ from from_scratch.studies.convnet_layers import (
 from from_scratch.studies.shared import average_views, mirror_and_shift, rise_and_fall, small
 from from_scratch.studies.study import Study, StudyOptions
 from from_scratch.vis_utils import visualize_grid
+from tutorials.common.image_grids import image_grid
 from tutorials.common.options import parse
-from tutorials.common.plots import Panel, bars, confusion, image_grid, new_figure, panels, smooth
+from tutorials.common.plots import Panel, bars, confusion, new_figure, panels, smooth
 
 # N pictures, F filters
 

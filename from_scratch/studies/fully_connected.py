@@ -30,8 +30,9 @@ from from_scratch.studies.shared import (
     small,
 )
 from from_scratch.studies.study import Study, StudyOptions
+from tutorials.common.image_grids import filters
 from tutorials.common.options import parse
-from tutorials.common.plots import Panel, confusion, filters, panels, smooth
+from tutorials.common.plots import Panel, confusion, panels, smooth
 
 # N pictures, D = 3 x 32 x 32 numbers of a picture, C = 10 classes
 

@@ -41,10 +41,7 @@ TRAINING = {"tiny": (500, 4), "official": (4000, 8)}  # pictures, epochs
 def main() -> None:
     with Study("initialization", parse(StudyOptions, {})) as study:
         signals = measure_signals(study)
-        for activation in ACTIVATIONS:
-            study.figure(f"histograms_{activation}", histograms({name: signals[activation, name] for name in INITS}))
-        study.figure("depth", depth(signals))
-        tabulate(study, signals)
+        show_signals(study, signals)
         metrics = compare_trainings(study)
         chance = {name: 0.1 for name in metrics if name.endswith("accuracy")}
         study.finish(metrics | relu_signals(signals), {}, chance)
@@ -146,7 +143,10 @@ def positive(values: Sequence[float]) -> np.ndarray:
     return np.where(values > 0, values, np.nan)
 
 
-def tabulate(study: Study, signals: Mapping[tuple[str, str], Signal]) -> None:
+def show_signals(study: Study, signals: Mapping[tuple[str, str], Signal]) -> None:
+    for activation in ACTIVATIONS:
+        study.figure(f"histograms_{activation}", histograms({name: signals[activation, name] for name in INITS}))
+    study.figure("depth", depth(signals))
     head = ["activation", "initialization", "RMS, layer 1", "RMS, layer 10", "deviation over examples, layer 10",
             "share of zeros, layer 10", "gradient's RMS at the input"]  # fmt: skip
     rows = []

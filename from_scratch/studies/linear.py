@@ -18,8 +18,9 @@ from from_scratch.losses import softmax_loss, svm_loss
 from from_scratch.studies.convnet import surest_mistakes
 from from_scratch.studies.shared import heat_maps, progress, rise_and_fall
 from from_scratch.studies.study import Study, StudyOptions
+from tutorials.common.image_grids import filters
 from tutorials.common.options import parse
-from tutorials.common.plots import Panel, filters, new_figure, panels, smooth, spreads
+from tutorials.common.plots import Panel, new_figure, panels, smooth, spreads
 
 # N pictures, D numbers of a picture, C classes, K candidates of a choice
 

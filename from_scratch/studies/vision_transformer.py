@@ -21,8 +21,9 @@ from from_scratch.solver import Solver
 from from_scratch.studies.convnet import DEEP, Deep, learning, scale
 from from_scratch.studies.shared import mirror_and_shift, rise_and_fall, small
 from from_scratch.studies.study import Study, StudyOptions
+from tutorials.common.image_grids import image_grid, overlay
 from tutorials.common.options import parse
-from tutorials.common.plots import Panel, image_grid, new_figure, overlay, panels, smooth
+from tutorials.common.plots import Panel, new_figure, panels, smooth
 
 # N pictures, P patches, E embedding
 

@@ -18,7 +18,7 @@ import torch
 from data import StudyError
 from tests.processes import finish, record, run_ranks, run_to_end, same, start
 from tests.trainings import train
-from tutorials.common import checkpoint, device, options, plots
+from tutorials.common import checkpoint, device, fonts, options, plots
 
 
 def run(folder: Path, *argv: str) -> tuple[int, str]:
@@ -317,11 +317,11 @@ def test_signs_are_drawn_in_a_font_of_this_machine_or_one_line_says_which_to_ins
     from fontTools.pens.ttGlyphPen import TTGlyphPen
     from matplotlib.font_manager import fontManager
 
-    plots.fonts_with.cache_clear()
-    plots.name_package.cache_clear()
-    sign = "\ue123"  # that no font has but the one made here
+    fonts.fonts_with.cache_clear()
+    fonts.name_package.cache_clear()
+    sign = "\U00101234"  # that no font has but the one made here: U+E123 is in one of matplotlib's
     for _ in range(2):
-        plots.save(plots.columns([1, 2], [sign, f"{sign} two"], "", ""), tmp_path / "boxes.png")
+        plots.save(plots.bars([1, 2], [sign, f"{sign} two"], "", 0, ""), tmp_path / "boxes.png")
     assert capsys.readouterr().out.count("fonts-noto-core") == 1 and not recwarn.list
 
     builder = FontBuilder(1000)
@@ -334,13 +334,13 @@ def test_signs_are_drawn_in_a_font_of_this_machine_or_one_line_says_which_to_ins
     builder.setupOS2()
     builder.setupPost()
     builder.save(tmp_path / "font.ttf")
-    plots.fonts_with.cache_clear()
+    fonts.fonts_with.cache_clear()
     fontManager.addfont(tmp_path / "font.ttf")
     try:
-        plots.save(plots.columns([1, 2], [sign, "two"], "", ""), tmp_path / "signs.png")
+        plots.save(plots.bars([1, 2], [sign, "two"], "", 0, ""), tmp_path / "signs.png")
     finally:
         fontManager.ttflist.pop()
-        plots.fonts_with.cache_clear()
+        fonts.fonts_with.cache_clear()
     assert "Study Test" in (tmp_path / "signs.svg").read_text(encoding="utf-8")
     assert not capsys.readouterr().out and not recwarn.list
 
@@ -351,7 +351,7 @@ def test_no_number_of_classes_makes_a_figure_of_gigabytes():
         plots.confusion(np.eye(300), classes),
         plots.bars([0.5] * 300, classes, "", 0.5, ""),
         plots.ranked({name: {"a": 1.0} for name in classes}, ""),
-        plots.word_maps([plots.Heat(np.zeros((900, 900)), ["a"] * 900, ["b"] * 900)]),
+        plots.heat_maps([plots.Heat(np.zeros((900, 900)), ["a"] * 900, ["b"] * 900)], "", ""),
     ]
     assert max(figure.get_size_inches().max() for figure in figures) <= plots.MOST_INCHES
     (axes, _), texts = figures[0].axes, [text.get_text() for text in figures[0].axes[0].get_yticklabels()]

@@ -1,19 +1,15 @@
 """Plots as pure functions from data to a matplotlib Figure; the logger saves and shows them."""
 
 import json
-import unicodedata
-import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tutorials.common.console import say
+from tutorials.common.fonts import draw_as_written
 
 if TYPE_CHECKING:  # matplotlib is imported when the first figure is drawn: a prediction draws none
     from matplotlib.axes import Axes
@@ -46,93 +42,12 @@ def save(figure: "Figure", path: Path) -> None:
         figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
 
 
-def draw_as_written(figure: "Figure") -> "Figure":
-    """The figure with no text taken for mathematics, but the powers at logarithmic axes, and each in a font that has
-    its signs."""
-    from matplotlib.font_manager import FontProperties, findfont, get_font
-    from matplotlib.text import Text
-
-    axes = [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]
-    labels = {axis: axis.get_ticklabels(which="both") for axis in axes}  # which writes them, too
-    powers = {label for axis in axes if axis.get_scale() == "log" for label in labels[axis]}
-    known = get_font(findfont(FontProperties())).get_charmap()
-    for text in figure.findobj(lambda artist: isinstance(artist, Text) and artist not in powers):
-        text.set_parse_math(False)
-        lacking = {sign for sign in text.get_text() if ord(sign) not in known and unicodedata.category(sign) != "Cc"}
-        if lacking:
-            text.set_fontfamily(["sans-serif", *fonts_with(frozenset(lacking))])
-            warnings.filterwarnings("ignore", "Glyph .* missing from")  # one line says it it
-    return figure
-
-
-@cache
-def fonts_with(signs: frozenset[str]) -> list[str]:
-    """Fonts of this machine that have these signs; where there is none, says which to install."""
-    from matplotlib.font_manager import fontManager, get_font
-
-    add_new_fonts()
-    found, lacking = [], signs
-    fonts = {font.name: font.fname for font in fontManager.ttflist if not font.name.startswith("Last Resort")}
-    for name, path in fonts.items():
-        having = {sign for sign in lacking if ord(sign) in get_font(path).get_charmap()}
-        found, lacking = found + [name] * bool(having), lacking - having
-        if not lacking:
-            return found
-    east = any(unicodedata.east_asian_width(sign) == "W" for sign in lacking)
-    name_package("cjk" if east else "core")
-    return found
-
-
-@cache
-def add_new_fonts() -> None:
-    """Tell matplotlib, which keeps a list of fonts, of those that were installed since."""
-    from matplotlib.font_manager import findSystemFonts, fontManager
-
-    for path in {*findSystemFonts()} - {font.fname for font in fontManager.ttflist}:
-        with suppress(Exception):  # a damaged file may raise anything
-            fontManager.addfont(path)
-
-
-@cache
-def name_package(kind: str) -> None:
-    """Say, once, what to install for signs of this kind."""
-    signs = "Chinese, Japanese or Korean" if kind == "cjk" else "some of the"
-    say(
-        f"figures: boxes stand for {signs} signs, which no font of this machine has. Install one (Debian, Ubuntu: "
-        f"fonts-noto-{kind}) and run again."
-    )
-
-
 def tidy(axes: "Axes", xlabel: str, ylabel: str) -> None:
     """Name the axes and take the ink away that says nothing."""
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
     axes.set_axisbelow(True)
-
-
-def image_grid(images: np.ndarray, titles: Sequence[str], columns: int = 8, size: float = 1.3) -> "Figure":
-    """Pictures (N, H, W, 3), uint8 or 0..1, `size` inches wide, with a title above each."""
-    if not len(images):
-        figure = new_figure(4, 1)
-        figure.text(0.5, 0.5, "none", ha="center")
-        return figure
-    columns = min(columns, len(images))
-    rows = -(-len(images) // columns)
-    lines = max(title.count("\n") + 1 for title in titles)
-    figure = new_figure(columns * size, rows * (size + 0.16 * lines))
-    places = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for axes in places:
-        axes.axis("off")
-    for axes, image, title in zip(places, images, titles, strict=False):
-        axes.imshow(image, interpolation="nearest")
-        axes.set_title(title, fontsize=8, pad=3)
-    return figure
-
-
-def shorten(name: str, most: int = 20) -> str:
-    """A name as it fits above a picture."""
-    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 @dataclass
@@ -279,13 +194,6 @@ def bars(values: Sequence[float], names: Sequence[str], label: str, line: float,
     return figure
 
 
-def filters(weights: np.ndarray, names: Sequence[str] = ()) -> "Figure":
-    """First-layer filters (F, 3, H, W) as color pictures, each stretched to the full range, under their names."""
-    low, high = (extreme(weights, axis=(1, 2, 3), keepdims=True) for extreme in (np.min, np.max))
-    stretched = (weights - low) / np.maximum(high - low, 1e-12)
-    return image_grid(stretched.transpose(0, 2, 3, 1), names or [f"filter {number}" for number in range(len(weights))])
-
-
 @dataclass
 class Heat:
     """One labeled heat map: values (R, C) in 0..1, NaN where there is nothing; `cells` may say what stands in each."""
@@ -369,14 +277,6 @@ def spreads(lines: Mapping[str, Mapping[float, Sequence[float]]], xlabel: str, y
     return figure
 
 
-def overlay(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
-    """Heat maps (N, H, W) in 0..1 over pictures (N, H, W, 3) uint8, which turn gray beneath them."""
-    from matplotlib import colormaps
-
-    gray = (images / 255).mean(3, keepdims=True)
-    return 0.55 * gray + 0.45 * colormaps["inferno"](maps)[..., :3]
-
-
 def ranked(content: Mapping[str, Mapping[str, float]], label: str, columns: int = 2) -> "Figure":
     """Under each title, of some at most, its names with their values as horizontal bars, the largest on top, on one
     scale."""
@@ -393,43 +293,4 @@ def ranked(content: Mapping[str, Mapping[str, float]], label: str, columns: int 
         axes.invert_yaxis()
         axes.set_title(title)
         tidy(axes, label, "")
-    return figure
-
-
-def word_maps(content: Sequence[Heat], columns: int = 2) -> "Figure":
-    """Attention: where each word that was written (a row) looked in the source (columns)."""
-    return heat_maps(content, "source", "share of the attention", columns, rotation=60, ylabel="translation")
-
-
-def columns(values: Sequence[float], names: Sequence[str], xlabel: str, ylabel: str) -> "Figure":
-    """One upright bar for each name, with its value above it."""
-    figure = new_figure(1.1 * len(names) + 1.5, 3.6)
-    axes = figure.subplots()
-    axes.bar_label(axes.bar(range(len(names)), values, color=TRAIN), fmt="%.1f")
-    axes.set_xticks(range(len(names)), names)
-    axes.margins(y=0.1)
-    tidy(axes, xlabel, ylabel)
-    return figure
-
-
-def positions(table: np.ndarray) -> "Figure":
-    """What stands for each position: sines and cosines (T, E)."""
-    figure = new_figure(7, 3.6)
-    axes = figure.subplots()
-    picture = axes.imshow(table.T, cmap="RdBu", vmin=-1, vmax=1, aspect="auto", interpolation="nearest")
-    figure.colorbar(picture, ax=axes, label="value")
-    axes.set(xlabel="position in the sentence", ylabel="dimension")
-    return figure
-
-
-def against(x: Sequence[float], y: Sequence[float], xlabel: str, ylabel: str) -> "Figure":
-    """How often each pair of whole numbers comes, as the area of a dot, and the diagonal on which both are equal."""
-    pairs, counts = np.unique(np.stack([x, y]), axis=1, return_counts=True)
-    figure = new_figure(4.6, 4.4)
-    axes = figure.subplots()
-    highest = pairs.max() + 1
-    axes.plot([0, highest], [0, highest], "--", color=NEUTRAL, linewidth=1)
-    axes.scatter(*pairs, s=8 * counts**0.7, color=TRAIN, alpha=0.6, linewidths=0)
-    axes.set(xlim=(0, highest), ylim=(0, highest), aspect="equal")
-    tidy(axes, xlabel, ylabel)
     return figure

@@ -11,6 +11,7 @@ from torch import nn
 from data.imagenet import ImageNet
 from tutorials.common import plots
 from tutorials.common.console import print_table
+from tutorials.common.image_grids import filters, image_grid, overlay, shorten
 from tutorials.common.options import deciding
 from tutorials.common.plots import Heat, Panel
 from tutorials.common.session import Session
@@ -195,11 +196,11 @@ def show_pictures(run: Session, models: Sequence[Any], measured: Measured, answe
             for model in best.values():
                 one = answers[model.label]
                 first = int(one.top5[number, 0])
-                text = f"{model.label}: {plots.shorten(categories[first])} {one.confidence[number]:.0%}"
+                text = f"{model.label}: {shorten(categories[first])} {one.confidence[number]:.0%}"
                 rows.append((text, first == int(labels[number])))
             predictions.append(rows)
         images = [np.asarray(square(photographs.open(number))) for number in numbers]
-        truths = [plots.shorten(categories[int(labels[number])]) for number in numbers]
+        truths = [shorten(categories[int(labels[number])]) for number in numbers]
         run.figure(name, pretrained_plots.answer_gallery(images, truths, predictions))
 
 
@@ -211,7 +212,7 @@ def show_filters_and_grad_cam(run: Session, best: Mapping[str, Any], photographs
     for family, model in best.items():
         net, about = prepare(model, photographs)
         first = next(module for module in net.modules() if isinstance(module, nn.Conv2d))
-        run.figure(f"filters_{model.label}", plots.filters(first.weight.detach().cpu().numpy()[:32]))
+        run.figure(f"filters_{model.label}", filters(first.weight.detach().cpu().numpy()[:32]))
         images = torch.stack([about["transform"](picture) for picture in pictures]).to(run.device)
         with torch.no_grad():
             answers = net(images).argmax(1)
@@ -220,12 +221,12 @@ def show_filters_and_grad_cam(run: Session, best: Mapping[str, Any], photographs
         for picture, map_, answer in zip(pictures, heat, answers.tolist(), strict=True):
             side = map_.shape[-1]
             crop = np.asarray(ImageOps.fit(picture, (side, side)))
-            shown = plots.overlay(crop[None], map_[None])[0]
-            columns[family].append((shown, f"{model.label}:\n{plots.shorten(about['categories'][answer])}"))
+            shown = overlay(crop[None], map_[None])[0]
+            columns[family].append((shown, f"{model.label}:\n{shorten(about['categories'][answer])}"))
     sides = max(image.shape[0] for row in columns.values() for image, _ in row)
     cells = [column[row] for row in range(len(pictures)) for column in columns.values()]
     images = np.stack([enlarge(image, sides) for image, _ in cells])
-    run.figure("grad_cam", plots.image_grid(images, [text for _, text in cells], len(columns), 2))
+    run.figure("grad_cam", image_grid(images, [text for _, text in cells], len(columns), 2))
 
 
 def square(picture: Image.Image) -> Image.Image:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tutorials.common import plots
+from tutorials.common.image_grids import image_grid, overlay, shorten
 from tutorials.common.run import Run
 from tutorials.vision.gradcam import grad_cam
 from tutorials.vision.images import Photos, Preset
@@ -20,8 +21,8 @@ def show_training_batch(run: Run, trainset: Photos, preset: Preset, count: int =
     images, labels = map(torch.stack, zip(*(trainset[i] for i in chosen), strict=True))  # (16, 3, H, W), (16,)
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (preset.mean, preset.std))
     shown = (images * std + mean).clamp(0, 1).permute(0, 2, 3, 1).numpy()
-    names = [plots.shorten(trainset.classes[label], 16) for label in labels]
-    run.figure("training_batch", plots.image_grid(shown, names))
+    names = [shorten(trainset.classes[label], 16) for label in labels]
+    run.figure("training_batch", image_grid(shown, names))
 
 
 def show_predictions(run: Run, net: nn.Module, testset: Photos, logits: Tensor, preset: Preset) -> None:
@@ -35,12 +36,12 @@ def show_predictions(run: Run, net: nn.Module, testset: Photos, logits: Tensor, 
     few = torch.cat([wrong[:4], right[:4]])
     unsure = right[6:][-max(6, 18 - len(wrong)) :]
     many = torch.cat([wrong[:12], right[:6], unsure])
-    grid = plots.image_grid(testset.thumbnails(many, preset), titles(logits, labels, classes, many), 6, 1.8)
+    grid = image_grid(testset.thumbnails(many, preset), titles(logits, labels, classes, many), 6, 1.8)
     run.figure("predictions", grid)
     images = torch.stack([testset[i][0] for i in few]).to(run.device)
     maps = grad_cam(net, images, logits[few].argmax(1).to(run.device)).cpu().numpy()
-    shown = plots.overlay(testset.thumbnails(few, preset), maps)
-    run.figure("grad_cam", plots.image_grid(shown, titles(logits, labels, classes, few), 4, 2.4))
+    shown = overlay(testset.thumbnails(few, preset), maps)
+    run.figure("grad_cam", image_grid(shown, titles(logits, labels, classes, few), 4, 2.4))
 
 
 def show_features(run: Run, net: nn.Module, photos: Photos, preset: Preset, count: int = 1000) -> None:
@@ -62,5 +63,5 @@ def by_confidence(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 def titles(logits: Tensor, labels: Tensor, classes: Sequence[str], chosen: Tensor) -> list[str]:
     confidence, predicted = logits.softmax(1).max(1)
-    return [f"{plots.shorten(classes[labels[i]])}\nas {plots.shorten(classes[predicted[i]], 16)} {confidence[i]:.0%}"
+    return [f"{shorten(classes[labels[i]])}\nas {shorten(classes[predicted[i]], 16)} {confidence[i]:.0%}"
             for i in chosen]  # fmt: skip

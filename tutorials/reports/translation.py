@@ -13,6 +13,7 @@ from data import StudyError
 from data.parallel import LONGEST, Pairs
 from tutorials.common import checkpoint, plots
 from tutorials.common.run import Run
+from tutorials.reports import translation_plots
 from tutorials.text import translation_metrics as scores
 from tutorials.text.pairs import PairSet
 from tutorials.text.translator import Translator
@@ -36,7 +37,7 @@ def results(run: Run, translator: Translator, split: str, pairs: Pairs, width: i
     groups = scores.bleu_by_length(hypotheses, references, [len(text.split()) for text in sources])
     names = [f"{name}\n{count:,} sentences" for name, (_, count) in groups.items()]
     values = [value for value, _ in groups.values()]
-    run.figure("bleu_by_length", plots.columns(values, names, "words of the source", "BLEU"))
+    run.figure("bleu_by_length", translation_plots.columns(values, names, "words of the source", "BLEU"))
     return metrics
 
 
@@ -53,7 +54,7 @@ def attention_maps(translator: Translator, sentences: Sequence[str], outputs: Se
     for source, output in zip(sentences, outputs or translator(sentences), strict=True):
         shares = translator.attention(source, output).numpy()
         maps.append(plots.Heat(shares, [*write.cut(output), "end"], [*read.cut(source), "end"]))
-    return plots.word_maps(maps)
+    return translation_plots.word_maps(maps)
 
 
 def unknown_words(translator: Translator, text: str, net: Path | str, example: str) -> list[str]:
@@ -131,7 +132,7 @@ def head_maps(translator: Translator, source: str) -> "Figure":
                      f"layer {layer}, head {head}")
         for layer, heads in enumerate(looks, 1) for head, shares in enumerate(heads, 1)
     ]  # fmt: skip
-    return plots.word_maps(maps, len(looks[0]))
+    return translation_plots.word_maps(maps, len(looks[0]))
 
 
 def beam_widths(
@@ -147,4 +148,4 @@ def written_lengths(translator: Translator, pairs: Pairs) -> "Figure":
     """Words of each translation against words of its reference; what is left of the diagonal is too short."""
     right = [len(text.split()) for text in pairs.target]
     ours = [len(text.split()) for text in translator(pairs.source)]
-    return plots.against(right, ours, "words of the reference", "words of the greedy translation")
+    return translation_plots.against(right, ours, "words of the reference", "words of the greedy translation")

@@ -26,6 +26,8 @@ from data import StudyError, default_root, eng_fra, imagenet, load, tiny
 from data.pictures import open_picture
 from tutorials import char_rnn, cifar10, language_model, seq2seq, text_sentiment, transfer_learning, translation
 from tutorials.common import checkpoint, plots
+from tutorials.common.fonts import draw_as_written
+from tutorials.common.image_grids import image_grid, overlay
 from tutorials.common.interrupts import one_line_errors
 from tutorials.reports import language_model as language_report
 from tutorials.reports import text_sentiment as text_report
@@ -75,7 +77,7 @@ def look(net: nn.Module, images: Tensor, shown: np.ndarray, classes: Sequence[st
     winner = int(shares.argmax())
     maps = grad_cam(net, images, [winner], layer).numpy()
     titles = ["what the net sees", f"what speaks for {classes[winner]}"]
-    figure = plots.image_grid(np.concatenate([shown / 255, plots.overlay(shown, maps)]), titles, size=2)
+    figure = image_grid(np.concatenate([shown / 255, overlay(shown, maps)]), titles, size=2)
     return dict(zip(classes, shares.tolist(), strict=True)), figure, ""
 
 
@@ -318,7 +320,7 @@ def ask(gr: ModuleType, tab: Tab, given: Any, *settings: Any) -> tuple[Any, Any,
     except StudyError as error:
         said = str(error) if tab.limit else str(error).replace(str(given), Path(given or "").name)
         raise gr.Error(escape(said), print_exception=False) from None
-    return said, gr.Plot(figure and plots.draw_as_written(figure), visible=figure is not None), footer
+    return said, gr.Plot(figure and draw_as_written(figure), visible=figure is not None), footer
 
 
 def ask_example(gr: ModuleType, tab: Tab, given: Sequence[str], number: int, *settings: Any) -> tuple:
