@@ -68,4 +68,4 @@ def test_one_beam_is_greedy_and_more_are_no_worse(kind, rng):
                 for one, caption in zip(features[:, None], search(net, features, beams, length=8), strict=True)]
         for beams in (1, 5)
     }  # fmt: skip
-    assert np.mean(values[5]) > np.mean(values[1])
+    assert np.mean(values[5]) >= np.mean(values[1])
