@@ -58,7 +58,15 @@ class Recipe:
 RECIPES = {
     "tiny": Recipe(hidden=(128, 128), epochs=5, batch_size=50),
     "official": Recipe(
-        hidden=(1024, 512, 256), epochs=18, reg=5e-4, rule="nesterov", lr=0.08, warmup=0.15, shift=3, whiten=1.0
+        hidden=(2048, 1024, 512),
+        epochs=50,
+        reg=5e-4,
+        rule="nesterov",
+        lr=0.08,
+        warmup=0.15,
+        shift=3,
+        view_shift=2,
+        whiten=1.0,
     ),
 }
 RULES = {  # the notebook's learning rates, and for the others that of their nearest relative
