@@ -52,7 +52,7 @@ class FastOptions(Options):
 
 
 RECIPES = {
-    "study": dict(epochs=10, log_every=10),
+    "study": dict(epochs=17, log_every=10),
     "study-tiny": dict(epochs=4, width=8, batch_size=100, log_every=5),
 }
 RECIPES["original"] = dict(epochs=8, log_every=10, batch_size=2000, lr=0.24, lr_rest=0.053, small_share=0.0)
