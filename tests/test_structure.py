@@ -167,6 +167,15 @@ def test_a_page_names_what_there_is(page, language):
         assert link.startswith("http") or (file.parent / link).exists(), link
 
 
+def test_every_picture_that_a_page_names_is_there():
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "from_scratch").glob("*.md")]
+    picture = r"!\[[^\]]*\]\((?!https?:)([^)]+)\)"
+    named = [(page, name) for page in pages for name in re.findall(picture, page.read_text(encoding="utf-8"))]
+    assert len(named) > 3
+    for page, name in named:
+        assert (page.parent / name).exists(), f"{page}: {name}"
+
+
 def test_the_korean_readme_keeps_step():
     def facts(name: str) -> list[tuple[str, list[str]]]:
         """Of each section: the levels of its headings, and its commands, code, links and numbers in any order."""
