@@ -5,21 +5,24 @@ import numpy as np
 from data.cifar10 import Cifar10
 
 PATTERNS = ("rows", "columns", "diagonals", "circles", "chequers", "disc", "ring", "square", "cross", "triangle")
+HINT = 0.5  # which part of the background's color is the usual one of the class
 
 
 def cifar10(train: int = 4000, test: int = 1000, seed: int = 0) -> Cifar10:
     """CIFAR-10's twin: ten textures and shapes of random color, size and place under noise, as uint8 (N, 3, 32, 32).
 
-    Color tells nothing of the class, so a net has to learn edges and their arrangement, as on the real pictures.
+    The background hints at the class, as blue does at ships: what only sees colors does as well as on the real
+    pictures, and the rest takes edges and their arrangement.
     """
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.arange(train + test) % 10)
-    images = draw_patterns(labels, rng)
+    images = draw_patterns(labels, rng, HINT)
     return Cifar10(images[:train], labels[:train], images[train:], labels[train:], PATTERNS)
 
 
-def draw_patterns(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One picture for each label (N,): a mask of the class's pattern blends two random colors."""
+def draw_patterns(labels: np.ndarray, rng: np.random.Generator, hint: float = 0.0) -> np.ndarray:
+    """One picture for each label (N,): a mask of the class's pattern blends two random colors, of which the background
+    comes the nearer to the class's usual one the larger the hint, of 0 to 1."""
     count = len(labels)
 
     def uniform(low: float, high: float) -> np.ndarray:
@@ -44,6 +47,8 @@ def draw_patterns(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     ]
     mask = np.stack(patterns)[labels, np.arange(count)][:, None]  # (N, 1, 32, 32)
     ground = rng.uniform(0, 255, (count, 3, 1, 1)).astype(np.float32)
+    hue = 2 * np.pi * (labels[:, None] / len(PATTERNS) + np.arange(3) / 3)  # (N, 3)
+    ground += hint * ((127.5 * (1 + np.cos(hue))).astype(np.float32)[..., None, None] - ground)
     shift = rng.choice([-1.0, 1.0], (count, 3, 1, 1)).astype(np.float32) * uniform(60, 120)[..., None]
     noise = rng.normal(0, 20, (count, 3, 32, 32)).astype(np.float32)
     return np.clip(ground + mask * shift + noise, 0, 255).astype(np.uint8)

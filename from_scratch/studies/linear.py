@@ -205,7 +205,8 @@ def choose(study: Study, name: str, splits: Mapping[str, tuple], grids: Mapping[
                 net.W = np.asarray(found["W"])
                 chosen[kind] = net, np.asarray(found["losses"]), found["accuracy"]
         ticks = ("weight decay", [f"{value:g}" for value in decays]), ("learning rate", [f"{rate:g}" for rate in rates])
-        study.figure(f"{name}_{kind}", heat_maps({"validation pictures": maps[kind]}, *ticks, "accuracy"))
+        if study.options.data == "official":  # on the twin there are two cells
+            study.figure(f"{name}_{kind}", heat_maps({"validation pictures": maps[kind]}, *ticks, "accuracy"))
     return chosen
 
 
