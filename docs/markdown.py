@@ -43,7 +43,7 @@ def readme(path: Path, folder: Path) -> str:
     pages = {"README": "index", "docs/how-to-run": "readme", "docs/several-hosts": "several-hosts"}
     for file, page in pages.items():
         text = re.sub(rf"\]\((?:\.\./)?{file}(\.ko)?\.md\)", rf"]({page}\1.md)", text)
-    return re.sub(r"(?<!!)\[([^\]]*)\]\((?!https?:|#|index|readme|several)[^)]*\)", r"\1", text)
+    return re.sub(r"(?<!!)\[([^\]]*)\]\((?!https?:|#|index|readme|several|dashboards)[^)]*\)", r"\1", text)
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
