@@ -1,7 +1,7 @@
 """`make book`: write the study book's pages from the scripts and their runs, and let Sphinx make a site of them.
 
-The code is included from the scripts, the numbers come from `summary.json` and docs/results, the figures from the run
-folders; what has not been run yet is said so, with the command that runs it.
+The code is included from the scripts, the numbers come from `summary.json` and docs/results, the figures from
+docs/figures and the run folders; what has not been run yet is said so, with the command that runs it.
 """
 
 import argparse

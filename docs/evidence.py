@@ -32,8 +32,9 @@ class Evidence:
         """The data, recipe and seed of the figures, what of the recipe was changed, and what the twin is for."""
         changed = [f"{name} {value}" for name, value in self.drawn["changed"].items()]
         recipe = [f"recipe {self.drawn['recipe']}", *changed, f"seed {self.drawn['seed']}"]
-        where = ", ".join([NAMES.get(self.drawn["data"], self.drawn["data"]), *recipe])
-        return where + ("; they only show that everything runs" if self.drawn["data"] == "tiny" else "")
+        where = NAMES.get(self.drawn["data"], self.drawn["data"])
+        where += " (it only checks that everything runs)" if self.drawn["data"] == "tiny" else ""
+        return ", ".join([where, *recipe])
 
     def metrics_table(self) -> str:
         """Every metric by recipe, mean ± standard deviation over seeds, beside the published one and chance."""

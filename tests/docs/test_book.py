@@ -19,7 +19,6 @@ from comparisons.cases import NOTEBOOKS
 from comparisons.nets import NET_CASES
 from docs import book as generator
 from docs import evidence, ideas, script
-from tutorials.common.summary import NEEDED
 from tutorials.tools.run_all import PROGRAMS
 
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
@@ -116,27 +115,6 @@ def test_a_chapter_shows_its_script_its_figures_and_its_numbers(book, pages):
         for metric, value in summary["metrics"].items():
             assert f"{metric} " in page.text and evidence.number(value) in page.text
         assert f"The figures are of {found.source()}" in page.text
-
-
-def test_figures_are_those_kept_of_an_official_run_else_its_own_else_the_twins(tmp_path, monkeypatch):
-    def write(folder: Path, name: str, data: str) -> None:
-        (folder / "figures" if name == "summary" else folder).mkdir(parents=True)
-        known = dict.fromkeys(NEEDED) | {"data": data, "recipe": "study", "seed": 0, "changed": {}}
-        (folder / f"{name}.json").write_text(json.dumps(known))
-        (folder / ("figures" if name == "summary" else "") / f"{data}.png").touch()
-
-    monkeypatch.setattr(evidence, "FIGURES", tmp_path / "kept")
-    runs = tmp_path / "runs"
-    assert evidence.gather("thing", runs).figures == {}
-    write(runs / "study/thing", "summary", "tiny")
-    twin = evidence.gather("thing", runs)
-    assert list(twin.figures) == ["tiny"] and twin.source().endswith("seed 0; they only show that everything runs")
-    write(runs / "thing-official-study-seed0", "summary", "official")
-    assert list(evidence.gather("thing", runs).figures) == ["official"]
-    write(tmp_path / "kept/thing", "source", "official")
-    found = evidence.gather("thing", runs)
-    assert found.figures == {"official": tmp_path / "kept/thing/official.png"} and found.twin
-    assert found.source() == "the real data, recipe study, seed 0"
 
 
 def test_a_figure_stands_behind_the_code_that_draws_it(book):
