@@ -5,24 +5,24 @@ import numpy as np
 from data.cifar10 import Cifar10
 
 PATTERNS = ("rows", "columns", "diagonals", "circles", "chequers", "disc", "ring", "square", "cross", "triangle")
-HINT = 0.5  # which part of the background's color is the usual one of the class
 
 
-def cifar10(train: int = 4000, test: int = 1000, seed: int = 0) -> Cifar10:
+def cifar10(train: int = 4000, test: int = 1000, seed: int = 0, hint: float = 0.0) -> Cifar10:
     """CIFAR-10's twin: ten textures and shapes of random color, size and place under noise, as uint8 (N, 3, 32, 32).
 
-    The background hints at the class, as blue does at ships: what only sees colors does as well as on the real
-    pictures, and the rest takes edges and their arrangement.
+    Color tells nothing of the class, so a net has to learn edges and their arrangement, as on the real pictures. With
+    a `hint` of up to 1 the background tends to a color of the class, as blue does to ships: nets without convolutions
+    then learn something, too.
     """
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.arange(train + test) % 10)
-    images = draw_patterns(labels, rng, HINT)
+    images = draw_patterns(labels, rng, hint)
     return Cifar10(images[:train], labels[:train], images[train:], labels[train:], PATTERNS)
 
 
 def draw_patterns(labels: np.ndarray, rng: np.random.Generator, hint: float = 0.0) -> np.ndarray:
-    """One picture for each label (N,): a mask of the class's pattern blends two random colors, of which the background
-    comes the nearer to the class's usual one the larger the hint, of 0 to 1."""
+    """One picture for each label (N,): a mask of the class's pattern blends two random colors; with a hint of 1, the
+    background's is that of the class."""
     count = len(labels)
 
     def uniform(low: float, high: float) -> np.ndarray:
