@@ -1,7 +1,7 @@
 """`make book`: write the study book's pages from the scripts and their runs, and let Sphinx make a site of them.
 
-The code is included from the scripts, the numbers come from `summary.json` and docs/results, the figures from the run
-folders; what has not been run yet is said so, with the command that runs it.
+The code is included from the scripts, the numbers come from `summary.json` and docs/results, the figures from
+docs/figures and the run folders; what has not been run yet is said so, with the command that runs it.
 """
 
 import argparse
@@ -56,6 +56,7 @@ class Book:
         self.page("ideas/index", self.index_of_ideas())
         self.page("parity", self.parity())
         self.page("several-hosts", [(ROOT / "docs/several-hosts.md").read_text(encoding="utf-8")])
+        self.page("dashboards", [(ROOT / "docs/dashboards.md").read_text(encoding="utf-8")])
         self.page("readme", [readme(ROOT / "docs/how-to-run.md", self.pages)])
         self.page("readme.ko", [readme(ROOT / "docs/how-to-run.ko.md", self.pages)])
         self.page("index.ko", [readme(ROOT / "README.ko.md", self.pages)])
@@ -83,6 +84,7 @@ class Book:
                 [
                     "ideas/index",
                     "How to run it <readme>",
+                    "dashboards",
                     "several-hosts",
                     "한국어 <index.ko>",
                     "실행 방법 <readme.ko>",
@@ -117,7 +119,8 @@ class Book:
         rows = []
         for idea in IDEAS:
             hand = ", ".join(f"`{file}`" for file in idea.files())
-            cases = f"[{many(len(ideas.cases(idea)), 'case')}](#{idea.label}-parity)"
+            proved = len(ideas.cases(idea))
+            cases = f"[{many(proved, 'case')}](#{idea.label}-parity)" if proved else ""
             links = [", ".join(self.chapters(idea, targets)) for targets in (BY_HAND, TUTORIALS)]
             rows.append([f"[{idea.name}](#{idea.label})", hand, links[0], cases, links[1]])
         return [
@@ -125,7 +128,7 @@ class Book:
             "# Index of ideas",
             "Each page has a question, a picture, the formula, its gradient step by step, what goes wrong, and three "
             "exercises. The idea itself stands on three rungs: written by hand in NumPy, held against torch number by "
-            "number, and used in torch on real data.",
+            "number, and used in torch on real data. A few, such as beam search, only the tutorials have.",
             table(["idea", "by hand in", "experiments", "parity", "in torch"], rows),
             toctree("Ideas", [idea.page for idea in IDEAS], ":hidden:"),
         ]
@@ -137,6 +140,7 @@ class Book:
             "parity": lambda _: self.checked(idea),
             "in torch": lambda _: self.in_torch(idea),
             "used": lambda _: self.used(idea),
+            "code": self.code,
         }
         text = lesson.fill(lesson.text(idea.page), parts, idea.page, self.pages / "ideas")
         return [f"({idea.label})=", f"# {idea.name}", text]
@@ -158,6 +162,12 @@ class Book:
                 for path, name in mine | helpers}  # fmt: skip
         folded = lesson.fold("The rest of the code", [text for one, text in code.items() if one not in shown])
         return [code[one] for one in shown] + folded
+
+    def code(self, names: list[str]) -> list[str]:
+        """Functions or classes of a tutorial's module: its path, and their names."""
+        path = ROOT / names[0]
+        return [include(path, self.pages / "ideas", f":pyobject: {name}", f":caption: {path.name}")
+                for name in names[1:]]  # fmt: skip
 
     def used(self, idea: Idea) -> list[str]:
         rungs = {"In torch": self.chapters(idea, TUTORIALS), "Experiments": self.chapters(idea, BY_HAND)}

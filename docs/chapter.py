@@ -5,7 +5,7 @@ from pathlib import Path
 
 from docs import evidence, script
 from docs.evidence import Evidence, number
-from docs.markdown import ROOT, directive, figure, include, table
+from docs.markdown import ROOT, directive, figure, include, moved, table
 from docs.script import Piece, Script, Section
 from tutorials.tools.run_all import Program
 
@@ -128,7 +128,7 @@ class Chapter:
         if self.program.target not in ANSWERS:
             return []
         title = ANSWERS[self.program.target]
-        text = (ROOT / "from_scratch/ANSWERS.md").read_text(encoding="utf-8")
+        text = moved(ROOT / "from_scratch/ANSWERS.md", self.folder)
         level = title.count("#")
         first, *lines = text[text.index(f"\n{title}") + 1 :].splitlines()
         end = next((n for n, line in enumerate(lines) if re.match(rf"#{{2,{level}}} ", line)), len(lines))

@@ -1,4 +1,5 @@
-"""What runs left behind, for the book: official summaries in docs/results, figures and the twin's summary in runs."""
+"""What runs left behind, for the book: official summaries in docs/results, their figures in docs/figures, others below
+runs."""
 
 import statistics
 from dataclasses import dataclass, field
@@ -8,7 +9,7 @@ from typing import Any
 from docs.markdown import ROOT, table
 from tutorials.common import summary
 
-RESULTS = ROOT / "docs/results"
+RESULTS, FIGURES = ROOT / "docs/results", ROOT / "docs/figures"
 NAMES = {"official": "the real data", "tiny": "the generated twin"}
 
 
@@ -18,7 +19,7 @@ class Evidence:
 
     recipes: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # official summaries, one for each seed
     twin: dict[str, Any] | None = None
-    drawn: dict[str, Any] | None = None  # the summary of the run whose figures are shown
+    drawn: dict[str, Any] | None = None  # of the run whose figures are shown: its summary, or what is kept of it
     figures: dict[str, Path] = field(default_factory=dict)  # by name
 
     def tables(self) -> tuple[dict[str, dict], str]:
@@ -28,10 +29,12 @@ class Evidence:
         return chosen.get("tables", {}), NAMES.get(chosen.get("data", ""), "")
 
     def source(self) -> str:
-        """The data, recipe and seed of the figures, and what of the recipe was changed."""
+        """The data, recipe and seed of the figures, what of the recipe was changed, and what the twin is for."""
         changed = [f"{name} {value}" for name, value in self.drawn["changed"].items()]
         recipe = [f"recipe {self.drawn['recipe']}", *changed, f"seed {self.drawn['seed']}"]
-        return ", ".join([NAMES.get(self.drawn["data"], self.drawn["data"]), *recipe])
+        where = NAMES.get(self.drawn["data"], self.drawn["data"])
+        where += " (it only checks that everything runs)" if self.drawn["data"] == "tiny" else ""
+        return ", ".join([where, *recipe])
 
     def metrics_table(self) -> str:
         """Every metric by recipe, mean ± standard deviation over seeds, beside the published one and chance."""
@@ -64,18 +67,28 @@ class Evidence:
 
 
 def gather(target: str, runs: Path) -> Evidence:
-    """The evidence of a target: figures come from an official run where there is one, else from the twin's."""
+    """The evidence of a target. Its figures are those that are kept of an official run, else those of an official run
+    below `runs`, else the twin's."""
     found = Evidence(twin=read(runs / "study" / target))
     for kept in filter(None, map(summary.read, sorted(RESULTS.glob(f"{target}-official-*-seed*.json")))):
         found.recipes.setdefault(kept["recipe"], []).append(kept)
+    kept = summary.read_json(FIGURES / target / "source.json")
+    if kept:
+        found.drawn, found.figures = kept, pictures(FIGURES / target)
+        return found
     names = [f"{target}-{data}-{recipe}-seed0" for data in NAMES for recipe in ("study", "original")]
     for folder in (runs / name for name in (*names[:2], f"study/{target}", *names[2:])):
         found.drawn = read(folder)
         if found.drawn:
-            found.figures = {path.stem: path for path in sorted((folder / "figures").glob("*.png"))}
+            found.figures = pictures(folder / "figures")
             break
     found.twin = found.twin or (found.drawn if found.drawn and found.drawn["data"] == "tiny" else None)
     return found
+
+
+def pictures(folder: Path) -> dict[str, Path]:
+    """Its figures by name."""
+    return {path.stem: path for path in sorted(folder.glob("*.png"))}
 
 
 def read(folder: Path) -> dict[str, Any] | None:

@@ -18,7 +18,8 @@ PROVED = {name: thing for name, thing in {**FUNCTIONS, **NETS}.items() if name n
 
 @dataclass(frozen=True)
 class Idea:
-    """`ours` matches the names in from_scratch, `torchs` what the tutorials write for the same thing."""
+    """`ours` matches the names in from_scratch, none where it is empty; `torchs` what the tutorials write for the same
+    thing."""
 
     name: str
     ours: str
@@ -65,6 +66,9 @@ IDEAS = (
     Idea("Transformers", r"feed_forward_.*|(en|de)coder_layer.*", r"nn\.Transformer"),
     Idea("Diffusion", r".*_beta_schedule|q_(sample|posterior)|predict_(start|noise)_from_.*|upsample_.*|modulate_.*|"
                       r"resnet_block_.*|embed_.*|unet_.*|GaussianDiffusion", r"Diffusion"),
+    Idea("Language modeling", "", r"class Windows|is_causal=self|exp\(nats"),
+    Idea("Beam search", "", r"options\.beam\b|greedy_decode\("),
+    Idea("Transfer learning", "", r"(?<![.\w])replace_head\(|requires_grad = False|requires_grad_\(False"),
     Idea("Classifiers and whole nets", r"compute_distances_.*|predict_labels|(\w+\.)?[A-Z]\w+", r"\(nn\.Module\)"),
 )  # fmt: skip
 

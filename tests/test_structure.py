@@ -167,6 +167,15 @@ def test_a_page_names_what_there_is(page, language):
         assert link.startswith("http") or (file.parent / link).exists(), link
 
 
+def test_every_picture_that_a_page_names_is_there():
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "from_scratch").glob("*.md")]
+    picture = r"!\[[^\]]*\]\((?!https?:)([^)]+)\)"
+    named = [(page, name) for page in pages for name in re.findall(picture, page.read_text(encoding="utf-8"))]
+    assert len(named) > 3
+    for page, name in named:
+        assert (page.parent / name).exists(), f"{page}: {name}"
+
+
 def test_the_korean_readme_keeps_step():
     def facts(name: str) -> list[tuple[str, list[str]]]:
         """Of each section: the levels of its headings, and its commands, code, links and numbers in any order."""
@@ -177,3 +186,16 @@ def test_the_korean_readme_keeps_step():
     for page in ("README", "docs/how-to-run"):
         for english, korean in zip(facts(f"{page}.md"), facts(f"{page}.ko.md"), strict=True):
             assert english == korean
+
+
+def test_the_page_of_dashboards_speaks_of_every_tutorial_and_of_what_there_is():
+    from tutorials.tools.run_all import PROGRAMS
+
+    text = (ROOT / "docs/dashboards.md").read_text(encoding="utf-8")
+    modules = {program.target: program.module for program in PROGRAMS if program.module.startswith("tutorials.")}
+    assert modules.keys() <= set(re.findall(r"^## (.*)", text, re.M))
+    code = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "tutorials").rglob("*.py"))
+    for name in re.findall(r"`figures/(\w+)`", text):
+        assert f'"{name}"' in code, name
+    for name in re.findall(r"`(\w+)/(?:train|val)`", text):
+        assert re.search(rf"\b{name}=", code), name

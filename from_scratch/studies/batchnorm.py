@@ -333,7 +333,8 @@ def find_limits(study: Study, data: dict) -> None:
         for value, (hidden, reg) in nets.items():
             for norm in NORMS:
                 found[case, value, norm] = mean_accuracies(study, f"{case} {value}", data, norm, hidden, reg)
-    study.figure("limits", limit_panels(cases, found))
+    if study.options.data == "official":  # on the twin lines of two points, each of one net
+        study.figure("limits", limit_panels(cases, found))
     for number, (case, nets) in enumerate(cases.items()):
         rows = [[value, *(found[case, value, norm][split] for split in (0, 1) for norm in NORMS)] for value in nets]
         heads = [f"{split}, {norm}" for split in ("train", "val") for norm in NORMS]

@@ -194,15 +194,21 @@ def sample_and_judge(study: Study, judge: DeepConvNet, diffusion: GaussianDiffus
     }
     study.table("samples", ["", *real], [[name, *values.values()] for name, values in found.items()])
     show_samples(study, judge, kinds, data)
-    steps = draw(study, "steps", diffusion, 10, return_all_timesteps=True, classes=np.arange(10), cfg_scale=GUIDANCE)
-    T = diffusion.num_timesteps
-    shown = np.linspace(0, T, 11).astype(int)
-    study.figure("sampling", tiles(steps[:, shown], [str(digit) for digit in range(10)],
-                                   [str(T - step) for step in shown], "steps left"))  # fmt: skip
+    show_sampling(study, diffusion)
     metrics = {"test/accuracy": real["right"]}
     for name, values in zip(("real", "no_class", "class", "guided"), found.values(), strict=True):
         metrics |= {f"{name}/{key}": values[key] for key in ("recognized", "nearest", "frechet", "rarest")}
     return metrics | {f"{name}/right": found[f"samples, {name}"]["right"] for name in ("class", "guided")}
+
+
+def show_sampling(study: Study, diffusion: GaussianDiffusion) -> None:
+    """A digit of each class as it comes out of the noise; the twin's short training does not know the classes yet."""
+    asked = {"classes": np.arange(10), "cfg_scale": GUIDANCE} if study.options.data == "official" else {}
+    steps = draw(study, "steps", diffusion, 10, return_all_timesteps=True, **asked)
+    T = diffusion.num_timesteps
+    shown = np.linspace(0, T, 11).astype(int)
+    names = [str(digit) for digit in range(10)] if asked else []
+    study.figure("sampling", tiles(steps[:, shown], names, [str(T - step) for step in shown], "steps left"))
 
 
 def measure(judge: DeepConvNet, X: np.ndarray, data: dict, classes: np.ndarray | None) -> dict[str, object]:
@@ -246,8 +252,10 @@ def show_samples(study: Study, judge: DeepConvNet, kinds: dict[str, np.ndarray],
     free, guided = kinds["no class"], kinds["guided"]
     side = min(10, len(free) // 10)
     study.figure("samples", tiles(free[: side * side].reshape(side, side, 1, 8, 8), [], [], "samples without a class"))
-    by_class = guided[: 10 * side].reshape(side, 10, 1, 8, 8).transpose(1, 0, 2, 3, 4)
-    study.figure("guided", tiles(by_class, [str(digit) for digit in range(10)], [], "samples of each class, guided"))
+    if study.options.data == "official":  # the twin's samples do not follow their class
+        by_class = guided[: 10 * side].reshape(side, 10, 1, 8, 8).transpose(1, 0, 2, 3, 4)
+        names = [str(digit) for digit in range(10)]
+        study.figure("guided", tiles(by_class, names, [], "samples of each class, guided"))
     distances, places = nearest(free, data["X_train"])
     closest = np.argsort(distances)[:10]
     study.figure("copies", tiles(np.stack([free[closest], data["X_train"][places[closest]]]),

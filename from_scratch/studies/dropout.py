@@ -155,7 +155,8 @@ def vary_width(study: Study, data: dict, unseen: Mapping[str, np.ndarray]) -> No
         content.append(Panel(f"accuracy, {title}", lines, "probability of keeping a unit"))
     study.figure("keep_ratios", panels(*content, width=5))
     ticks = ("hidden units", widths), ("probability of keeping a unit", [f"{keep:g}" for keep in keeps])
-    study.figure("widths", heat_maps({"unseen pictures": means["unseen pictures"]}, *ticks, "accuracy"))
+    if study.options.data == "official":  # on the twin there are six cells, of one net each
+        study.figure("widths", heat_maps({"unseen pictures": means["unseen pictures"]}, *ticks, "accuracy"))
     deviations = found["unseen"].std(axis=2, ddof=int(repeats > 1)).mean(axis=1)
     rows = [[width, keeps[int(line.argmax())], float(deviation), *map(float, line)]
             for width, deviation, line in zip(widths, deviations, means["unseen pictures"], strict=True)]  # fmt: skip

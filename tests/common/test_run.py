@@ -64,7 +64,17 @@ def test_a_run_leaves_what_it_promises(whole):
     tags = set().union(*record(whole))
     assert tags == {"step", "epoch", "loss/train", "lr", "grad_norm", "accuracy/val"}
     lines = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
-    assert all(line["samples_per_second"] > 0 for line in lines if "loss/train" in line)
+    first, *rest = (line for line in lines if "loss/train" in line)
+    assert "samples_per_second" not in first and all(line["samples_per_second"] > 0 for line in rest)
+
+
+def test_a_curve_begins_at_the_first_step(whole):
+    """The first step's loss stands alone, and the next point is the mean of the steps behind it."""
+    steps, losses = plots.read_curves(whole / "metrics.jsonl")["loss/train"]
+    assert steps == [1, *range(7, 100, 7), 100]
+    assert losses[0] > 2 * losses[-1]
+    axes = plots.curves(whole / "metrics.jsonl").axes[0]
+    assert axes.lines[0].get_xdata()[0] == 1
 
 
 def test_the_same_seed_gives_the_same_run_and_another_does_not(whole, tmp_path):

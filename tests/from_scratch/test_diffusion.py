@@ -138,7 +138,7 @@ def test_simclrs_losses_begin_at_the_number_of_others_and_refuse_what_does_not_f
                 loss(*arguments)
 
 
-FIGURES = "schedules noising losses samples guided copies distances sampling errors"
+FIGURES = "schedules noising losses samples copies distances sampling errors"
 
 
 @pytest.mark.slow

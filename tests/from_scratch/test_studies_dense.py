@@ -14,13 +14,12 @@ from from_scratch.studies import batchnorm, fully_connected, initialization, sha
 from tests.programs import STUDIES
 
 FIGURES = {
-    "linear": "distances k losses templates_svm templates_softmax pixels_svm pixels_softmax features_svm "
-    "features_softmax two_layers mistakes",
+    "linear": "distances k losses templates_svm templates_softmax two_layers mistakes",
     "fully_connected": "two_layers overfit sensitivity rules step_sizes best best_filters best_confusion",
     "initialization": "histograms_tanh histograms_sigmoid histograms_ReLU depth training_10_layers training_30_layers",
-    "batchnorm": "deep weight_scale batch_size limits",
-    "dropout": "regularization keep_ratios widths",
-    "vision_transformer": "overfit two_epochs few_pictures against_seconds positions attention",
+    "batchnorm": "deep weight_scale batch_size",
+    "dropout": "regularization keep_ratios",
+    "vision_transformer": "overfit two_epochs few_pictures against_seconds attention",
 }
 
 

@@ -165,7 +165,7 @@ def test_a_study_goes_on_with_the_same_data_only(tmp_path, capsys, monkeypatch):
 
     real = tiny.cifar10
     for seed in (0, 1):
-        monkeypatch.setattr(tiny, "cifar10", lambda seed, other=seed: real(seed=other))
+        monkeypatch.setattr(tiny, "cifar10", lambda hint, other=seed: real(seed=other))
         argv = ["small", "--run-dir", str(tmp_path / "run"), *["--resume"] * seed]
         monkeypatch.setattr("sys.argv", argv)
         with pytest.raises(SystemExit) as ended, Study("small", parse(StudyOptions, {})) as one:

@@ -40,6 +40,7 @@ def test_a_checkout_that_cannot_be_written_gives_one_line(tmp_path, target):
         shutil.copytree(ROOT / "docs/results", tmp_path / "docs/results")
         for name in ("README.md", "README.ko.md"):
             shutil.copy(ROOT / name, tmp_path)
+        shutil.copytree(ROOT / "from_scratch", tmp_path / "from_scratch", ignore=shutil.ignore_patterns("*.py*"))
         (tmp_path / "docs/scorecard.md").mkdir()
     process = launch(tmp_path, target, *COMMANDS[target])
     out, err = process.communicate(timeout=120)

@@ -3,10 +3,14 @@
 import ast
 import json
 import os
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from docs import script
 from tutorials.common import plots, published
 from tutorials.common.published import ORIGINALS, Figure, Original
 from tutorials.tools import scorecard, scorecard_page
@@ -98,6 +102,8 @@ def test_a_kept_seed_is_replaced_on_request_only(tmp_path, monkeypatch, capsys):
     run, kept = tmp_path / "runs/thing-official-study-seed0", Path("docs/results/thing-official-study-seed0.json")
     for readme in scorecard.READMES:
         readme.write_text(f"{scorecard.BEGIN}\n{scorecard.END}", encoding="utf-8")
+    scorecard.ANSWERS.parent.mkdir()
+    scorecard.ANSWERS.touch()
     write(run, summary())
     scorecard.main([])
     before, stamps = kept.read_bytes(), [path.stat().st_mtime_ns for path in (kept, *scorecard.READMES)]
@@ -117,6 +123,70 @@ def test_own_data_and_damaged_summaries_are_no_official_runs(tmp_path, capsys):
     (tmp_path / "thing-official-study-seed1/summary.json").write_text("{")
     assert scorecard.keep_summaries(tmp_path, tmp_path / "results") == []
     assert not (tmp_path / "results").exists() and capsys.readouterr().err.count("is damaged") == 1
+
+
+# Figures
+
+
+def draw(path: Path, width: int, height: int, seed: int) -> None:
+    """A picture that compresses badly."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (height // 20, width // 20, 3), dtype=np.uint8)
+    Image.fromarray(pixels.repeat(20, 0).repeat(20, 1)).save(path)
+
+
+def test_the_figures_of_the_kept_study_run_of_seed_0_are_kept_small(tmp_path):
+    runs, results, figures = (tmp_path / name for name in ("runs", "results", "figures"))
+    for name, changes in {
+        "thing-official-study-seed0": {},
+        "thing-official-study-seed1": {"seed": 1},
+        "thing-official-original-seed0": {"recipe": "original"},
+        "thing-tiny-study-seed0": {"data": "tiny"},
+        "other-official-study-seed0": {"name": "other", "changed": {"epochs": 1}},
+    }.items():
+        write(runs / name, summary(**changes))
+        draw(runs / name / "figures/big.png", 1600, 800, seed=0)
+        draw(runs / name / "figures/small.png", 80, 40, seed=1)
+    scorecard.keep_summaries(runs, results)
+    run = runs / "thing-official-study-seed0"
+    assert scorecard.keep_figures(runs, results, figures) == [run]
+    names = {path.relative_to(figures).as_posix() for path in figures.rglob("*.*")}
+    assert names == {"thing/big.png", "thing/small.png", "thing/source.json"}
+    source = json.loads((figures / "thing/source.json").read_text())
+    assert source == {name: summary()[name] for name in scorecard.SOURCE}
+    assert (figures / "thing/big.png").stat().st_size <= scorecard.MOST_BYTES
+    assert Image.open(figures / "thing/big.png").width <= 1000 and Image.open(figures / "thing/small.png").width == 80
+    assert scorecard.keep_figures(runs, results, figures) == []  # nothing new
+
+    (run / "figures/small.png").unlink()
+    (run / "summary.json").write_text(json.dumps(summary(metrics={"test/accuracy": 0.9})))
+    assert scorecard.keep_figures(runs, results, figures) == []  # the kept summary is of another run
+    (run / "summary.json").write_text(json.dumps(summary(seconds={"train": 1.0, "total": 2.0})))
+    assert scorecard.keep_figures(runs, results, figures) == [run]
+    assert not (figures / "thing/small.png").exists()
+
+
+def test_the_answers_show_a_figure_once_it_is_kept(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = "*Measured*.\n\n<!-- figure thing/big: What\nit shows -->\n\nMore.\n"
+    assert scorecard.show_figures(text, Path("docs/figures")) == text
+    draw(Path("docs/figures/thing/big.png"), 80, 40, seed=0)
+    shown = scorecard.show_figures(text, Path("docs/figures"))
+    assert shown == text.replace("-->\n", "-->\n![What it shows](../docs/figures/thing/big.png)\n")
+    assert scorecard.show_figures(shown, Path("docs/figures")) == shown
+    Path("docs/figures/thing/big.png").unlink()
+    assert scorecard.show_figures(shown, Path("docs/figures")) == text
+
+
+def test_the_answers_name_figures_that_are_drawn():
+    modules = {program.target: program.module for program in PROGRAMS}
+    places = scorecard.PLACE.findall((ROOT / scorecard.ANSWERS).read_text(encoding="utf-8"))
+    assert len(places) > 10
+    for _, place, _ in places:
+        target, name = place.split("/")
+        source = script.module(modules[target])
+        drawn = re.findall(r"\.figure\(\s*f?\"(.+?)\"", source.read_text(encoding="utf-8"))
+        assert any(re.fullmatch(re.sub(r"\{.*?\}", ".+", one), name) for one in drawn), place
 
 
 # The committed results

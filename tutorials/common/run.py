@@ -135,10 +135,11 @@ class Run(Session):
         return self.place.gather(rows, total)
 
     def log(self, split: str, **values: float | torch.Tensor) -> None:
-        """Log `value/split`. Training values are averaged over `log_every` steps; all others are written at once."""
+        """Log `value/split`. Training values are averaged over `log_every` steps, but those of the first step stand
+        alone, so that a curve begins where the training does; all others are written at once."""
         if split == "train":
             self.window.add(values)
-            if self.step % self.options.log_every == 0:
+            if self.step == 1 or self.step % self.options.log_every == 0:
                 self.flush()
             return
         values = {name: float(value) for name, value in values.items()}

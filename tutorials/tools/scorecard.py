@@ -1,17 +1,22 @@
 """`make scorecard`: keep the summaries of official runs under docs/results, and hold them against the originals.
 
 The README gets a plain table; docs/scorecard.md and docs/scorecard.json say more: every metric, where a figure was
-published, times and machines of both sides, versions. `--seeds 5 cifar10` prints the mean over the newest runs.
+published, times and machines of both sides, versions. The figures of each target's study run with seed 0 are kept small
+under docs/figures, for the book and from_scratch/ANSWERS.md. `--seeds 5 cifar10` prints the mean over the newest runs.
 """
 
 import argparse
+import io
 import json
+import re
 import statistics
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from tutorials.common import summary
 from tutorials.common.checkpoint import write_atomic
@@ -21,9 +26,15 @@ from tutorials.tools import scorecard_page as page
 from tutorials.tools.run_all import PROGRAMS
 
 RESULTS, RUNS, WHOLE = Path("docs/results"), Path("runs"), Path("docs/scorecard")
+FIGURES, ANSWERS = Path("docs/figures"), Path("from_scratch/ANSWERS.md")
 READMES = (Path("README.md"), Path("README.ko.md"))
 BEGIN, END = "<!-- results: written by make scorecard -->", "<!-- end of results -->"
 BY_HAND = {program.target for program in PROGRAMS if program.module.startswith("from_scratch.")}
+# How a kept figure may be made smaller, in this order, until it has no more bytes: its width and its colors.
+SIZES, MOST_BYTES = ((1000, 256), (1000, 64), (700, 64), (500, 64)), 60_000
+SOURCE = ("name", "data", "recipe", "seed", "changed", "seconds", "versions")  # what source.json says of the run
+# In ANSWERS.md: <!-- figure target/name: what it shows -->, and behind it the picture once there is one.
+PLACE = re.compile(r"(<!-- figure ([\w-]+/\w+): (.+?) -->\n)(?:!\[[^\n]*\n)?", re.S)
 Summaries = Sequence[Mapping[str, Any]]
 
 
@@ -41,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with one_line_errors():
         for line in keep_summaries(RUNS, RESULTS, options.replace):
             print(line)
+        for path in keep_figures(RUNS, RESULTS, FIGURES):
+            print(f"kept the figures of {path}")
         summaries = read_summaries(RESULTS)
         for path, content in written(summaries).items():
             if not path.exists() or path.read_bytes() != content.encode():
@@ -54,7 +67,8 @@ def written(summaries: Summaries) -> dict[Path, str]:
     found = rows(summaries)
     readmes = {path: replace_table(path.read_text(encoding="utf-8"), plain_table(summaries)) for path in READMES}
     record = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
-    return readmes | {WHOLE.with_suffix(".md"): page.whole(found), WHOLE.with_suffix(".json"): record}
+    answers = {ANSWERS: show_figures(ANSWERS.read_text(encoding="utf-8"), FIGURES)}
+    return readmes | answers | {WHOLE.with_suffix(".md"): page.whole(found), WHOLE.with_suffix(".json"): record}
 
 
 # Summaries
@@ -87,6 +101,59 @@ def keep_summaries(runs: Path, results: Path, replace: bool = False) -> list[str
 
 def read_summaries(results: Path) -> list[dict[str, Any]]:
     return [found for path in sorted(results.glob("*.json")) if (found := summary.read(path))]
+
+
+# Figures
+
+
+def keep_figures(runs: Path, results: Path, figures: Path) -> list[Path]:
+    """Keep small copies of the figures of each run whose summary is kept, of the study recipe with seed 0.
+
+    `source.json` beside them says which run that was; returns the folders of runs whose figures are new.
+    """
+    taken = []
+    for place in sorted(results.glob("*-official-study-seed0.json")):
+        run, kept = runs / place.stem, summary.read(place)
+        new = summary.read(run / "summary.json")
+        drawn = sorted((run / "figures").glob("*.png"))
+        if not kept or not new or not drawn or new["metrics"] != kept["metrics"]:
+            continue
+        folder = figures / new["name"]
+        source = json.dumps({name: new[name] for name in SOURCE}, indent=1).encode() + b"\n"
+        if (folder / "source.json").exists() and (folder / "source.json").read_bytes() == source:
+            continue
+        for path in folder.glob("*.png"):
+            path.unlink()
+        for path in drawn:
+            write_atomic(folder / path.name, small(path))
+        write_atomic(folder / "source.json", source)  # last: what was interrupted is done again
+        taken.append(run)
+    return taken
+
+
+def small(path: Path) -> bytes:
+    """A figure as PNG of few colors, and not too wide."""
+    with Image.open(path) as picture:
+        whole = picture.convert("RGB")
+    for width, colors in SIZES:
+        height = round(whole.height * width / whole.width)
+        shrunk = whole.resize((width, height), Image.Resampling.LANCZOS) if width < whole.width else whole
+        content = io.BytesIO()
+        shrunk.quantize(colors, dither=Image.Dither.NONE).save(content, "png", optimize=True)
+        if content.tell() <= MOST_BYTES:
+            break
+    return content.getvalue()
+
+
+def show_figures(text: str, figures: Path) -> str:
+    """ANSWERS.md with each kept figure at the place that names it."""
+
+    def shown(place: re.Match) -> str:
+        path = figures / f"{place[2]}.png"
+        alt = " ".join(place[3].split())
+        return place[1] + (f"![{alt}](../{path.as_posix()})\n" if path.exists() else "")
+
+    return PLACE.sub(shown, text)
 
 
 def over_seeds(runs: Path, name: str, seeds: int) -> str:
