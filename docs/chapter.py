@@ -1,10 +1,11 @@
-"""A chapter: a script in its sections, each figure and table beside the code that draws it, and the run's numbers."""
+"""A chapter: a script in its sections, each with its prose, its figures and tables, and the run's numbers."""
 
 import re
 from pathlib import Path
 
-from docs import evidence, script
+from docs import evidence, prose, script
 from docs.evidence import Evidence, number
+from docs.lesson import fold
 from docs.markdown import ROOT, directive, figure, include, table
 from docs.script import Piece, Script, Section
 from tutorials.tools.run_all import Program
@@ -29,20 +30,19 @@ class Chapter:
         self.found: Evidence = evidence.gather(program.target, runs)
         self.tables, self.tables_of = self.found.tables()
         self.helpers = [script.read(path) for path in script.imported(source.path)]
+        self.prose = prose.of(program.target)
+        self.prose.check([section.title for section in source.sections], self.makes)
         self.drawn = self.assign()
 
     def parts(self, links: str) -> list[str]:
         """The page, part by part; `links` lead to the ideas."""
         source, target = self.source, self.program.target
-        begin = [f"(chapter-{target})=", f"# {source.title}", source.about, links, *self.results()]
-        contents = [
+        opening = self.prose.opening.text or source.about
+        glance = [
             "## The script at a glance",
-            "It begins with what a user can choose, and with the published figures:",
-        ]
-        contents += self.pieces(source, source.before)
-        contents += [
             "`main()` is its table of contents:",
             self.code(source, source.main.lineno, source.main.end_lineno),
+            *fold("Its imports, options, recipes and published figures", self.pieces(source, source.before)),
         ]
         sections = []
         for count, section in enumerate(source.sections, 1):
@@ -50,34 +50,46 @@ class Chapter:
             sections += [
                 f"(chapter-{target}-{count})=",
                 f"## {title[0].upper()}{title[1:]}",
+                self.prose.section(section.title).text,
                 *self.pieces(source, section),
             ]
-        return [*begin, *contents, *sections, *self.elsewhere(), *self.answers()]
+        questions = ["## Questions", self.prose.questions] if self.prose.questions else []
+        begin = [f"(chapter-{target})=", f"# {source.title}", opening, links, *self.results()]
+        return [*begin, *glance, *sections, *self.elsewhere(), *self.answers(), *questions]
 
     def results(self) -> list[str]:
         target, found = self.program.target, self.found
         facts = found.facts() + ([f"The figures are of {found.source()}."] if found.figures else [])
+        missing = ""
         if found.drawn is None:
-            facts.append(f"There is no run with figures here yet: `make {target}` makes one on generated data, "
-                        f"`make {target} DATA=official` one on the real data; then `make book` again.")  # fmt: skip
+            missing = (f"There is no run with figures here yet: `make {target}` makes one on generated data, "
+                       f"`make {target} DATA=official` one on the real data; then `make book` again.")  # fmt: skip
         elif found.drawn["data"] == "tiny":
-            facts.append(f"On the real data: `make {target} DATA=official`, then `make book` again.")
-        return ["## Results", found.metrics_table(), "\n".join(f"- {line}" for line in facts)]
+            missing = f"On the real data: `make {target} DATA=official`, then `make book` again."
+        listed = ["\n".join(f"- {line}" for line in facts)] if facts else []
+        return ["## Results", found.metrics_table(), *fold("Device, time and versions", listed), missing]
 
     # Which piece of code draws what
 
     def assign(self) -> dict[int, list[str]]:
         """The names of figures and tables by the piece that makes them: one that hands a name to `run.figure` or
         `study.table`, or else one that has the name among its texts; the script's own pieces before its helpers'."""
-        own = [piece for section in self.source.sections for piece in section.pieces]
-        others = [piece for helper in self.helpers for one in helper.all_sections() for piece in one.pieces]
-        ways = [(piece, getattr(piece, way)) for way in ("calls", "mentions") for piece in (*own, *others)]
         drawn: dict[int, list[str]] = {}
         for name in [*self.found.figures, *self.tables]:
-            maker = next((piece for piece, names in ways if names.fullmatch(name)), own[-1])
+            maker = self.maker(name) or self.source.sections[-1].pieces[-1]
             drawn.setdefault(id(maker), [])
             drawn[id(maker)] += [name] * (name not in drawn[id(maker)])
         return drawn
+
+    def maker(self, name: str) -> Piece | None:
+        own = [piece for section in self.source.sections for piece in section.pieces]
+        others = [piece for helper in self.helpers for one in helper.all_sections() for piece in one.pieces]
+        ways = ((piece, getattr(piece, way)) for way in ("calls", "mentions") for piece in (*own, *others))
+        return next((piece for piece, names in ways if names.fullmatch(name)), None)
+
+    def makes(self, name: str) -> bool:
+        """Whether a run has a figure or table of that name, or the code may draw one."""
+        return name in self.found.figures or name in self.tables or self.maker(name) is not None
 
     def pieces(self, source: Script, section: Section) -> list[str]:
         """A section's code, broken off after each piece that draws something, with what it draws."""
@@ -113,15 +125,20 @@ class Chapter:
     def code(self, source: Script, first: int, last: int) -> str:
         return include(source.path, self.folder, f":lines: {first}-{last}")
 
+    def caption(self, name: str, source: str) -> str:
+        """The name, what there is to see, and from which run it is."""
+        title, note = f"{name[0].upper()}{name[1:]}".replace("_", " "), self.prose.notes().get(name, "")
+        return f"{title}: {note} ({source})" if note else f"{title} ({source})"
+
     def figure(self, name: str) -> str:
-        caption = f"{name.replace('_', ' ')}: {self.found.source()}"
-        return figure(self.found.figures[name], self.folder, caption[0].upper() + caption[1:])
+        source = self.found.source()
+        alt = f"{name.replace('_', ' ')}, {source}"
+        return figure(self.found.figures[name], self.folder, self.caption(name, source), alt[0].upper() + alt[1:])
 
     def table(self, name: str) -> str:
         content = self.tables[name]
         rows = [[number(cell) for cell in row] for row in content["rows"]]
-        caption = f"{name.replace('_', ' ')}: {self.tables_of}"
-        return directive("table", caption[0].upper() + caption[1:], ["", table(content["head"], rows), ""])
+        return directive("table", self.caption(name, self.tables_of), ["", table(content["head"], rows), ""])
 
     def answers(self) -> list[str]:
         """The chapter's part of ANSWERS.md."""

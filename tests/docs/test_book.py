@@ -18,7 +18,8 @@ from comparisons import report
 from comparisons.cases import NOTEBOOKS
 from comparisons.nets import NET_CASES
 from docs import book as generator
-from docs import evidence, ideas, script
+from docs import evidence, ideas, lesson, prose, script
+from docs.chapter import Chapter
 from tutorials.tools.run_all import PROGRAMS
 
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
@@ -115,6 +116,74 @@ def test_a_chapter_shows_its_script_its_figures_and_its_numbers(book, pages):
         for metric, value in summary["metrics"].items():
             assert f"{metric} " in page.text and evidence.number(value) in page.text
         assert f"The figures are of {evidence.NAMES['tiny']}" in page.text
+
+
+CHAPTERS = [program.target for program in PROGRAMS if prose.of(program.target).opening.text]
+
+
+def test_every_tutorial_has_its_prose():
+    assert {program.target for program in PROGRAMS if program.module.startswith("tutorials.")} <= set(CHAPTERS)
+    assert {path.stem for path in prose.CHAPTERS.glob("*.md")} <= {program.target for program in PROGRAMS}
+
+
+@pytest.mark.parametrize("target", CHAPTERS)
+def test_a_chapters_prose_ends_with_questions_and_names_only_what_there_is(target):
+    text = (prose.CHAPTERS / f"{target}.md").read_text(encoding="utf-8")
+    assert 300 < len(text.split()) < 1400
+    assert re.findall(r"\]\(https?://", prose.of(target).opening.text)
+    answer = r"^(\d)\. .*?^   <details>\n   <summary>Answer</summary>\n\n   \S.*?\n\n   </details>$"
+    found = re.findall(answer, prose.of(target).questions, re.M | re.S)
+    assert found == [str(number) for number in range(1, len(found) + 1)] and 3 <= len(found) <= 5
+    assert text.count("<details>") == len(found)
+    files = [path for folder in ("from_scratch", "tutorials", "data") for path in (lesson.ROOT / folder).rglob("*.py")]
+    words = set(re.findall(r"\w+", " ".join(path.read_text(encoding="utf-8") for path in files)))
+    targets = re.findall(r"^([\w-]+):", (lesson.ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+    for code in re.findall(r"(?<!`)`([^`]+)`(?!`)", text):
+        assert all(name.replace("-", "_") in words for name in re.findall(r"--([\w-]+)", code)), code
+        assert not code.startswith("make ") or code.split()[1] in targets, code
+        assert not re.fullmatch(r"[A-Za-z]+_\w+", code) or code in words, code
+
+
+def test_prose_stands_before_its_code_and_captions_say_what_to_see(book, pages):
+    for target in CHAPTERS:
+        html = (book / f"chapters/{target}.html").read_text(encoding="utf-8")
+        for title, part in prose.of(target).sections.items():
+            words = re.sub(r"[^A-Za-z]+", " ", part.text).split()[:3]
+            heading = html.index(title.replace("'", "’")[1:60].partition("&")[0])
+            assert re.search(r"[^A-Za-z]+".join(words), re.sub(r"<[^>]*>", " ", html[heading:])), (target, title)
+    seen = pages["chapters/sentiment.html"].text
+    drawn = {path.stem for path in (book.parent / "runs/study/sentiment/figures").glob("*.png")}
+    notes = prose.of("sentiment").notes()
+    assert drawn & notes.keys()
+    for name in drawn & notes.keys():
+        assert " ".join(re.sub(r"[`*]", "", notes[name]).split()[:4]) in seen
+
+
+@pytest.mark.parametrize("text, complaint", [
+    ("Hello.\n\n## 9. Fly\n", "the script has no section '9. Fly', only "),
+    ("### figure: no_such\n\nLook.\n", "makes the figure or table 'no_such'"),
+    ("### table: no_such\n\nLook.\n", "makes the figure or table 'no_such'"),
+    ("### figures: curves\n", "'### figures: curves' should be '### figure: <name>'"),
+    ("## Questions\n\n1. Why?\n\n## 2. Training\n", "'## 2. Training' stands twice, or after the questions"),
+])  # fmt: skip
+def test_prose_about_what_is_no_longer_there_is_an_error(tmp_path, monkeypatch, text, complaint):
+    (tmp_path / "names.md").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(prose, "CHAPTERS", tmp_path)
+    program = next(program for program in PROGRAMS if program.target == "names")
+    with pytest.raises(ValueError, match=r"names\.md: ") as caught:
+        Chapter(program, script.read(script.module(program.module)), tmp_path, tmp_path)
+    assert complaint in str(caught.value)
+
+
+def test_the_prose_of_a_section_its_notes_and_the_questions(tmp_path):
+    text = "It opens.\n\n## 3. Training\n\nWhy.\n\n### figure: curves\n\nThey\nfall.\n\n## Questions\n\n1. Why?\n"
+    (tmp_path / "names.md").write_text(text, encoding="utf-8")
+    found = prose.read(tmp_path / "names.md")
+    found.check(["3. Training"])
+    assert (found.opening.text, found.section("3. Training").text, found.questions) == ("It opens.", "Why.", "1. Why?")
+    assert found.notes() == {"curves": "They fall."} and found.section("4. Test").text == ""
+    assert prose.read(tmp_path / "nobody.md").opening.text == ""
+    assert prose.outside_the_book("[one](#idea-one), [two](https://example.org)") == "one, [two](https://example.org)"
 
 
 def test_a_figure_stands_behind_the_code_that_draws_it(book):
