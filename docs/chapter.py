@@ -32,7 +32,7 @@ class Chapter:
         self.helpers = [script.read(path) for path in script.imported(source.path)]
         self.prose = prose.of(program.target)
         self.prose.check([section.title for section in source.sections], self.makes)
-        self.drawn = self.assign()
+        self.drawn, self.described = self.assign()
 
     def parts(self, links: str) -> list[str]:
         """The page, part by part; `links` lead to the ideas."""
@@ -52,6 +52,7 @@ class Chapter:
                 f"## {title[0].upper()}{title[1:]}",
                 self.prose.section(section.title).text,
                 *self.pieces(source, section),
+                *self.below(section.title),
             ]
         questions = ["## Questions", self.prose.questions] if self.prose.questions else []
         begin = [f"(chapter-{target})=", f"# {source.title}", opening, links, *self.results()]
@@ -71,25 +72,34 @@ class Chapter:
 
     # Which piece of code draws what
 
-    def assign(self) -> dict[int, list[str]]:
-        """The names of figures and tables by the piece that makes them: one that hands a name to `run.figure` or
-        `study.table`, or else one that has the name among its texts; the script's own pieces before its helpers'."""
+    def assign(self) -> tuple[dict[int, list[str]], set[str]]:
+        """The names of figures and tables by the piece that makes them; and those that are shown at the end of a
+        section, because its prose describes them and a helper, or main() itself, makes them."""
+        own = [id(piece) for section in self.source.sections for piece in section.pieces]
         drawn: dict[int, list[str]] = {}
-        for name in [*self.found.figures, *self.tables]:
-            maker = self.maker(name) or self.source.sections[-1].pieces[-1]
-            drawn.setdefault(id(maker), [])
-            drawn[id(maker)] += [name] * (name not in drawn[id(maker)])
-        return drawn
+        described: set[str] = set()
+        for name in dict.fromkeys([*self.found.figures, *self.tables]):
+            maker = self.maker(name)
+            place = id(maker[1]) if maker else own[-1]
+            if any(name in part.notes for part in self.prose.sections.values()) and not (maker and place in own):
+                described.add(name)
+            else:
+                drawn.setdefault(place, []).append(name)
+        return drawn, described
 
-    def maker(self, name: str) -> Piece | None:
-        own = [piece for section in self.source.sections for piece in section.pieces]
-        others = [piece for helper in self.helpers for one in helper.all_sections() for piece in one.pieces]
-        ways = ((piece, getattr(piece, way)) for way in ("calls", "mentions") for piece in (*own, *others))
-        return next((piece for piece, names in ways if names.fullmatch(name)), None)
+    def maker(self, name: str) -> tuple[Script, Piece] | None:
+        """The piece that hands a name to `run.figure` or `study.table`, or else one that has the name among its texts;
+        the script's own pieces before its helpers'."""
+        own = [(self.source, piece) for section in self.source.sections for piece in section.pieces]
+        others = [(helper, piece) for helper in self.helpers for one in helper.all_sections() for piece in one.pieces]
+        ways = ((place, getattr(place[1], way)) for way in ("calls", "mentions") for place in (*own, *others))
+        return next((place for place, names in ways if names.fullmatch(name)), None)
 
     def makes(self, name: str) -> bool:
         """Whether a run has a figure or table of that name, or the code may draw one."""
-        return name in self.found.figures or name in self.tables or self.maker(name) is not None
+        main = self.source.main
+        in_main = Piece(main.lineno, main.end_lineno, [main]).calls.fullmatch(name)
+        return bool(name in self.found.figures or name in self.tables or self.maker(name) or in_main)
 
     def pieces(self, source: Script, section: Section) -> list[str]:
         """A section's code, broken off after each piece that draws something, with what it draws."""
@@ -103,21 +113,31 @@ class Chapter:
 
     def show(self, source: Script, piece: Piece) -> list[str]:
         """What a piece draws, in the order of its lines."""
-        text, parts = source.lines(piece.first, piece.last), []
-        for name in sorted(self.drawn.get(id(piece), []), key=lambda name: text.find(f'"{name}"') % len(text)):
-            parts += [self.figure(name)] if name in self.found.figures else []
-            parts += [self.table(name)] if name in self.tables else []
-        return parts
+        text = source.lines(piece.first, piece.last)
+        names = sorted(self.drawn.get(id(piece), []), key=lambda name: text.find(f'"{name}"') % len(text))
+        return [part for name in names for part in self.shown(name)]
+
+    def shown(self, name: str) -> list[str]:
+        forms = ((self.found.figures, self.figure), (self.tables, self.table))
+        return [form(name) for names, form in forms if name in names]
+
+    def below(self, title: str) -> list[str]:
+        """What a section describes and a helper draws, with the functions that do folded away."""
+        names = [name for name in self.prose.section(title).notes if name in self.described]
+        makers = filter(None, map(self.maker, names))
+        code = dict.fromkeys(self.code(one, piece.first, piece.last) for one, piece in makers)
+        return [part for name in names for part in self.shown(name)] + fold("The code that draws them", list(code))
 
     def elsewhere(self) -> list[str]:
-        """What the script's helpers draw, with the functions that do."""
+        """What the script's helpers draw, with the functions that do folded away."""
         parts = []
         for helper in self.helpers:
             pieces = [piece for one in helper.all_sections() for piece in one.pieces if id(piece) in self.drawn]
             if pieces:
                 parts += [f"## Drawn by {helper.path.name}"]
                 for piece in pieces:
-                    parts += [self.code(helper, piece.first, piece.last), *self.show(helper, piece)]
+                    code = self.code(helper, piece.first, piece.last)
+                    parts += [*self.show(helper, piece), *fold("The code that draws it", [code])]
         return parts
 
     # The forms

@@ -194,6 +194,16 @@ def test_a_figure_stands_behind_the_code_that_draws_it(book):
         assert picture - code > 0 and "<h2" not in text[code:picture]
 
 
+def test_what_a_helper_draws_stands_at_the_end_of_the_section_that_describes_it(book):
+    html = (book / "chapters/sentiment.html").read_text(encoding="utf-8")
+    section = html[html.index("<h2>6. Evaluate the model") : html.index("<h2>7. Test on any text")]
+    notes = prose.of("sentiment").sections["6. Evaluate the model with the test dataset"].notes
+    places = [section.index(f"{name}.png") for name in notes]
+    assert places == sorted(places) and len(places) > 2
+    folded = re.sub(r"<[^>]*>", "", section[places[-1] :])
+    assert "The code that draws them" in folded and "def show(" in folded and "def learning_curve(" in folded
+
+
 def test_official_numbers_come_from_the_committed_results(pages):
     assert evidence.RESULTS.exists()
     for path in evidence.RESULTS.glob("*-official-study-seed0.json"):
