@@ -1,7 +1,8 @@
 """`make notebooks`: every tutorial as a notebook, whose cells are the script's own definitions.
 
 `main()` is taken apart: each of its statements stands after the section that defines what it calls, so that a reader
-sees results between. No notebook goes into git; they are written anew from the scripts.
+sees results between. The prose between is that of the study book's chapters. No notebook goes into git; they are
+written anew from the scripts. One that is handed out alone gets the repository by itself: see REPOSITORY.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from docs import script
+from docs import prose, script
 from docs.script import Script, Section
 from tutorials.tools.run_all import PROGRAMS, Program
 
@@ -24,20 +25,39 @@ RECIPE = "study"  # our edition; "original": the published protocol
 SEED = 0
 ARGS = ""  # any option of the tutorial, such as "--epochs 2"
 FOLDER = "runs/notebooks/{target}"  # where the run is written
+REPOSITORY = {repository!r}  # the address to clone, for a notebook on its own, such as on Colab
 """
-SETUP = """\
+SETUP = '''\
 import os
 import shlex
+import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 from IPython.display import Image as Picture
 from IPython.display import display
 
-os.chdir(next(folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "pyproject.toml").exists()))
+
+def find_repository():
+    """The folder of the repository: around this notebook or beside it, or else a clone, with the packages it needs."""
+    clone = Path.cwd() / "pytorch-study"
+    for folder in (Path.cwd(), *Path.cwd().parents, clone):
+        if (folder / "tutorials/cifar10.py").exists():
+            return folder
+    if not REPOSITORY:
+        raise SystemExit("There is no checkout around this notebook. Fill in REPOSITORY in the cell above: "
+                         "the address to clone the repository from. Then run both cells again.")
+    subprocess.run(["git", "clone", "--depth", "1", REPOSITORY, str(clone)], check=True)
+    project = tomllib.loads((clone / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *project["dependencies"]], check=True)
+    return clone
+
+
+os.chdir(find_repository())
 sys.path.insert(0, os.getcwd())
 argv = ["--data", DATA, "--recipe", RECIPE, "--seed", str(SEED), "--run-dir", FOLDER, *shlex.split(ARGS)]
-"""
+'''
 # Run anew, the cell ends the run that it began before.
 OPEN = """\
 if "run" in globals():
@@ -61,38 +81,48 @@ CLOSE = "run.__exit__(None, None, None)\ndel run"
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("runs/notebooks"), help="where the notebooks go")
+    parser.add_argument("--repository", default="", help="the address that a notebook on its own clones")
     options = parser.parse_args(argv)
     options.out.mkdir(parents=True, exist_ok=True)
     for program in TUTORIALS:
         path = options.out / f"{program.target}.ipynb"
-        nbformat.write(notebook(program), path)
+        nbformat.write(notebook(program, options.repository), path)
         print(f"wrote {path}")
     return 0
 
 
-def notebook(program: Program) -> nbformat.NotebookNode:
+def notebook(program: Program, repository: str = "") -> nbformat.NotebookNode:
     """A tutorial as a notebook."""
-    source = script.read(script.module(program.module))
+    source, text = script.read(script.module(program.module)), prose.of(program.target)
+    text.check([section.title for section in source.sections])
     steps = Steps(source)
     cells = [
-        new_markdown_cell(f"# {source.title}\n\n{source.about}"),
-        new_code_cell(PARAMETERS.format(target=program.target).strip()),
+        *markdown(f"# {source.title}", text.opening.text or source.about),
+        new_code_cell(PARAMETERS.format(target=program.target, repository=repository).strip()),
         new_code_cell(SETUP.strip()),
-        *definitions(source, source.before),
+        *definitions(source, source.before, jupyter={"source_hidden": True}),  # options, not the lesson
         *steps.after(source.before),
     ]
     for section in source.sections:
-        cells += [new_markdown_cell(f"## {section.title}"), *definitions(source, section), *steps.after(section)]
+        part = text.section(section.title)
+        cells += [*markdown(f"## {section.title}", part.text), *definitions(source, section), *steps.after(section)]
+        cells += markdown(*(f"- **{name.replace('_', ' ')}**: {note}" for name, note in part.notes.items()))
     if steps.left:
         raise ValueError(f"{source.path}: nothing defines what main() needs: {sorted(steps.missing)}")
-    cells.append(new_code_cell(CLOSE))
+    cells += [new_code_cell(CLOSE), *(markdown("## Questions", text.questions) if text.questions else [])]
     for number, cell in enumerate(cells):
         cell.id = f"cell-{number}"  # the same every time
     return new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
 
 
-def definitions(source: Script, section: Section) -> list[nbformat.NotebookNode]:
-    return [new_code_cell(source.lines(piece.first, piece.last)) for piece in section.pieces]
+def markdown(*paragraphs: str) -> list[nbformat.NotebookNode]:
+    """A cell of prose, if there is any."""
+    text = "\n\n".join(filter(None, paragraphs))
+    return [new_markdown_cell(prose.outside_the_book(text))] if text else []
+
+
+def definitions(source: Script, section: Section, **metadata: object) -> list[nbformat.NotebookNode]:
+    return [new_code_cell(source.lines(piece.first, piece.last), metadata=metadata) for piece in section.pieces]
 
 
 class Steps:

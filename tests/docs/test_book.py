@@ -18,7 +18,8 @@ from comparisons import report
 from comparisons.cases import NOTEBOOKS
 from comparisons.nets import NET_CASES
 from docs import book as generator
-from docs import evidence, ideas, script
+from docs import evidence, ideas, lesson, prose, script
+from docs.chapter import Chapter
 from tutorials.tools.run_all import PROGRAMS
 
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
@@ -117,12 +118,97 @@ def test_a_chapter_shows_its_script_its_figures_and_its_numbers(book, pages):
         assert f"The figures are of {found.source()}" in page.text
 
 
+CHAPTERS = [program.target for program in PROGRAMS if prose.of(program.target).opening.text]
+
+
+def test_every_tutorial_has_its_prose():
+    assert {program.target for program in PROGRAMS if program.module.startswith("tutorials.")} <= set(CHAPTERS)
+    assert {path.stem for path in prose.CHAPTERS.glob("*.md")} <= {program.target for program in PROGRAMS}
+
+
+@pytest.mark.parametrize("target", CHAPTERS)
+def test_a_chapters_prose_ends_with_questions_and_names_only_what_there_is(target):
+    text = (prose.CHAPTERS / f"{target}.md").read_text(encoding="utf-8")
+    assert 200 < len(text.partition("\n## Questions")[0].split()) <= 1000
+    assert re.findall(r"\]\(https?://", prose.of(target).opening.text)
+    answer = r"^(\d)\. .*?^   <details>\n   <summary>Answer</summary>\n\n   \S.*?\n\n   </details>$"
+    found = re.findall(answer, prose.of(target).questions, re.M | re.S)
+    assert found == [str(number) for number in range(1, len(found) + 1)] and 3 <= len(found) <= 5
+    assert text.count("<details>") == len(found)
+    files = [path for folder in ("from_scratch", "tutorials", "data") for path in (lesson.ROOT / folder).rglob("*.py")]
+    words = set(re.findall(r"\w+", " ".join(path.read_text(encoding="utf-8") for path in files)))
+    targets = re.findall(r"^([\w-]+):", (lesson.ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+    for code in re.findall(r"(?<!`)`([^`]+)`(?!`)", text):
+        assert {name.replace("-", "_") for name in re.findall(r"--(?:no-)?([\w-]+)", code)} <= words, code
+        assert not code.startswith("make ") or code.split()[1] in targets, code
+        assert not re.fullmatch(r"[A-Za-z]+_\w+", code) or code in words, code
+
+
+def letters(text: str) -> str:
+    """The words of Markdown or of a page, without links' addresses, signs and capitals."""
+    return " ".join(re.findall("[a-z]+", re.sub(r"\]\([^)]*\)", "", text).lower()))
+
+
+@pytest.mark.parametrize("target", CHAPTERS)
+def test_prose_stands_under_its_title(pages, target):
+    said = letters(pages[f"chapters/{target}.html"].text)
+    for title, part in prose.of(target).sections.items():
+        beginning = " ".join(part.text.partition("$")[0].split()[:8])
+        assert letters(f"{title} {beginning}") in said, title
+    assert letters(f"Questions {' '.join(prose.of(target).questions.split()[:6])}") in said
+
+
+def test_captions_say_what_there_is_to_see(book, pages):
+    seen, notes = letters(pages["chapters/sentiment.html"].text), prose.of("sentiment").notes()
+    drawn = {path.stem for path in (book.parent / "runs/study/sentiment/figures").glob("*.png")}
+    assert len(drawn & notes.keys()) > 2
+    for name in drawn & notes.keys():
+        assert letters(f"{name} {notes[name]}") in seen, name
+
+
+@pytest.mark.parametrize("text, complaint", [
+    ("Hello.\n\n## 9. Fly\n", "the script has no section '9. Fly', only "),
+    ("### figure: no_such\n\nLook.\n", "makes the figure or table 'no_such'"),
+    ("### table: no_such\n\nLook.\n", "makes the figure or table 'no_such'"),
+    ("### figures: curves\n", "'### figures: curves' should be '### figure: <name>'"),
+    ("## Questions\n\n1. Why?\n\n## 2. Training\n", "'## 2. Training' stands twice, or after the questions"),
+])  # fmt: skip
+def test_prose_about_what_is_no_longer_there_is_an_error(tmp_path, monkeypatch, text, complaint):
+    (tmp_path / "names.md").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(prose, "CHAPTERS", tmp_path)
+    program = next(program for program in PROGRAMS if program.target == "names")
+    with pytest.raises(ValueError, match=r"names\.md: ") as caught:
+        Chapter(program, script.read(script.module(program.module)), tmp_path, tmp_path)
+    assert complaint in str(caught.value)
+
+
+def test_the_prose_of_a_section_its_notes_and_the_questions(tmp_path):
+    text = "It opens.\n\n## 3. Training\n\nWhy.\n\n### figure: curves\n\nThey\nfall.\n\n## Questions\n\n1. Why?\n"
+    (tmp_path / "names.md").write_text(text, encoding="utf-8")
+    found = prose.read(tmp_path / "names.md")
+    found.check(["3. Training"])
+    assert (found.opening.text, found.section("3. Training").text, found.questions) == ("It opens.", "Why.", "1. Why?")
+    assert found.notes() == {"curves": "They fall."} and found.section("4. Test").text == ""
+    assert prose.read(tmp_path / "nobody.md").opening.text == ""
+    assert prose.outside_the_book("[one](#idea-one), [two](https://example.org)") == "one, [two](https://example.org)"
+
+
 def test_a_figure_stands_behind_the_code_that_draws_it(book):
     html = (book / "chapters/dropout.html").read_text()
     text = re.sub(r"<span[^>]*>|</span>", "", html)
     for maker, figure in (("regularize", "regularization"), ("vary_width", "widths")):
         code, picture = text.index(f"def {maker}"), text.index(f"{figure}.png")
         assert picture - code > 0 and "<h2" not in text[code:picture]
+
+
+def test_what_a_helper_draws_stands_at_the_end_of_the_section_that_describes_it(book):
+    html = (book / "chapters/sentiment.html").read_text(encoding="utf-8")
+    section = html[html.index("<h2>6. Evaluate the model") : html.index("<h2>7. Test on any text")]
+    notes = prose.of("sentiment").sections["6. Evaluate the model with the test dataset"].notes
+    places = [section.index(f"{name}.png") for name in notes]
+    assert places == sorted(places) and len(places) > 2
+    folded = re.sub(r"<[^>]*>", "", section[places[-1] :])
+    assert "The code that draws them" in folded and "def show(" in folded and "def learning_curve(" in folded
 
 
 def test_official_numbers_come_from_the_committed_results(pages):
