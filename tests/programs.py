@@ -59,6 +59,7 @@ TRANSLATOR = ("--hidden-size", "48", "--epochs", "6", "--batch-size", "32", "--l
 TRANSFORMER = ("--d-model", "16", "--heads", "2", "--layers", "1", "--dim-feedforward", "16", "--log-every", "10")
 
 CIFAR10 = Program("tutorials.cifar10", small=("--epochs", "1"))
+CIFAR10_FAST = Program("tutorials.cifar10_fast", small=("--epochs", "2", "--width", "2"))
 PRETRAINED = Program("tutorials.pretrained", MEASURED, MEASURED)
 TRANSFER = Program("tutorials.transfer_learning", FEW_FOLDS, FEW_FOLDS)
 NAMES = Program("tutorials.char_rnn", small=("--hidden-size", "8", "--epochs", "3"))

@@ -12,6 +12,7 @@ from PIL import Image
 from tests.processes import finish, run_ranks, same, start
 from tests.programs import (
     CIFAR10,
+    CIFAR10_FAST,
     LANGUAGE_MODEL,
     NAMES,
     PRETRAINED,
@@ -25,7 +26,7 @@ from tests.programs import (
 from tutorials.common import plots
 from tutorials.tools.run_all import PROGRAMS
 
-TUTORIALS = (CIFAR10, PRETRAINED, TRANSFER, NAMES, SENTIMENT, SEQ2SEQ, TRANSLATION, LANGUAGE_MODEL)
+TUTORIALS = (CIFAR10, CIFAR10_FAST, PRETRAINED, TRANSFER, NAMES, SENTIMENT, SEQ2SEQ, TRANSLATION, LANGUAGE_MODEL)
 TRAINED = tuple(one for one in TUTORIALS if one not in (PRETRAINED, TRANSFER))  # a single training
 CURVES = {"loss/train", "loss/val", "lr", "grad_norm", "samples_per_second"}
 

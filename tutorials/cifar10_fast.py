@@ -53,7 +53,7 @@ class FastOptions(Options):
 
 RECIPES = {
     "study": dict(epochs=17, log_every=10),
-    "study-tiny": dict(epochs=4, width=8, batch_size=100, log_every=5),
+    "study-tiny": dict(epochs=4, width=8, batch_size=100, log_every=5, val_size=5000),
 }
 RECIPES["original"] = dict(epochs=8, log_every=10, batch_size=2000, lr=0.24, lr_rest=0.053, small_share=0.0)
 RECIPES["original-tiny"] = RECIPES["study-tiny"] | dict(small_share=0.0)
@@ -245,8 +245,8 @@ def train(run: Run, net: nn.Module, trainset: Images, valset: Images | None) -> 
             scheduler.step()
             run.log("train", loss=loss, accuracy=(logits.argmax(1) == labels).float().mean())
         if valset:
-            accuracy = (predict(run, unwrap(net), valset).argmax(1) == valset.labels).float().mean()
-            run.log("val", accuracy=accuracy)
+            logits, labels = predict(run, unwrap(net), valset), valset.labels
+            run.log("val", loss=F.cross_entropy(logits, labels), accuracy=(logits.argmax(1) == labels).float().mean())
         run.keep_best(epoch, classes=CLASSES)
 
 

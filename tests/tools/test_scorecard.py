@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data import StudyError
 from docs import script
 from tutorials.common import plots, published
 from tutorials.common.published import ORIGINALS, Figure, Original
@@ -53,6 +54,19 @@ def test_summaries_of_official_runs_are_kept_and_averaged(tmp_path):
     table = scorecard.table(scorecard.read_summaries(results), THING)
     assert "| `thing` | test/accuracy | 0.500 ± 0.100 | not run | 0.720 ± 0.020 (n = 3), +2.2 sd | 3.0 → 1.5 |" in table
     assert "cpu with 2 threads; torch 2.3.1" in table
+
+
+def test_a_run_of_other_weights_has_a_row_of_its_own(tmp_path):
+    write(tmp_path / "small", summary(changed={"model": "squeezenet1_0"}, metrics={"test/accuracy": 0.93}))
+    scorecard.keep_other(tmp_path / "small", "with SqueezeNet's weights", tmp_path)
+    others = scorecard.read_summaries(tmp_path / "others")
+    whole = scorecard_page.whole(scorecard.rows([], THING), others)
+    row = "| `thing` | with SqueezeNet's weights | study | 0 | test/accuracy 0.930 | 1.0, 1.5 | cpu with 2 threads |"
+    assert row in whole
+    plain = scorecard_page.plain(scorecard.rows([], THING), THING, {"thing": "tutorials.thing"}, others)
+    assert "| with SqueezeNet's weights: 93.0 % right; not run on the official data: not run yet | 1.5 |" in plain
+    with pytest.raises(StudyError, match="none has no summary"):
+        scorecard.keep_other(tmp_path / "none", "nothing", tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,16 @@ ORIGINALS = {
         page="https://pytorch.org/tutorials/beginner/blitz/cifar10_tutorial.html",
         shown="test/accuracy",
     ),
+    "cifar10-fast": Original(
+        (Figure("test/accuracy", 0.94),),
+        "K. Jordan, 94% on CIFAR-10 in 3.29 Seconds on a Single GPU, 2024",
+        3.29 / 60,
+        "an A100 GPU",
+        needs="",
+        learn="how few minutes a net needs: whitening, Muon, small pictures first",
+        page="https://arxiv.org/abs/2404.00498",
+        shown="test/accuracy",
+    ),
     "pretrained": Original(
         (Figure("alexnet/top1", 0.56522), Figure("vgg16/top1", 0.71592), Figure("resnet50/top1", 0.80858),
          Figure("densenet121/top1", 0.74434)),

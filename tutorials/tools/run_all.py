@@ -34,6 +34,7 @@ class Program:
 # Later tutorials and studies add their row here.
 PROGRAMS = (
     Program("cifar10", "tutorials.cifar10", "test/accuracy", 0.5, 10),
+    Program("cifar10-fast", "tutorials.cifar10_fast", "test/accuracy", 0.5, 12),
     Program("pretrained", "tutorials.pretrained", "best/top1", 0.6, 15),
     Program("transfer", "tutorials.transfer_learning", "frozen/fold_mean", 0.65, 19),
     Program("names", "tutorials.char_rnn", "test/accuracy", 0.8, 11),

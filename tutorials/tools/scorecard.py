@@ -18,6 +18,7 @@ from typing import Any
 
 from PIL import Image
 
+from data import StudyError
 from tutorials.common import summary
 from tutorials.common.checkpoint import write_atomic
 from tutorials.common.interrupts import one_line_errors
@@ -42,14 +43,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seeds", type=int, help="print the mean over the newest runs of so many seeds, and no more")
     parser.add_argument("--replace", action="store_true", help="replace the kept summary of a seed by the run's")
+    parser.add_argument("--keep", type=Path, metavar="RUN", help="keep this run of other weights, data or options, too")
+    parser.add_argument("--title", help="with --keep: what it is a run of; its row in the scorecard is called so")
     parser.add_argument("name", nargs="?", help="of the runs: cifar10, names, …")
     options = parser.parse_args(argv)
     if (options.seeds is None) != (options.name is None) or (options.seeds is not None and options.seeds < 1):
         parser.error("--seeds N, of 1 or more, and the name of the runs go together")
+    if (options.keep is None) != (options.title is None):
+        parser.error("--keep and --title go together")
     if options.seeds:
         print(over_seeds(RUNS, options.name, options.seeds))
         return 0
     with one_line_errors():
+        if options.keep:
+            keep_other(options.keep, options.title, RESULTS)
         for line in keep_summaries(RUNS, RESULTS, options.replace):
             print(line)
         for path in keep_figures(RUNS, RESULTS, FIGURES):
@@ -64,11 +71,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def written(summaries: Summaries) -> dict[Path, str]:
     """All that the scorecard writes, by path."""
-    found = rows(summaries)
-    readmes = {path: replace_table(path.read_text(encoding="utf-8"), plain_table(summaries)) for path in READMES}
+    found, others, plain = rows(summaries), read_summaries(RESULTS / "others"), plain_table(summaries)
+    readmes = {path: replace_table(path.read_text(encoding="utf-8"), plain) for path in READMES}
     record = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
     answers = {ANSWERS: show_figures(ANSWERS.read_text(encoding="utf-8"), FIGURES)}
-    return readmes | answers | {WHOLE.with_suffix(".md"): page.whole(found), WHOLE.with_suffix(".json"): record}
+    return readmes | answers | {WHOLE.with_suffix(".md"): page.whole(found, others), WHOLE.with_suffix(".json"): record}
 
 
 # Summaries
@@ -97,6 +104,17 @@ def keep_summaries(runs: Path, results: Path, replace: bool = False) -> list[str
         else:
             write_atomic(place, json.dumps(new, indent=2).encode() + b"\n")
     return lines
+
+
+def keep_other(run: Path, title: str, results: Path) -> None:
+    """Keep the summary of a finished run that is none of a recipe on official data, with a title that says what it is
+    of. Raises StudyError where no run has finished."""
+    kept = summary.read(run / "summary.json")
+    if not kept:
+        raise StudyError(f"scorecard: {run} has no summary.json of a finished run. Name the folder of one.")
+    write_atomic(
+        results / "others" / f"{run.name}.json", json.dumps({"title": title} | kept, indent=2).encode() + b"\n"
+    )
 
 
 def read_summaries(results: Path) -> list[dict[str, Any]]:
@@ -232,7 +250,7 @@ def table(summaries: Summaries, originals: Mapping[str, Original] = ORIGINALS) -
 def plain_table(summaries: Summaries) -> str:
     """What stands between the README's markers: a line for each tutorial."""
     modules = {program.target: program.module for program in PROGRAMS}
-    return page.plain(rows(summaries), ORIGINALS, modules)
+    return page.plain(rows(summaries), ORIGINALS, modules, read_summaries(RESULTS / "others"))
 
 
 def replace_table(text: str, table: str) -> str:

@@ -22,8 +22,11 @@ NAMES = {"bleu": "BLEU", "perplexity_by_chunks": "perplexity", "nll_padded": "tr
          "loss_epoch_25": "training loss", "loss_epoch_16": "validation loss"}  # fmt: skip
 
 
-def plain(found: Sequence[Row], originals: Mapping[str, Original], modules: Mapping[str, str]) -> str:
-    """The README's table: for each tutorial and study what is learned there, and one figure of both sides."""
+def plain(
+    found: Sequence[Row], originals: Mapping[str, Original], modules: Mapping[str, str], others: Sequence[Row] = ()
+) -> str:
+    """The README's table: for each tutorial and study what is learned there, and one figure of both sides; where ours
+    is missing, those of `others`, runs of other weights or data."""
     head = ["", "what you learn", "original", "its result", "ours", "minutes"]
     rows = {(row["target"], row["metric"]): row for row in found}
     lines = []
@@ -32,10 +35,21 @@ def plain(found: Sequence[Row], originals: Mapping[str, Original], modules: Mapp
         name = f"[`make {target}`]({modules[target].replace('.', '/')}.py)"
         page = f"[page]({original.page})" if original.page else "-"
         best = most_seeds(shown, "study") if shown else None
-        cells = [ours_in_words(first, shown, best), f"{best['minutes']['total']:.1f}"] if best else [
-            f"not run on the official data: {original.needs}", "-"]  # fmt: skip
+        if best:
+            cells = [ours_in_words(first, shown, best), f"{best['minutes']['total']:.1f}"]
+        else:
+            own = [one for one in others if one["name"] == target and one["recipe"] == "study"]
+            why = [f"not run on the official data: {original.needs}"] if original.needs or not own else []
+            time = ", ".join(f"{one['seconds']['total'] / 60:.1f}" for one in own) or "-"
+            cells = ["; ".join([f"{one['title']}: {headline(one, original)}" for one in own] + why), time]
         lines.append([name, original.learn, page, theirs_in_words(first, shown), *cells])
     return markdown_table(head, lines)
+
+
+def headline(one: Row, original: Original) -> str:
+    """The figure that a run of other weights or data is known by: the one that the README shows, else its first."""
+    metric = original.shown if original.shown in one["metrics"] else next(iter(one["metrics"]))
+    return in_words({"metric": metric}, one["metrics"][metric], None)
 
 
 def most_seeds(row: Row, recipe: str) -> Mapping[str, Any] | None:
@@ -97,7 +111,19 @@ def short(found: Sequence[Row]) -> str:
     return "\n\n".join([*parts, measured(found)])
 
 
-def whole(found: Sequence[Row]) -> str:
+def other_runs(others: Sequence[Row]) -> str:
+    """Runs of other weights, data or options: every metric."""
+    head = ["target", "what", "recipe", "seed", "figures", "minutes of training, of all", "on"]
+    lines = []
+    for one in others:
+        figures = ", ".join(f"{name} {spread(value, None)}" for name, value in one["metrics"].items())
+        time = ", ".join(f"{one['seconds'][part] / 60:.1f}" for part in ("train", "total"))
+        lines.append([f"`{one['name']}`", one["title"], one["recipe"], str(one["seed"]), figures, time, where(one)])
+    about = "Not the recipe on the official data, and so in no table above."
+    return f"\n\n## Other weights, data and options\n\n{about}\n\n{markdown_table(head, lines)}" if lines else ""
+
+
+def whole(found: Sequence[Row], others: Sequence[Row] = ()) -> str:
     """docs/scorecard.md: every fact of every row."""
     head = ["target", "metric", "published", "where", "their minutes", "recipe", "seeds", "ours", "difference",
             "minutes of training, of all", "on", "versions"]  # fmt: skip
@@ -119,7 +145,7 @@ def whole(found: Sequence[Row]) -> str:
                           time, where(one), versions])  # fmt: skip
         lines += [[*begin, recipe, "-", f"not run: {why}", *["-"] * 4] for recipe, why in row["not_run"].items()]
     title = "# Scorecard\n\nWritten by `make scorecard` from [results](results), the summaries that the runs wrote."
-    return f"{title}\n\n{short(found)}\n\n## Every fact\n\n{markdown_table(head, lines)}\n"
+    return f"{title}\n\n{short(found)}{other_runs(others)}\n\n## Every fact\n\n{markdown_table(head, lines)}\n"
 
 
 def measured(found: Sequence[Row]) -> str:
