@@ -5,6 +5,7 @@ import json
 import re
 import sys
 import warnings
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -126,6 +127,12 @@ def test_every_tutorial_has_its_prose():
     assert {path.stem for path in prose.CHAPTERS.glob("*.md")} <= {program.target for program in PROGRAMS}
 
 
+@cache
+def words_of_the_code() -> set[str]:
+    files = [path for folder in ("from_scratch", "tutorials", "data") for path in (lesson.ROOT / folder).rglob("*.py")]
+    return set(re.findall(r"\w+", " ".join(path.read_text(encoding="utf-8") for path in files)))
+
+
 @pytest.mark.parametrize("target", CHAPTERS)
 def test_a_chapters_prose_ends_with_questions_and_names_only_what_there_is(target):
     text = (prose.CHAPTERS / f"{target}.md").read_text(encoding="utf-8")
@@ -135,8 +142,7 @@ def test_a_chapters_prose_ends_with_questions_and_names_only_what_there_is(targe
     found = re.findall(answer, prose.of(target).questions, re.M | re.S)
     assert found == [str(number) for number in range(1, len(found) + 1)] and 3 <= len(found) <= 5
     assert text.count("<details>") == len(found)
-    files = [path for folder in ("from_scratch", "tutorials", "data") for path in (lesson.ROOT / folder).rglob("*.py")]
-    words = set(re.findall(r"\w+", " ".join(path.read_text(encoding="utf-8") for path in files)))
+    words = words_of_the_code()
     targets = re.findall(r"^([\w-]+):", (lesson.ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
     for code in re.findall(r"(?<!`)`([^`]+)`(?!`)", text):
         assert {name.replace("-", "_") for name in re.findall(r"--(?:no-)?([\w-]+)", code)} <= words, code
