@@ -174,7 +174,7 @@ data-%: setup ## download, verify and unpack one data set: data-cifar10, data-na
 	@$(RUN) data fetch $(call QUOTED,$*) FILES
 
 ##@ Results
-scorecard: setup ## keep official runs' summaries and write the README's table (REPLACE=1: take them for kept ones)
+scorecard: setup ## keep official runs' summaries and figures, and write the tables (REPLACE=1: take them for kept ones)
 	@$(RUN) tutorials.tools.scorecard REPLACE
 
 board: setup ## recipes in one budget of processor time, yours beside ours: ENTRY=mine.py

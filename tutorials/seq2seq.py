@@ -372,9 +372,10 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
         metrics |= report.scores_as_trained(translator, parts.train, split, pairs) | report.printed_losses(run)
     if run.logger:
         ratios = [teacher_forcing_ratio(options, epoch) for epoch in range(options.epochs)]
-        line = (range(1, options.epochs + 1), ratios)
-        forcing = plots.Panel("teacher-forcing ratio", {"": line}, axes={"ylim": (-0.05, 1.05)})
-        run.figure("teacher_forcing", plots.panels(forcing))
+        if min(ratios) < max(ratios):
+            line = (range(1, options.epochs + 1), ratios)
+            forcing = plots.Panel("teacher-forcing ratio", {"": line}, axes={"ylim": (-0.05, 1.05)})
+            run.figure("teacher_forcing", plots.panels(forcing))
         theirs = losses_by_step("seq2seq", run.step, options.epochs) if published and options.count_padding else {}
         run.figure("curves", plots.curves(run.folder / "metrics.jsonl", "bleu", theirs))
         if options.attention != "none":

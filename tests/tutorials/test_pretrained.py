@@ -143,7 +143,7 @@ def test_the_twin_is_learnt_and_everything_is_there(study):
     assert summary["published"] == {}  # nothing is published of the twin's
     drawn = {path.stem for path in (folder / "figures").iterdir()}
     assert drawn == {
-        "accuracy_against_gflops", "latency", "cost_against_size", "reliability", "agreement", "robustness", "gallery",
+        "accuracy_against_gflops", "latency", "cost_against_size", "reliability", "robustness", "gallery",
         "hardest", "families_differ", "grad_cam", "filters_resnet18", f"filters_{SMALL}",
     }  # fmt: skip
     assert "restricted %" in printed

@@ -44,7 +44,7 @@ class Options:
     save_every: float = 30.0
     """Seconds between checkpoints: the most training time that a power cut can cost."""
     log_every: int = 50
-    """Log training metrics every so many steps, averaged over them."""
+    """Log training metrics after the first step and then every so many steps, averaged over them."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Device; auto uses a GPU when there is one."""
     threads: int = 0

@@ -157,7 +157,7 @@ def show_quality(run: Session, models: Sequence[Any], measured: Measured, answer
                                measured[model.label]["metrics"]["ece"]) for model in members}
         for family, members in families.items()
     }))  # fmt: skip
-    if len(models) > 1:
+    if len(models) > 2:
         agreed = calibration.agreement(list(answers.values())).numpy()
         cells = [[f"{100 * share:.0f}" for share in row] for row in agreed]
         heat = Heat(agreed, list(answers), list(range(1, len(answers) + 1)), cells=cells)

@@ -34,6 +34,8 @@ def results(run: Run, translator: Translator, split: str, pairs: Pairs, width: i
         run.say(f"> {sources[number]}\n= {' / '.join(references[number])}\n< {hypotheses[number]}\n")
     if run.logger:
         run.logger.text("translations", scores.gallery(sources, hypotheses, references), run.step)
+    if run.options.data == "tiny":
+        return metrics  # all of the twin's sentences are short, and translated alike
     groups = scores.bleu_by_length(hypotheses, references, [len(text.split()) for text in sources])
     names = [f"{name}\n{count:,} sentences" for name, (_, count) in groups.items()]
     values = [value for value, _ in groups.values()]
