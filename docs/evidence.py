@@ -30,6 +30,8 @@ class Evidence:
 
     def source(self) -> str:
         """The data, recipe and seed of the figures, what of the recipe was changed, and what the twin is for."""
+        if "title" in self.drawn:  # a run of other weights, data or options
+            return f"{self.drawn['title']}, seed {self.drawn['seed']}"
         changed = [f"{name} {value}" for name, value in self.drawn["changed"].items()]
         recipe = [f"recipe {self.drawn['recipe']}", *changed, f"seed {self.drawn['seed']}"]
         where = NAMES.get(self.drawn["data"], self.drawn["data"])
@@ -72,6 +74,9 @@ def gather(target: str, runs: Path) -> Evidence:
     found = Evidence(twin=read(runs / "study" / target))
     for kept in filter(None, map(summary.read, sorted(RESULTS.glob(f"{target}-official-*-seed*.json")))):
         found.recipes.setdefault(kept["recipe"], []).append(kept)
+    for kept in filter(None, map(summary.read, sorted((RESULTS / "others").glob("*.json")))):
+        if kept["name"] == target:
+            found.recipes[f"{kept['recipe']}, {kept['title']}"] = [kept]
     kept = summary.read_json(FIGURES / target / "source.json")
     if kept:
         found.drawn, found.figures = kept, pictures(FIGURES / target)

@@ -57,9 +57,11 @@ def test_summaries_of_official_runs_are_kept_and_averaged(tmp_path):
 
 
 def test_a_run_of_other_weights_has_a_row_of_its_own(tmp_path):
-    write(tmp_path / "small", summary(changed={"model": "squeezenet1_0"}, metrics={"test/accuracy": 0.93}))
+    other = {"model": "squeezenet1_0", "weights_file": ["squeezenet1_0=/home/me/weights/a.pth"], "lr": 0.1}
+    write(tmp_path / "small", summary(changed=other, options=other, metrics={"test/accuracy": 0.93}))
     scorecard.keep_other(tmp_path / "small", "with SqueezeNet's weights", tmp_path)
     others = scorecard.read_summaries(tmp_path / "others")
+    assert others[0]["changed"] == other | {"weights_file": ["squeezenet1_0=a.pth"]}
     whole = scorecard_page.whole(scorecard.rows([], THING), others)
     row = "| `thing` | with SqueezeNet's weights | study | 0 | test/accuracy 0.930 | 1.0, 1.5 | cpu with 2 threads |"
     assert row in whole
@@ -167,7 +169,7 @@ def test_the_figures_of_the_kept_study_run_of_seed_0_are_kept_small(tmp_path):
     names = {path.relative_to(figures).as_posix() for path in figures.rglob("*.*")}
     assert names == {"thing/big.png", "thing/small.png", "thing/source.json"}
     source = json.loads((figures / "thing/source.json").read_text())
-    assert source == {name: summary()[name] for name in scorecard.SOURCE}
+    assert source == {name: summary()[name] for name in scorecard.SOURCE if name != "title"}
     assert (figures / "thing/big.png").stat().st_size <= scorecard.MOST_BYTES
     assert Image.open(figures / "thing/big.png").width <= 1000 and Image.open(figures / "thing/small.png").width == 80
     assert scorecard.keep_figures(runs, results, figures) == []  # nothing new

@@ -33,7 +33,16 @@ BEGIN, END = "<!-- results: written by make scorecard -->", "<!-- end of results
 BY_HAND = {program.target for program in PROGRAMS if program.module.startswith("from_scratch.")}
 # How a kept figure may be made smaller, in this order, until it has no more bytes: its width and its colors.
 SIZES, MOST_BYTES = ((1000, 256), (1000, 64), (700, 64), (500, 64)), 60_000
-SOURCE = ("name", "data", "recipe", "seed", "changed", "seconds", "versions")  # what source.json says of the run
+SOURCE = (
+    "title",
+    "name",
+    "data",
+    "recipe",
+    "seed",
+    "changed",
+    "seconds",
+    "versions",
+)  # what source.json says of the run
 # In ANSWERS.md: <!-- figure target/name: what it shows -->, and behind it the picture once there is one.
 PLACE = re.compile(r"(<!-- figure ([\w-]+/\w+): (.+?) -->\n)(?:!\[[^\n]*\n)?", re.S)
 Summaries = Sequence[Mapping[str, Any]]
@@ -112,9 +121,19 @@ def keep_other(run: Path, title: str, results: Path) -> None:
     kept = summary.read(run / "summary.json")
     if not kept:
         raise StudyError(f"scorecard: {run} has no summary.json of a finished run. Name the folder of one.")
-    write_atomic(
-        results / "others" / f"{run.name}.json", json.dumps({"title": title} | kept, indent=2).encode() + b"\n"
-    )
+    # Of a path only the file's name means something elsewhere.
+    kept |= {
+        part: {name: without_folders(value) for name, value in kept[part].items()} for part in ("options", "changed")
+    }
+    content = json.dumps({"title": title} | kept, indent=2).encode() + b"\n"
+    write_atomic(results / "others" / f"{run.name}.json", content)
+
+
+def without_folders(value: Any) -> Any:
+    """An option's value, or several, without the folders of paths: squeezenet=/a/b.pth becomes squeezenet=b.pth."""
+    if isinstance(value, list):
+        return [without_folders(one) for one in value]
+    return re.sub(r"[^=]*/", "", value) if isinstance(value, str) else value
 
 
 def read_summaries(results: Path) -> list[dict[str, Any]]:
@@ -125,19 +144,26 @@ def read_summaries(results: Path) -> list[dict[str, Any]]:
 
 
 def keep_figures(runs: Path, results: Path, figures: Path) -> list[Path]:
-    """Keep small copies of the figures of each run whose summary is kept, of the study recipe with seed 0.
+    """Keep small copies of the figures of each run whose summary is kept, of the study recipe with seed 0; of a target
+    without one, those of its run of other weights, data or options.
 
     `source.json` beside them says which run that was; returns the folders of runs whose figures are new.
     """
     taken = []
-    for place in sorted(results.glob("*-official-study-seed0.json")):
+    places = {place.stem.partition("-official-")[0]: place for place in results.glob("*-official-study-seed0.json")}
+    for place in sorted((results / "others").glob("*.json")):
+        kept = summary.read(place)
+        if kept and kept["recipe"] == "study":
+            places.setdefault(kept["name"], place)
+    for place in places.values():
         run, kept = runs / place.stem, summary.read(place)
         new = summary.read(run / "summary.json")
         drawn = sorted((run / "figures").glob("*.png"))
         if not kept or not new or not drawn or new["metrics"] != kept["metrics"]:
             continue
         folder = figures / new["name"]
-        source = json.dumps({name: new[name] for name in SOURCE}, indent=1).encode() + b"\n"
+        about = new | {name: kept[name] for name in ("title", "changed") if name in kept}
+        source = json.dumps({name: about[name] for name in SOURCE if name in about}, indent=1).encode() + b"\n"
         if (folder / "source.json").exists() and (folder / "source.json").read_bytes() == source:
             continue
         for path in folder.glob("*.png"):

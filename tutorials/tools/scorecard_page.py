@@ -47,9 +47,12 @@ def plain(
 
 
 def headline(one: Row, original: Original) -> str:
-    """The figure that a run of other weights or data is known by: the one that the README shows, else its first."""
-    metric = original.shown if original.shown in one["metrics"] else next(iter(one["metrics"]))
-    return in_words({"metric": metric}, one["metrics"][metric], None)
+    """The figure that a run of other weights or data is known by: the same as the README shows, perhaps of another
+    model."""
+    metrics, kind = one["metrics"], original.shown.rpartition("/")[2]
+    alike = [name for name in metrics if kind and name.endswith(f"/{kind}")]
+    metric = next(iter([name for name in alike if name == original.shown] or alike or metrics))
+    return in_words({"metric": metric}, metrics[metric], None)
 
 
 def most_seeds(row: Row, recipe: str) -> Mapping[str, Any] | None:
