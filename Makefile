@@ -25,23 +25,23 @@ OPTIONS := DATA RECIPE SEED SEEDS DEVICE RESUME
 STUDIES = linear fully-connected initialization batchnorm dropout convnet captioning vision-transformer diffusion
 
 ##@ Start here
-study: setup ## run every tutorial on its tiny twin, offline, and show a table: the main job
+study: setup ## run every tutorial and study on small synthetic data, offline, and print a table of the results
 	@$(RUN) tutorials.tools.run_all
 
-test: setup ## run the tests and the style check
+test: setup ## run the tests, but for the slow ones, and the style check
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(RUN) pytest -n 2 -m "not slow and not browser and not notebooks"
 	@echo "left out: whole trainings (make test-slow), notebooks (make test-notebooks), what needs a browser (make test-browser)"
 
-tensorboard: setup ## serve the dashboards of all runs on localhost:6006; of some: RUNS=cifar10
+tensorboard: setup ## serve TensorBoard for all runs on localhost:6006; for some: RUNS=cifar10
 	@$(RUN) tutorials.tools.dashboard RUNS PORT
 
 ##@ Tutorials
 cifar10: setup ## train a classifier on CIFAR-10
 	@$(RUN) tutorials.cifar10 NPROC $(OPTIONS)
 
-cifar10-fast: setup ## CIFAR-10 in a budget of minutes, towards 94 %: MINUTES=110 DATA=official
+cifar10-fast: setup ## train a faster net on CIFAR-10, to about 94 %; in a budget of minutes: MINUTES=110 DATA=official
 	@$(RUN) tutorials.cifar10_fast NPROC $(OPTIONS) MINUTES
 
 predict-cifar10: setup ## classify your own picture with the trained net: IMAGE=photo.jpg
@@ -50,62 +50,62 @@ predict-cifar10: setup ## classify your own picture with the trained net: IMAGE=
 pretrained: setup ## compare AlexNet, VGG, ResNet and DenseNet: cost, accuracy, robustness (DATA=official: 6 GB of weights)
 	@$(RUN) tutorials.pretrained $(OPTIONS)
 
-predict: setup ## what ImageNet's models see in your own picture: IMAGE=photo.jpg MODELS="resnet18 squeezenet1_0"
+predict: setup ## classify your own picture with ImageNet's models: IMAGE=photo.jpg MODELS="resnet18 squeezenet1_0"
 	@$(RUN) tutorials.pretrained IMAGE MODELS
 
-transfer: setup ## fine-tune a pretrained net and keep it frozen, on ants and bees or your folders: IMAGES=dir MODEL=resnet50
+transfer: setup ## fine-tune a pretrained net, and use it frozen, on ants and bees or your folders: IMAGES=dir MODEL=resnet50
 	@$(RUN) tutorials.transfer_learning NPROC $(OPTIONS) IMAGES MODEL
 
 predict-transfer: setup ## classify your own picture with the net that make transfer saved: IMAGE=photo.jpg
 	@$(RUN) tutorials.transfer_learning IMAGE
 
-names: setup ## tell the language of names, letter by letter; of your own lines: FOLDER=dir
+names: setup ## predict the language of names, letter by letter; your own names: FOLDER=dir
 	@$(RUN) tutorials.char_rnn NPROC $(OPTIONS) FOLDER ENCODING
 
-predict-names: setup ## the three likeliest languages of a name: NAME=Satoshi
+predict-names: setup ## predict the three most likely languages of a name: NAME=Satoshi
 	@$(RUN) tutorials.char_rnn NAME
 
-race-names: setup ## time a step against the original's loop over single names: DATA=official
+race-names: setup ## time a training step against the original's, which loops over single names: DATA=official
 	@$(RUN) tutorials.tools.race_names DATA
 
-sentiment: setup ## tell the topic of news; of any csv of labels and texts: CSV="file.csv …" (TEST=file.csv)
+sentiment: setup ## predict the topic of news; any csv of labels and texts: CSV="file.csv …" (TEST=file.csv)
 	@$(RUN) tutorials.text_sentiment NPROC $(OPTIONS) CSV TEST ENCODING
 
-predict-news: setup ## the class of your own text, with probabilities: TEXT="Stocks fell …"
+predict-news: setup ## classify your own text, with probabilities: TEXT="Stocks fell …"
 	@$(RUN) tutorials.text_sentiment TEXT
 
-race-sentiment: setup ## time an epoch against the original's way, on 120,000 generated news
+race-sentiment: setup ## time an epoch against the original's, on 120,000 synthetic news items
 	@$(RUN) tutorials.tools.race_sentiment
 
-seq2seq: setup ## translate French to English with GRUs and attention; your own pairs: PAIRS=file.tsv
+seq2seq: setup ## train a translator from French to English with GRUs and attention; your own pairs: PAIRS=file.tsv
 	@$(RUN) tutorials.seq2seq NPROC $(OPTIONS) PAIRS ENCODING
 
 translate-fr: setup ## translate a French sentence, with attention weights (ARGS=--figure draws them): TEXT="Je suis fatigué."
 	@$(RUN) tutorials.seq2seq TEXT
 
-translation: setup ## translate German to English with nn.Transformer; your own files: SOURCE=file.de TARGET=file.en
+translation: setup ## train a translator from German to English with nn.Transformer; your own files: SOURCE=file.de TARGET=file.en
 	@$(RUN) tutorials.translation NPROC $(OPTIONS) SOURCE TARGET ENCODING
 
 translate-de: setup ## translate a German sentence, with attention weights (ARGS=--figure draws them): TEXT="Ein Hund läuft."
 	@$(RUN) tutorials.translation TEXT
 
-race-translation: setup ## time decoding against the original's, sentence by sentence, with the newest saved net: DATA=official
+race-translation: setup ## time decoding with the newest saved net against the original's, sentence by sentence: DATA=official
 	@$(RUN) tutorials.tools.race_translation DATA
 
-language-model: setup ## a transformer that writes like Wikipedia, trained on WikiText-2
+language-model: setup ## train a transformer language model on WikiText-2
 	@$(RUN) tutorials.language_model NPROC $(OPTIONS)
 
-generate: setup ## let the language model go on writing: TEXT="The river"
+generate: setup ## generate text with the language model after a prompt: TEXT="The river"
 	@$(RUN) tutorials.language_model TEXT
 
-ablate-language-model: setup ## what each change of the language model's recipe gives: ARGS="--minutes 3 --data official"
+ablate-language-model: setup ## measure what each change of the language model's recipe is worth: ARGS="--minutes 3 --data official"
 	@$(RUN) tutorials.tools.ablate_language_model
 
-demo: setup ## try the trained nets on a local page: PORT=7860
+demo: setup ## serve a page to try the trained nets on: PORT=7860
 	@$(RUN) tutorials.tools.demo PORT
 
 ##@ By hand, in NumPy
-from-scratch: $(STUDIES) ## run all nine studies of the CS231n assignment, one after another
+from-scratch: $(STUDIES) ## run the nine studies below, one after another
 
 linear: setup ## assignment 1: nearest neighbors, SVM and softmax on pixels, what features are worth
 	@$(RUN) from_scratch.studies.linear $(OPTIONS)
@@ -122,19 +122,19 @@ batchnorm: setup ## batch and layer normalization: depth, weight scale, batch si
 dropout: setup ## dropout against overfitting
 	@$(RUN) from_scratch.studies.dropout $(OPTIONS)
 
-convnet: setup ## convolutional nets: three layers in one epoch, and a deep one
+convnet: setup ## a three-layer ConvNet in one epoch, its filters, and a deep ConvNet
 	@$(RUN) from_scratch.studies.convnet $(OPTIONS)
 
 captioning: setup ## captions by an RNN, an LSTM and a transformer; words against characters
 	@$(RUN) from_scratch.studies.captioning $(OPTIONS)
 
-vision-transformer: setup ## a vision transformer in two epochs, and beside a ConvNet; what positions learn
+vision-transformer: setup ## a vision transformer in two epochs, compared with a ConvNet; what its positional embeddings learn
 	@$(RUN) from_scratch.studies.vision_transformer $(OPTIONS)
 
-diffusion: setup ## digits out of noise by a U-Net; what to predict, which schedule; the temperature of SimCLR's loss
+diffusion: setup ## a U-Net that generates digits from noise; what to predict, which schedule; the temperature of SimCLR's loss
 	@$(RUN) from_scratch.studies.diffusion $(OPTIONS)
 
-course: setup ## run a notebook of CS231n against from_scratch: NOTEBOOK=knn.ipynb; against your own package: FOLDER=dir
+course: setup ## run a notebook of CS231n with from_scratch: NOTEBOOK=knn.ipynb; with your own package: FOLDER=dir
 	@$(RUN) tutorials.tools.course NOTEBOOK FOLDER
 
 caption-features: setup ## compute the features of Flickr8k's photographs (once; downloads 1.1 GB)
@@ -143,18 +143,18 @@ caption-features: setup ## compute the features of Flickr8k's photographs (once;
 bench-from-scratch: setup ## time the hand-written layers against naive loops and torch, on one thread
 	@$(RUN) comparisons.bench
 
-##@ Parity with torch
-parity: setup ## hold every hand-written gradient against torch, and the tests against planted mistakes; or yours: FOLDER=dir
+##@ Checked against torch
+parity: setup ## check every hand-written function against torch, and the tests by planted mistakes; your package: FOLDER=dir
 	@$(RUN) comparisons FOLDER
 
-parity-report: setup ## write the table of parity with its figures as Markdown and as a page, below runs/parity
+parity-report: setup ## write the results of make parity, with figures, to runs/parity/parity.html
 	@$(RUN) comparisons.report
 
 parity-latest: KIND = latest
-parity-latest: setup-latest ## make parity with the newest torch, in an environment of its own
+parity-latest: setup-latest ## run make parity with the newest torch, in an environment of its own
 	@$(RUN) comparisons
 
-race: setup ## train a NumPy net beside its torch twin, on one dashboard: NET="CaptioningRNN, lstm"
+race: setup ## train a NumPy net and the same net in torch, side by side in TensorBoard: NET="CaptioningRNN, lstm"
 	@$(RUN) comparisons.race NET DATA SEED
 
 exercises: setup ## list the layers that you can write yourself, in the course's order
@@ -163,7 +163,7 @@ exercises: setup ## list the layers that you can write yourself, in the course's
 exercise: setup ## write a layer yourself until all its checks are green: LAYER=batchnorm_backward
 	@$(RUN) comparisons.exercise LAYER
 
-learn: setup ## your way through the exercises, from an affine layer to diffusion: what is done, what is next, what to read
+learn: setup ## show the exercises in order, from an affine layer to diffusion: what is done, what is next, what to read
 	@$(RUN) docs.learn
 
 ##@ Data
@@ -174,35 +174,35 @@ data-%: setup ## download, verify and unpack one data set: data-cifar10, data-na
 	@$(RUN) data fetch $(call QUOTED,$*) FILES
 
 ##@ Results
-scorecard: setup ## keep official runs' summaries and figures, and write the tables (REPLACE=1: take them for kept ones)
+scorecard: setup ## keep the summaries and figures of official runs and write the tables (REPLACE=1: replace kept ones)
 	@$(RUN) tutorials.tools.scorecard REPLACE
 
-board: setup ## recipes in one budget of processor time, yours beside ours: ENTRY=mine.py
+board: setup ## compare your training recipe with others on a fixed budget of CPU time: ENTRY=mine.py
 	@$(RUN) tutorials.tools.board ENTRY
 
-book: setup ## build the study book, a site that needs no network, from the scripts and the runs: runs/book/index.html
+book: setup ## build the study book, a site that needs no network: runs/book/index.html
 	@$(RUN) docs.book
 
 notebooks: setup ## write every tutorial as a notebook, below runs/notebooks
 	@$(RUN) docs.notebooks
 
 ##@ Upkeep
-setup: ## build the environment from its lock unless it is current (TORCH=cpu: torch without CUDA)
+setup: ## build the environment from its lock file unless it is up to date (TORCH=cpu: torch without CUDA)
 	@sh tutorials/tools/setup.sh $(KIND)
 
 setup-latest setup-lowest: setup-%:
 	@sh tutorials/tools/setup.sh $*
 
-convert: setup ## write a file of weights (.pth) anew as .safetensors, which holds no code: WEIGHTS=net.pth
+convert: setup ## convert a file of weights (.pth) to .safetensors, which cannot hold code: WEIGHTS=net.pth
 	@$(RUN) tutorials.tools.convert WEIGHTS
 
-test-slow: setup ## run the tests that take long: every tutorial killed and resumed, in two processes, on real data
+test-slow: setup ## run the slow tests: every tutorial killed and resumed, in two processes, on real data
 	@$(RUN) pytest -n 2 -m slow
 
-test-browser: setup ## run the tests that look at pages in a headless Chromium of this machine
+test-browser: setup ## run the tests of the pages, in a headless Chromium that is installed
 	@$(RUN) pytest -m browser -rs
 
-test-notebooks: setup ## run every notebook top to bottom on its tiny twin
+test-notebooks: setup ## run every notebook from top to bottom on synthetic data
 	@$(RUN) pytest -n 2 -m notebooks
 
 test-latest: KIND = latest
@@ -214,10 +214,10 @@ test-lowest: setup-lowest ## run a quick part of the tests with the oldest packa
 	@$(RUN) pytest -n 2 comparisons/test_parity.py $(patsubst %,tests/common/test_%.py,checkpoint run weights) \
 	  tests/data/test_fetch.py tests/from_scratch/test_dense.py tests/from_scratch/test_gradients.py tests/tools/test_dashboard.py
 
-test-debian: ## run make study and make test in a fresh Debian 13 (needs root and debootstrap; before a release)
+test-debian: ## run make study and make test on a bare Debian 13, before a release (needs root and debootstrap)
 	@sh tests/debian.sh
 
-lint: setup ## mend the style of the code, and say what cannot be mended
+lint: setup ## format the code, fix its style, and report the rest
 	@$(PY) -m ruff format .
 	@$(PY) -m ruff check --fix .
 
@@ -225,7 +225,7 @@ lint: setup ## mend the style of the code, and say what cannot be mended
 EXTRAS = $(patsubst %,--extra %,coco book notebooks browser demo test)
 LOCK = uv pip compile pyproject.toml --universal --generate-hashes --python-version 3.11 --upgrade --no-emit-index-url \
   --no-annotate --custom-compile-command "make lock" --quiet
-lock: ## write both locks anew from pyproject.toml (needs uv)
+lock: ## update both lock files from pyproject.toml (needs uv)
 	@$(LOCK) $(EXTRAS) --output-file requirements.lock
 	@$(LOCK) $(EXTRAS) --extra text --output-file requirements-torchtext.lock
 

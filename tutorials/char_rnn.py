@@ -50,7 +50,7 @@ class NamesOptions(TextFileOptions):
     embed_dim: int = 0
     """Size of the letter embeddings; 0: one-hot vectors, as in the original."""
     pool: bool = False
-    """Classify by the max-pooled and mean-pooled hidden states too, not by the last one alone."""
+    """Classify from the max-pooled and mean-pooled hidden states as well as from the last one."""
     dropout: float = 0.0
     """Dropout before the output layer, and between recurrent layers."""
     embed_dropout: float = 0.0
@@ -60,7 +60,7 @@ class NamesOptions(TextFileOptions):
     batch_size: int = 64
     """Batch size, over all processes together."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
-    """Optimizer; the n-grams have Adagrad, whatever this is."""
+    """Optimizer of the RNN; the weights of the n-grams always use Adagrad."""
     lr: float = 0.15
     """Learning rate; with a schedule, its peak."""
     schedule: Literal["constant", "cosine"] = "constant"
@@ -74,7 +74,7 @@ class NamesOptions(TextFileOptions):
     logit_adjustment: float = 0.0
     """Multiple of the log class priors that is subtracted from the logits in evaluation, in favor of rare classes."""
     grouped: bool = False
-    """Stratified 85/5/10 split with no name in two parts; else the original's random 85/15 split."""
+    """Use a stratified 85/5/10 split in which no name is in two parts; else the original's random 85/15 split."""
     folder: Path | None = None
     """Train on your own data: a folder with a <class>.txt for each class, one name per line."""
     name: str | None = None

@@ -35,7 +35,7 @@ class Cifar10Options(Options):
     batch_size: int = 4
     """Batch size, over all processes together."""
     optimizer: Literal["sgd", "muon"] = "sgd"
-    """SGD with momentum, or Muon, which learns about as much in half the epochs here."""
+    """SGD with momentum, or Muon, which needs fewer epochs here."""
     lr: float = 1e-3
     """Learning rate; with a schedule, the initial one."""
     momentum: float = 0.9
@@ -49,17 +49,17 @@ class Cifar10Options(Options):
     flip: bool = False
     """Data augmentation: random horizontal flips of the training images."""
     shift: int = 0
-    """Data augmentation: random shifts by up to so many pixels, padded by reflection."""
+    """Data augmentation: random shifts by at most this many pixels, with reflection padding."""
     in_memory: bool = False
-    """Normalize and augment whole batches in memory, rather than transform and collate image by image."""
+    """Normalize and augment whole batches in memory, instead of transforming and collating single images."""
     channels_last: bool = False
-    """Channels-last memory format: large batches are convolved faster, small ones slower."""
+    """Use the channels-last memory format: faster for large batches, slower for small ones."""
     val_size: int = 0
-    """Size of the validation split, of the 50,000 training images; the best epoch is chosen on it."""
+    """Number of the 50,000 training images held out for validation, to choose the best epoch; 0: none."""
     width: int = 6
-    """Output channels of the first convolution: the original's exercise in wider nets."""
+    """Output channels of the first convolution; to widen them is the original's exercise."""
     image: Path | None = None
-    """Inference on a picture of your own, with the saved net of --run-dir or else the newest; nothing is trained."""
+    """Do not train: classify this picture, with the saved net of --run-dir or else the newest one."""
 
     keeping = Options.keeping | {"image"}
     limits = Options.limits | {

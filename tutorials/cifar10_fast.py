@@ -30,19 +30,19 @@ class FastOptions(Options):
     """94 % on CIFAR-10 on a laptop's processor."""
 
     minutes: float = 0.0
-    """Training time to fill: the number of epochs follows from the speed of the first steps; 0: --epochs decides."""
+    """Budget of training time, in minutes: sets the number of epochs, after timing a few steps; 0: use --epochs."""
     batch_size: int = 500
     """Batch size, over all processes together."""
     lr: float = 0.1
-    """Initial learning rate of Muon, for the convolutions; it decays linearly to zero."""
+    """Initial learning rate of Muon, for the convolutions; all learning rates decay linearly to zero."""
     lr_rest: float = 0.05
-    """Initial learning rate of SGD, for biases; the last layer's is ten times as large."""
+    """Initial learning rate of SGD, for biases; the last layer's is ten times as high."""
     width: int = 64
-    """Output channels of the first block; the two others have four times as many."""
+    """Output channels of the first block; the other two have four times as many."""
     small_share: float = 0.4
-    """Share of the epochs, at the beginning, that are trained on pictures of 24 x 24 pixels, at half of the cost."""
+    """Fraction of the epochs, at the beginning, that train on pictures of 24 x 24 pixels, at about half the cost."""
     val_size: int = 0
-    """Size of a validation split, of the 50,000 training images, to compare recipes on."""
+    """Number of the 50,000 training images held out for validation, to compare recipes; 0: none."""
 
     keeping = Options.keeping | {"epochs"}  # with --minutes it depends on the machine: `pace` keeps it
     limits = Options.limits | {

@@ -39,9 +39,9 @@ class LanguageModelOptions(Options):
     batch_size: int = 20
     """Batch size, over all processes together."""
     length: int = 35
-    """Sequence length (bptt): the tokens of a window, and the longest context of the net."""
+    """Sequence length (bptt): tokens in a window, and the longest context of the net."""
     shuffle: bool = False
-    """Shuffle windows that begin elsewhere in every epoch, instead of reading columns of text from top to bottom."""
+    """Shuffle the windows, with new start positions in each epoch, instead of reading columns of text in order."""
     d_model: int = 200
     """Number of features of the embeddings and of every layer (d_model)."""
     dim_feedforward: int = 200
@@ -55,15 +55,15 @@ class LanguageModelOptions(Options):
     norm_first: bool = False
     """Pre-norm instead of post-norm: layer normalization before attention and feed-forward networks."""
     frequent: int = 0
-    """Adaptive softmax: words of the most frequent cluster, which keep the full embedding; 0: full softmax, untied."""
+    """Adaptive softmax: number of words in the most frequent cluster, with full embeddings; 0: full softmax, untied."""
     tied: bool = True
     """With --frequent, tie the weights of input embedding and output layer."""
     optimizer: Literal["sgd", "adamw", "muon"] = "sgd"
-    """With muon: Muon for the layers' matrices and AdamW, at a quarter of the learning rate, for everything else."""
+    """muon: Muon for the layers' weight matrices, with AdamW at a quarter of the learning rate for the rest."""
     lr: float = 5.0
-    """Peak learning rate."""
+    """Learning rate; with the linear schedule, its peak."""
     schedule: Literal["exponential", "linear"] = "exponential"
-    """Learning-rate schedule: a factor of 0.95 each epoch; or warmup, constant, and linear decay to zero."""
+    """Learning-rate schedule: exponential (times 0.95 each epoch), or linear (warmup, constant, decay to zero)."""
     weight_decay: float = 0.0
     """Weight decay."""
     grad_clip: float = 0.5
@@ -71,7 +71,7 @@ class LanguageModelOptions(Options):
     precision: Literal["float32", "bfloat16"] = "float32"
     """Precision of autocast; bfloat16 only where it is fast: on a GPU, or a processor with avx512_bf16."""
     causal: bool = True
-    """Use a causal mask. Without one the net reads the word that it should predict, as the original did in 2023."""
+    """Use a causal mask; without it the net sees the word that it should predict, as in the original of mid-2023."""
     text: str | None = None
     """Do not train: generate text after this prompt, with the saved net of --run-dir or else the newest one."""
     tokens: int = 60

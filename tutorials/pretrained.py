@@ -40,10 +40,10 @@ class PretrainedOptions(Options):
     """AlexNet, VGG, ResNet and DenseNet compared."""
 
     models: tuple[str, ...] = ()
-    """torchvision's names, families (VGG), or all; resnet50-v1 is ResNet-50 with its older weights. Default: all of
-    the four families; of the twin, two small models; for --image, resnet18."""
+    """Models by torchvision's names, by family (VGG), or all; resnet50-v1 is ResNet-50 with its older weights.
+    Default: all models of the four families; with --data tiny, two small ones; with --image, resnet18."""
     weights: Literal["published", "none"] = "published"
-    """torchvision's pre-trained weights (downloaded when missing), or none: then only the cost is measured."""
+    """torchvision's pretrained weights (downloaded when missing), or none: then only the cost is measured."""
     weights_file: tuple[str, ...] = ()
     """Weight files of your own, .safetensors or .pth, as NAME=PATH."""
     images: Path | None = None
@@ -53,17 +53,17 @@ class PretrainedOptions(Options):
     repetitions: int = 20
     """Timed forward passes of each model."""
     robust_images: int = 200
-    """Images for the robustness to 15 corruptions, at most a tenth of all; 0: not measured."""
+    """Images on which robustness to 15 corruptions is measured, at most a tenth of all; 0: not measured."""
     precision: Literal["float32", "float16", "bfloat16"] = "float32"
     """Data type of weights and activations; half precision is faster on a GPU, and checked against float32."""
     workers: int = 0
-    """Worker processes of the DataLoader: with a GPU, about as many as there are cores."""
+    """Worker processes of the DataLoader; with a GPU, use about as many as there are cores."""
     channels_last: bool = False
-    """Channels-last memory format: faster on a CPU, and in half precision on a GPU."""
+    """Use the channels-last memory format: faster on a CPU, and in half precision on a GPU."""
     epochs: int = 100
-    """Steps in which the last layer of the twin's models is trained; published weights need none."""
+    """With --data tiny: training steps of the last layer; the models with published weights are not trained."""
     image: Path | None = None
-    """Inference on a picture of your own: the top five categories by each model; nothing is measured."""
+    """Do not measure: print the top five categories of this picture by each model."""
 
     keeping = Options.keeping | {"image", "workers"}
     limits = Options.limits | {

@@ -56,37 +56,37 @@ class Seq2SeqOptions(TextFileOptions):
     output_dropout: float = 0.0
     """Dropout probability of the decoder's output layer."""
     word_dropout: float = 0.0
-    """Word dropout: probability that training replaces a word, of source or target, by the unknown one."""
+    """Word dropout: probability that a source or target word is replaced by the unknown token in training."""
     label_smoothing: float = 0.0
     """Label smoothing."""
     tied: bool = False
     """Tie the weights of the decoder's embedding and output layer."""
     teacher_forcing: float = 1.0
-    """Teacher-forcing ratio in the first epoch: the probability that a batch is decoded from the reference words."""
+    """Teacher-forcing ratio in the first epoch: probability that the decoder reads the reference words of a batch."""
     teacher_forcing_end: float = 1.0
     """Teacher-forcing ratio in the last epoch; it changes linearly in between."""
     count_padding: bool = False
     """Include padding in encoder, attention and loss, as the original does."""
     held_out: int = 0
-    """Pairs in the validation split and in the test split; they share no sentence with the training split."""
+    """Pairs in the validation split, and as many in the test split; they share no sentence with the training split."""
     extra: int = 0
-    """Extra training pairs: short ones of other beginnings, which share no sentence with the held-out splits."""
+    """Extra training pairs: short ones with other beginnings, which share no sentence with the held-out splits."""
     beam: int = 1
     """Beam size for the test; 1 is greedy decoding."""
     length_penalty: float = 1.0
     """Length penalty: beams are ranked by log-probability / length to this power."""
     whole: bool = False
-    """Use the whole corpus as written, in sub-words, instead of only short normalized sentences like "i am …"."""
+    """Use the whole corpus as written, in subwords, instead of only short normalized sentences like "i am …"."""
     pairs: Path | None = None
-    """Use your own pairs, in sub-words: a tab-separated file of source and target sentences."""
+    """Train on your own pairs, in subwords: a tab-separated file of source and target sentences."""
     subwords: int = 4000
-    """Size of each language's sub-word vocabulary, with --whole and --pairs."""
+    """Size of each language's subword vocabulary, with --whole and --pairs."""
     longest: int = 40
     """Maximum number of tokens in either sentence of a training pair."""
     text: str | None = None
     """Do not train: translate this text, with the saved net of --run-dir or else the newest one."""
     figure: bool = False
-    """With --text: draw the attention, too, as figures/translation.png beside the saved net."""
+    """With --text: also save a figure of the attention, as figures/translation.png beside the saved net."""
 
     own = ("pairs",)
     keeping = TextFileOptions.keeping | {"text", "figure"}

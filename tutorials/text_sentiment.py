@@ -41,8 +41,8 @@ class TextOptions(RowsOptions):
     bayes: float = 0.0
     """Initialize with naive Bayes log-count ratios, scaled by this; 0: random initialization."""
     schedule: Literal["plateau", "linear"] = "plateau"
-    """Learning-rate schedule: plateau divides by 10 when validation accuracy falls, as the original; or linear decay to
-    zero, in which the linear layer has a tenth of the learning rate."""
+    """Learning-rate schedule: plateau (divide by 10 when validation accuracy falls, as the original does), or linear
+    (decay to zero, with a tenth of the learning rate for the linear layer)."""
     word_dropout: float = 0.0
     """Fraction of the features dropped in each training step."""
     lr: float = 5.0
@@ -52,7 +52,7 @@ class TextOptions(RowsOptions):
     batch_size: int = 64
     """Batch size, over all processes together."""
     curve: int = 0
-    """Points of a learning curve beside the full training set: models trained on a half, a quarter, … of it."""
+    """Additional points of the learning curve: models trained on a half, a quarter, … of the training set."""
 
     limits = RowsOptions.limits | {
         "embed_dim": (1, 4096), "bayes": (0, inf), "word_dropout": (0, 0.99),

@@ -40,25 +40,25 @@ class TransferOptions(Options):
     """Transfer learning on ants and bees, or on class folders of your own."""
 
     model: str = ""
-    """A classifier of torchvision, or small, pretrained here on CIFAR-10's twin. Default: resnet18; twin: small."""
+    """A torchvision model, or small: pretrained here on synthetic data. Default: resnet18; with --data tiny, small."""
     weights_file: Path | None = None
     """Pretrained weights of the model, .safetensors or .pth. Default: torchvision's, below the data root."""
     images: Path | None = None
-    """A data set of your own: a folder for each class, or such folders below train and val."""
+    """Train on your own images: a folder for each class, or such folders below train and val."""
     image: Path | None = None
-    """Inference on a custom image, with the saved net of --run-dir or else the newest one; nothing is trained."""
+    """Do not train: classify this image, with the saved net of --run-dir or else the newest one."""
     batch_size: int = 4
     """Batch size, over all processes together."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
     """SGD with momentum 0.9, or AdamW, whose step size does not depend on the scale of the features."""
     lr: float = 1e-3
-    """Initial learning rate of the last layer; a net without batch norm, whose features are larger, needs less."""
+    """Initial learning rate of the last layer; nets without batch norm, whose features are larger, need a lower one."""
     schedule: Literal["step", "cosine"] = "step"
-    """Learning-rate schedule: a tenth after every 7 epochs, or one epoch of linear warm-up and cosine annealing."""
+    """Learning-rate schedule: step (divide by 10 every 7 epochs), or cosine, with linear warmup in the first epoch."""
     layer_decay: float = 1.0
     """Layer-wise learning-rate decay: the first layer's learning rate as a fraction of the last layer's."""
     frozen_share: float = 0.0
-    """Fraction of the layers, from the first on, that are frozen in fine-tuning."""
+    """Fraction of the layers, counted from the input, that are frozen in fine-tuning."""
     frozen_norms: bool = False
     """Keep batch norm in evaluation mode: its running statistics stay as they were pretrained."""
     min_crop: float = 0.08
@@ -72,17 +72,17 @@ class TransferOptions(Options):
     test_every: int = 1
     """Epochs between evaluations on the test images."""
     folds: int = 0
-    """Number of cross-validation folds on which both are compared; 0: only the published split."""
+    """Number of cross-validation folds on which both methods are compared; 0: only the published split."""
     repeats: int = 4
     """Repetitions of the cross-validation for the fixed feature extractor."""
     tuned_repeats: int = 1
     """Repetitions of the cross-validation for fine-tuning, which takes longer."""
     curve: bool = False
-    """Measure the learning curve, and nets trained from random weights beside the pretrained one."""
+    """Measure the learning curve, of the pretrained net and of nets trained from random weights."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Precision of autocast."""
     channels_last: bool = True
-    """Channels-last memory format: on a CPU, convolutions take half the time."""
+    """Use the channels-last memory format: faster on a CPU."""
 
     own = ("images",)
     keeping = Options.keeping | {"image"}

@@ -55,13 +55,13 @@ class TranslationOptions(TextFileOptions):
     norm_first: bool = False
     """Pre-norm instead of post-norm: layer normalization before attention and feed-forward networks."""
     subwords: int = 0
-    """Size of a sub-word vocabulary shared by both languages, with tied embeddings; 0: words of each language."""
+    """Size of a subword vocabulary shared by both languages, with tied embeddings; 0: words of each language."""
     batch_size: int = 128
     """Batch size, over all processes together."""
     by_length: bool = False
     """Bucket the pairs by length, so that batches hold little padding."""
     optimizer: Literal["adam", "muon"] = "adam"
-    """Adam; or Muon for the layers' matrices and Adam, at a quarter of the learning rate, for everything else."""
+    """Adam; or Muon for the layers' weight matrices, with Adam at a quarter of the learning rate for the rest."""
     lr: float = 1e-4
     """Learning rate; with a schedule, its peak."""
     schedule: Literal["constant", "linear"] = "constant"
@@ -69,7 +69,7 @@ class TranslationOptions(TextFileOptions):
     warmup_steps: int = 200
     """Warmup steps of the linear schedule."""
     weight_decay: float = 0.0
-    """Weight decay (Muon)."""
+    """Weight decay of Muon."""
     label_smoothing: float = 0.0
     """Label smoothing."""
     grad_clip: float = inf
@@ -81,7 +81,7 @@ class TranslationOptions(TextFileOptions):
     length_penalty: float = 1.0
     """Length penalty: beams are ranked by log-probability / length to this power."""
     source: Path | None = None
-    """Your own pairs: a text file of source sentences, one in each line; needs --target."""
+    """Train on your own pairs: a text file of source sentences, one per line; needs --target."""
     target: Path | None = None
     """The translations of the sentences of --source, line by line."""
     held_out: int = 1000
@@ -91,7 +91,7 @@ class TranslationOptions(TextFileOptions):
     text: str | None = None
     """Do not train: translate this text, with the saved net of --run-dir or else the newest one."""
     figure: bool = False
-    """With --text: draw the attention, too, as figures/translation.png beside the saved net."""
+    """With --text: also save a figure of the attention, as figures/translation.png beside the saved net."""
 
     own = ("source",)
     keeping = TextFileOptions.keeping | {"text", "figure"}
