@@ -47,7 +47,7 @@ class Names:
         """Some of the names, of the same classes."""
         return Names(tuple(self.names[i] for i in indices), self.labels[indices], self.classes)
 
-    def plain(self) -> "Names":
+    def to_ascii(self) -> "Names":
         """The names without marks."""
         return replace(self, names=tuple(map(to_ascii, self.names)))
 

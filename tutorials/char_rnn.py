@@ -160,7 +160,7 @@ def load_names(run: Run) -> Names:
             f"{len(names.foreign)} with letters outside the alphabet, read as {UNKNOWN}")  # fmt: skip
     for line in names.foreign[:3]:
         run.say(f"  {line}")
-    return names if run.options.marks else names.plain()
+    return names if run.options.marks else names.to_ascii()
 
 
 def split(names: Names, run: Run) -> tuple[NamesDataset, NamesDataset | None, NamesDataset]:

@@ -1,7 +1,8 @@
 """94 % on CIFAR-10 on a laptop's processor: what a small net needs to learn fast, and nothing else.
 
 There is no official page. The net and most of its training are those of K. Jordan, "94% on CIFAR-10 in 3.29 Seconds on
-a Single GPU", 2024, which names the sources of each idea; the small pictures at the beginning are J. Howard's, 2018.
+a Single GPU", 2024, which names the sources of each idea, and of its later version with Muon; the small pictures at the
+beginning are J. Howard's, 2018.
 """
 
 import time

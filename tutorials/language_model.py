@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn, optim
 
 from tutorials.common import checkpoint
@@ -23,7 +24,7 @@ from tutorials.common.options import Options, parse
 from tutorials.common.run import Run
 from tutorials.reports.language_model import look_inside
 from tutorials.text import tokenizer
-from tutorials.text.adaptive_softmax import AdaptiveWords, Words
+from tutorials.text.adaptive_softmax import AdaptiveWords
 from tutorials.text.continuous_cache import fit_memory
 from tutorials.text.generation import write_on
 from tutorials.text.perplexity import bits_per_character, blind_guess, measure, read
@@ -189,6 +190,32 @@ class PositionalEncoding(nn.Module):
         if start + x.shape[1] > len(self.table):
             raise IndexError(f"position {start + x.shape[1]:,} is beyond the {len(self.table):,} that there are")
         return self.dropout(x + self.table[start : start + x.shape[1]])
+
+
+class Words(nn.Module):
+    """Words as vectors (nn.Embedding), and the logits of the next word (nn.Linear), as in the original; M = N T."""
+
+    def __init__(self, size: int, width: int) -> None:
+        super().__init__()
+        self.table = nn.Embedding(size, width)
+        self.out = nn.Linear(width, size)
+        for weight in (self.table.weight, self.out.weight):
+            nn.init.uniform_(weight, -0.1, 0.1)
+        nn.init.zeros_(self.out.bias)
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        return self.table(tokens)  # (N, T, E)
+
+    def loss(self, x: Tensor, targets: Tensor) -> Tensor:
+        """The mean of -log p of the targets: (M, E) and (M,) -> ()."""
+        return F.cross_entropy(self.out(x), targets)
+
+    def nats(self, x: Tensor, targets: Tensor) -> Tensor:
+        """-log p of each target: (M, E) and (M,) -> (M,)."""
+        return F.cross_entropy(self.out(x), targets, reduction="none")
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return self.out(x).log_softmax(-1)  # (M, V)
 
 
 class LanguageModel(nn.Module):

@@ -158,7 +158,7 @@ def labels_by(norm: int, X: np.ndarray, y: np.ndarray, X_test: np.ndarray) -> np
 
 def compare_losses(study: Study) -> None:
     """A numerical gradient across the hinge's kink, and what one more example adds to either loss."""
-    x, y = np.array([[0.0, -1 - 1e-6]]), np.array([0])  # the second class misses the margin by a millionth
+    x, y = np.array([[0.0, -1 - 1e-6]]), np.array([0])  # the second class keeps the margin by a millionth
     rows = []
     for h in (1e-3, 1e-5, 1e-7):
         step = np.array([[0.0, h]])

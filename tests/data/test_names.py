@@ -37,7 +37,7 @@ def test_a_folder_is_read_in_order_with_its_oddities_counted(files):
     names = read_folder(path)
     assert names.classes == ("Alpha", "Beta")
     assert names.names == ("Ann", "Ann", "A\u0301da\u0301m", "Bo Li", "Au_Yong")
-    assert names.plain().names == ("Ann", "Ann", "Adam", "Bo Li", "Au_Yong")
+    assert names.to_ascii().names == ("Ann", "Ann", "Adam", "Bo Li", "Au_Yong")
     assert names.labels.tolist() == [0, 0, 1, 1, 1] and names.labels.dtype == np.int64
     assert names.empty == 2  # the line of nothing, and the one without a letter that is known
     assert len(names.foreign) == 2
@@ -116,14 +116,14 @@ def test_the_twin_is_of_the_official_type_and_seeded():
 
 def test_the_real_names(real_data):
     names = official(real_data)
-    assert len(names.names) == 20_074 and len(names.classes) == 18 and max(map(len, names.plain().names)) == 20
+    assert len(names.names) == 20_074 and len(names.classes) == 18 and max(map(len, names.to_ascii().names)) == 20
     counts = Counter(names.classes[label] for label in names.labels)
     assert (counts["Arabic"], counts["Vietnamese"], counts["Russian"]) == (2000, 73, 9408)
     assert all(set(name) <= set(ALPHABET + MARKS) for name in names.names)
     assert sum(bool(set(MARKS) & set(name)) for name in names.names) == 148
     told = "\n".join(names.foreign)
     assert "'Au-Yong' has '-'" in told and "Rafaj1" in told and "Groß" not in told
-    assert "Slusarski" in names.plain().names and "Marszalek" in names.plain().names
+    assert "Slusarski" in names.to_ascii().names and "Marszalek" in names.to_ascii().names
     parts = split_grouped(names, seed=0)
     pairs = {(key(name), label) for name, label in zip(names.names, names.labels.tolist(), strict=True)}
     assert sum(len(part.names) for part in parts) == len(pairs) == 17_988

@@ -1,4 +1,4 @@
-"""Words as vectors, and the probabilities of the next word; a cheap way for many words, most of them rare."""
+"""Words as vectors, and the probabilities of the next word, cheap for many words, most of them rare."""
 
 from typing import Any
 
@@ -7,32 +7,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 # N sentences, T tokens, M = N T, E width, V words, numbered from the most frequent one
-
-
-class Words(nn.Module):
-    """Words as vectors, and the probabilities of the next word: a table of either kind, as in the original."""
-
-    def __init__(self, size: int, width: int) -> None:
-        super().__init__()
-        self.table = nn.Embedding(size, width)
-        self.out = nn.Linear(width, size)
-        for weight in (self.table.weight, self.out.weight):
-            nn.init.uniform_(weight, -0.1, 0.1)
-        nn.init.zeros_(self.out.bias)
-
-    def embed(self, tokens: Tensor) -> Tensor:
-        return self.table(tokens)  # (N, T, E)
-
-    def loss(self, x: Tensor, targets: Tensor) -> Tensor:
-        """The mean of -log p of the targets: (M, E) and (M,) -> ()."""
-        return F.cross_entropy(self.out(x), targets)
-
-    def nats(self, x: Tensor, targets: Tensor) -> Tensor:
-        """-log p of each target: (M, E) and (M,) -> (M,)."""
-        return F.cross_entropy(self.out(x), targets, reduction="none")
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        return self.out(x).log_softmax(-1)  # (M, V)
 
 
 class AdaptiveWords(nn.AdaptiveLogSoftmaxWithLoss):

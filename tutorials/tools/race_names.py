@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--data-root", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # the operations are too short to share among threads
-    race(NamesDataset(data.load("names", arguments.data, arguments.data_root).plain()))
+    race(NamesDataset(data.load("names", arguments.data, arguments.data_root).to_ascii()))
 
 
 if __name__ == "__main__":

@@ -146,7 +146,10 @@ def whole(found: Sequence[Row], others: Sequence[Row] = ()) -> str:
             time = "{train:.1f}, {total:.1f}".format(**one["minutes"])
             lines.append([*begin, one["recipe"], ", ".join(map(str, one["seeds"])), value(one), difference(one) or "-",
                           time, where(one), versions])  # fmt: skip
-        lines += [[*begin, recipe, "-", f"not run: {why}", *["-"] * 4] for recipe, why in row["not_run"].items()]
+        lines += [
+            [*begin, recipe, "-", f"not run: {why}" if why else "not run", *["-"] * 4]
+            for recipe, why in row["not_run"].items()
+        ]
     title = "# Scorecard\n\nWritten by `make scorecard` from [results](results), the summaries that the runs wrote."
     return f"{title}\n\n{short(found)}{other_runs(others)}\n\n## Every fact\n\n{markdown_table(head, lines)}\n"
 
