@@ -175,8 +175,8 @@ def test_the_figures_of_the_kept_study_run_of_seed_0_are_kept_small(tmp_path):
     assert scorecard.keep_figures(runs, results, figures) == []  # nothing new
 
     (run / "figures/small.png").unlink()
-    (run / "summary.json").write_text(json.dumps(summary(metrics={"test/accuracy": 0.9})))
-    assert scorecard.keep_figures(runs, results, figures) == []  # the kept summary is of another run
+    (run / "summary.json").write_text(json.dumps(summary(metrics={"test/bleu": 9.0})))
+    assert scorecard.keep_figures(runs, results, figures) == []  # the kept summary is of another recipe
     (run / "summary.json").write_text(json.dumps(summary(seconds={"train": 1.0, "total": 2.0})))
     assert scorecard.keep_figures(runs, results, figures) == [run]
     assert not (figures / "thing/small.png").exists()

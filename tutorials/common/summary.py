@@ -39,7 +39,7 @@ def write(
         "epochs": options.epochs,
         "seconds": {
             "train": round(run.seconds, 2),
-            "processor": round(run.processor_seconds, 2),
+            **({"processor": round(run.processor_seconds, 2)} if run.processor_seconds else {}),
             "total": round(time.monotonic() - run.started, 2),
         },
         "metrics": dict(metrics),

@@ -147,7 +147,8 @@ def keep_figures(runs: Path, results: Path, figures: Path) -> list[Path]:
     """Keep small copies of the figures of each run whose summary is kept, of the study recipe with seed 0; of a target
     without one, those of its run of other weights, data or options.
 
-    `source.json` beside them says which run that was; returns the folders of runs whose figures are new.
+    Another machine rounds otherwise, so the run need not have the kept figures, only the same metrics. `source.json`
+    beside them says which run that was; returns the folders of runs whose figures are new.
     """
     taken = []
     places = {place.stem.partition("-official-")[0]: place for place in results.glob("*-official-study-seed0.json")}
@@ -159,7 +160,8 @@ def keep_figures(runs: Path, results: Path, figures: Path) -> list[Path]:
         run, kept = runs / place.stem, summary.read(place)
         new = summary.read(run / "summary.json")
         drawn = sorted((run / "figures").glob("*.png"))
-        if not kept or not new or not drawn or new["metrics"] != kept["metrics"]:
+        alike = kept and new and all(new[part].keys() == kept[part].keys() for part in ("metrics", "changed"))
+        if not alike or not drawn:
             continue
         folder = figures / new["name"]
         about = new | {name: kept[name] for name in ("title", "changed") if name in kept}
