@@ -304,8 +304,10 @@ def test_a_line_for_a_closed_terminal_is_lost_and_no_more(monkeypatch):
     os.close(master)
     with pytest.raises(OSError, match="Input/output error"):
         os.write(terminal, b"a line")
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.FileIO(terminal, "w"), write_through=True))
-    console.say("a line")
+    for buffer in (io.FileIO(terminal, "w"), io.BufferedWriter(io.FileIO(os.dup(terminal), "w"))):
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(buffer))
+        console.say("a line")
+        sys.stdout.flush()  # as Python does at its end
 
 
 @pytest.mark.skipif(HANGUP is None, reason="no SIGHUP")

@@ -112,7 +112,7 @@ def test_a_chapter_shows_its_script_its_figures_and_its_numbers(book, pages):
                 assert re.search(rf"(?:def|class)\s+{name}\b", page.text), f"{target}: {name}"
         shown = {Path(picture["src"]).stem for picture in page.pictures}
         found = evidence.gather(target, book.parent / "runs")
-        assert len(shown) == len(found.figures) > 2
+        assert len(shown) == len(found.figures) > 1
         summary = json.loads((folder / "summary.json").read_text())
         for metric, value in summary["metrics"].items():
             assert f"{metric} " in page.text and evidence.number(value) in page.text
@@ -202,8 +202,8 @@ def test_the_prose_of_a_section_its_notes_and_the_questions(tmp_path):
 def test_a_figure_stands_behind_the_code_that_draws_it(book):
     html = (book / "chapters/dropout.html").read_text()
     text = re.sub(r"<span[^>]*>|</span>", "", html)
-    for maker, figure in (("regularize", "regularization"), ("vary_width", "widths")):
-        code, picture = text.index(f"def {maker}"), text.index(f"{figure}.png")
+    for maker, figure in (("regularize", "regularization"), ("vary_width", "keep_ratios")):
+        code, picture = text.index(f"def {maker}"), re.search(rf"{figure}\d*\.png", text).start()
         assert picture - code > 0 and "<h2" not in text[code:picture]
 
 
@@ -211,7 +211,7 @@ def test_what_a_helper_draws_stands_at_the_end_of_the_section_that_describes_it(
     html = (book / "chapters/sentiment.html").read_text(encoding="utf-8")
     section = html[html.index("<h2>6. Evaluate the model") : html.index("<h2>7. Test on any text")]
     notes = prose.of("sentiment").sections["6. Evaluate the model with the test dataset"].notes
-    places = [section.index(f"{name}.png") for name in notes]
+    places = [re.search(rf"{name}\d*\.png", section).start() for name in notes]
     assert places == sorted(places) and len(places) > 2
     folded = re.sub(r"<[^>]*>", "", section[places[-1] :])
     assert "The code that draws them" in folded and "def show(" in folded and "def learning_curve(" in folded
@@ -230,7 +230,7 @@ def test_official_numbers_come_from_the_committed_results(pages):
 
 
 def test_a_chapter_without_a_run_says_how_to_get_one(pages):
-    without = [program.target for program in PROGRAMS if program.target not in RUN]
+    without = [one.target for one in PROGRAMS if one.target not in RUN and not (evidence.FIGURES / one.target).exists()]
     assert all(
         f"make {target} makes one on generated data" in pages[f"chapters/{target}.html"].text for target in without
     )
@@ -243,7 +243,7 @@ def test_every_idea_has_its_rungs(pages):
         text = pages[f"ideas/{idea.page}.html"].text
         assert "In torch" in text
         if not idea.things():  # only the tutorials have it
-            assert "By hand, in NumPy" not in text and "No tutorial uses it" not in text
+            assert "{{by hand" not in lesson.text(idea.page) and "No tutorial uses it" not in text
             continue
         assert all(rung in text for rung in ("By hand, in NumPy", "Checked against PyTorch"))
         assert all(re.search(rf"(?:def|class)\s+{name.split('.')[-1]}\b", text) for name in idea.things())

@@ -2,6 +2,7 @@
 
 import errno
 import io
+import os
 import sys
 from collections.abc import Sequence
 
@@ -23,6 +24,8 @@ def say(text: str, error: bool = False) -> None:
     except OSError as failure:  # may come before the signal that asks the run to save
         if failure.errno != errno.EIO:
             raise
+        with open(os.devnull, "wb") as nowhere:  # for what is left in the buffer, too: it would fail again at the end
+            os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
