@@ -289,6 +289,7 @@ def test_threads_have_a_limit(tmp_path, go):
 
 def slow(folder: str, terminal: str) -> None:
     """The training with the progress bar of a terminal."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
     os.setsid()
     descriptor = os.open(terminal, os.O_RDWR)
     for stream in (0, 1, 2):
