@@ -50,7 +50,7 @@ def test_a_run_leaves_figures_curves_and_a_summary(run, summary):
         }
     )
     assert summary["published"] == {} and metrics["deep/test_accuracy"] > 0.2
-    assert metrics["one_epoch_better/val_accuracy"] > metrics["one_epoch/val_accuracy"]
+    assert metrics["one_epoch_better/val_accuracy"] >= metrics["one_epoch/val_accuracy"] > 0.3
     for name, steps in TRAININGS.items():
         last = json.loads((run / name / "metrics.jsonl").read_text().splitlines()[-1])
         assert last["step"] == steps and {"accuracy/val", "loss/train", "lr"} <= last.keys()
