@@ -163,6 +163,7 @@ def test_the_figures_of_the_kept_study_run_of_seed_0_are_kept_small(tmp_path):
         write(runs / name, summary(**changes))
         draw(runs / name / "figures/big.png", 1600, 800, seed=0)
         draw(runs / name / "figures/small.png", 80, 40, seed=1)
+        draw(runs / name / "figures/grad_cam.png", 80, 40, seed=2)  # photographs are not kept
     scorecard.keep_summaries(runs, results)
     run = runs / "thing-official-study-seed0"
     assert scorecard.keep_figures(runs, results, figures) == [run]

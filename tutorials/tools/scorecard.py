@@ -43,6 +43,9 @@ SOURCE = (
     "seconds",
     "versions",
 )  # what source.json says of the run
+# Figures of photographs, which are not ours to publish; they stay in the run's folder.
+PHOTOGRAPHS = {"gallery", "grad_cam", "hardest", "overfit_samples", "predictions", "test_captions", "training_batch",
+               "training_captions"}  # fmt: skip
 # In ANSWERS.md: <!-- figure target/name: what it shows -->, and behind it the picture once there is one.
 PLACE = re.compile(r"(<!-- figure ([\w-]+/\w+): (.+?) -->\n)(?:!\[[^\n]*\n)?", re.S)
 Summaries = Sequence[Mapping[str, Any]]
@@ -159,7 +162,7 @@ def keep_figures(runs: Path, results: Path, figures: Path) -> list[Path]:
     for place in places.values():
         run, kept = runs / place.stem, summary.read(place)
         new = summary.read(run / "summary.json")
-        drawn = sorted((run / "figures").glob("*.png"))
+        drawn = [path for path in sorted((run / "figures").glob("*.png")) if path.stem not in PHOTOGRAPHS]
         alike = kept and new and all(new[part].keys() == kept[part].keys() for part in ("metrics", "changed"))
         if not alike or not drawn:
             continue
