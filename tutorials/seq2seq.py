@@ -146,7 +146,7 @@ def load_pairs(run: Run) -> Parallel:
     own = options.pairs
     corpus = run.load_data("eng_fra", own and partial(parallel.read_table, own, options.encoding))
     pairs = eng_fra.prepare(corpus) if is_filtered(options) else corpus
-    parts = parallel.split(pairs, options.held_out, options.seed, eng_fra.key)
+    parts = parallel.split(pairs, options.held_out, eng_fra.key)
     if options.extra and is_filtered(options):
         more = eng_fra.further(corpus, (parts.val, parts.test), options.extra, options.seed)
         train = Pairs(parts.train.source + more.source, parts.train.target + more.target)

@@ -148,7 +148,7 @@ def load_pairs(run: Run) -> Parallel:
     if options.source:
         read = partial(parallel.read_files, options.source, options.target, options.encoding)
         pairs = run.load_data("multi30k", read)
-        parts = parallel.split(pairs, options.held_out, options.seed)
+        parts = parallel.split(pairs, options.held_out)
     else:
         parts = run.load_data("multi30k")
     sizes = zip(vars(parts).values(), ("train on", "validate", "test with"), strict=True)

@@ -75,14 +75,14 @@ def test_no_sentence_is_in_two_parts_however_it_is_written():
         ("I'm {}.", "i am {}", "I AM {}!")[k].format(number) for k, number in rng.integers(0, (3, 400), (600, 2))
     ]
     pairs = Pairs(tuple(sources), tuple(targets))
-    parts = parallel.split(pairs, 50, 0, eng_fra.key)
+    parts = parallel.split(pairs, 50, eng_fra.key)
     assert all(45 <= len(part) <= 50 for part in (parts.val, parts.test))  # a group that does not fit is passed over
     together = [pair for part in vars(parts).values() for pair in zip(part.source, part.target, strict=True)]
     assert sorted(together) == sorted(zip(sources, targets, strict=True))
     for side in ("source", "target"):
         train, val, test = ({eng_fra.key(text) for text in getattr(part, side)} for part in vars(parts).values())
         assert not train & val and not train & test and not val & test
-    assert parallel.split(pairs, 50, 0, eng_fra.key) == parts != parallel.split(pairs, 50, 1, eng_fra.key)
+    assert parallel.split(pairs, 50, eng_fra.key) == parts
 
 
 def test_pairs_are_grouped_through_others():
@@ -92,12 +92,12 @@ def test_pairs_are_grouped_through_others():
 
 def test_few_pairs_hold_out_a_tenth_and_very_few_none():
     pairs = Pairs(tuple("abcdefghijklmnopqrstuvwxyz"), tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
-    assert [len(part) for part in vars(parallel.split(pairs, 1000, 0)).values()] == [22, 2, 2]
-    assert parallel.split(pairs, 0, 0) == parallel.Parallel(pairs, pairs.part([]), pairs.part([]))
+    assert [len(part) for part in vars(parallel.split(pairs, 1000)).values()] == [22, 2, 2]
+    assert parallel.split(pairs, 0) == parallel.Parallel(pairs, pairs.part([]), pairs.part([]))
     with pytest.raises(StudyError, match="too few"):
-        parallel.split(pairs.part(range(9)), 1000, 0)
+        parallel.split(pairs.part(range(9)), 1000)
     with pytest.raises(StudyError, match="no part of the 40 pairs can be held out"):
-        parallel.split(Pairs(("a",) * 40, tuple(map(str, range(40)))), 1000, 0)
+        parallel.split(Pairs(("a",) * 40, tuple(map(str, range(40)))), 1000)
 
 
 # French and English
