@@ -67,9 +67,8 @@ class SummedCrossEntropy(torch.autograd.Function):
         dx, dw = torch.empty_like(x), torch.zeros_like(weight)
         for part, own, slot in zip(x.split(rows), targets.split(rows), dx.split(rows), strict=True):
             scores = F.linear(part, weight, bias)
-            log_p = scores.to(weight.dtype).log_softmax(1)  # the scores may be in half precision
-            total -= log_p.gather(1, own[:, None]).sum()
-            p = log_p.exp_()
+            p = scores.to(weight.dtype).softmax(1)  # the scores may be in half precision
+            total -= p.gather(1, own[:, None]).clamp(min=1e-37).log().sum()
             p[torch.arange(len(own), device=own.device), own] -= 1
             db += p.sum(0)
             p = p.to(scores.dtype)

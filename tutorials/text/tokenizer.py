@@ -11,11 +11,15 @@ from types import ModuleType
 
 RULES = "basic_english 0.18.0"  # the same rules, whoever applies them: one cache of tokenised texts serves both
 UNKNOWN = "<unk>"  # what stands for every word that the vocabulary does not have: number 0
+END = "<eos>"  # the end of a line, in the standard protocol of WikiText
 FAILURES = (ImportError, OSError, AttributeError, RuntimeError)  # it fails to load in many ways
 
 
-def tokenizer() -> Callable[[str], list[str]]:
-    """Text -> words in lower case, with punctuation as words."""
+def tokenizer(name: str = "basic_english") -> Callable[[str], list[str]]:
+    """Text -> words: by `basic_english` in lower case, with punctuation as words; by `wikitext` as they stand in a line
+    of WikiText, which is tokenized, and its end."""
+    if name == "wikitext":
+        return lambda line: [*line.split(), END]
     library = torchtext()
     return library.data.get_tokenizer("basic_english") if library else basic_english
 

@@ -22,6 +22,7 @@ from tutorials.common.autocast import Autocast
 from tutorials.common.console import print_table
 from tutorials.text.perplexity import measure
 
+TOKENIZER = "basic_english"  # of all: perplexities are compared
 TAKEN_AWAY = {
     "study recipe": {},
     "full softmax, untied": dict(frequent=0),
@@ -32,6 +33,7 @@ TAKEN_AWAY = {
     "norms behind": dict(norm_first=False),
     "no decay of the rate": dict(schedule="exponential"),
     "no dropout": dict(dropout=0.0),
+    "dropout at each position": dict(locked_dropout=False),
     "windows of 35": dict(length=35, batch_size=117),
     "columns of text": dict(shuffle=False),
     "original recipe": lm.RECIPES["original"] | dict.fromkeys(lm.RECIPES["study"]),
@@ -40,7 +42,8 @@ TAKEN_AWAY = {
 
 def options_of(changed: dict, source: str) -> lm.LanguageModelOptions:
     """The study recipe's options with some others; None stands for the value that the original has."""
-    values = {**lm.RECIPES["study"], **lm.RECIPES.get(f"study-{source}", {}), **changed, "data": source, "epochs": 1}
+    values = {**lm.RECIPES["study"], **lm.RECIPES.get(f"study-{source}", {}), **changed}
+    values |= {"data": source, "epochs": 1, "tokenizer": TOKENIZER}
     return lm.LanguageModelOptions(**{name: value for name, value in values.items() if value is not None})
 
 
@@ -89,7 +92,8 @@ class Training:
 
 def ablate(source: str, minutes: float, names: list[str], tokens: int = 30_000) -> list[tuple[str, ...]]:
     """Rows of name, steps, tokens trained on and validation perplexity; prints them as a table."""
-    run = SimpleNamespace(load_data=lambda name: data.load(name, source), say=print)
+    options = SimpleNamespace(tokenizer=TOKENIZER)
+    run = SimpleNamespace(load_data=lambda name: data.load(name, source), say=print, options=options)
     words, parts = lm.load_text(run)
     nets = {name: Training(options_of(TAKEN_AWAY[name], source), len(words), parts["train"], minutes) for name in names}
     while any(one.seconds < one.budget for one in nets.values()):
