@@ -5,6 +5,8 @@ Attention: D. Bahdanau et al., 2015 (additive), and T. Luong et al., 2015 (multi
 """
 
 import random
+import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,10 +14,12 @@ from math import inf
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn, optim
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
+from torch.utils.data import DataLoader
 
 from data import eng_fra, parallel
 from data.parallel import Pairs, Parallel
@@ -26,9 +30,10 @@ from tutorials.common.published import losses_by_step
 from tutorials.common.run import Run
 from tutorials.reports import translation as report
 from tutorials.text import translation_metrics as scores
-from tutorials.text.pairs import PairSet, training_loader
+from tutorials.text.decoding import NEVER
+from tutorials.text.pairs import encode, training_loader
 from tutorials.text.translator import Translator, load_translator
-from tutorials.text.vocabulary import PAD, Subwords, Vocabulary
+from tutorials.text.vocabulary import BOS, EOS, PAD, UNK, Subwords, Vocabulary
 
 # N sentences, S source tokens, T target tokens, H hidden, V target words, M tokens that are no padding
 
@@ -110,6 +115,11 @@ RECIPES = {
                   tied=True, held_out=1000, beam=5),
 }  # fmt: skip
 PUBLISHED = {"train/nll_padded": 0.0291}
+MAX_WORDS = 10  # sentences that are kept have fewer
+PREFIXES = (
+    "i am ", "i m ", "he is", "he s ", "she is", "she s ", "you are", "you re ", "we are", "we re ", "they are",
+    "they re ",
+)  # fmt: skip
 LEAST_BLEU = 5  # lower ones are chance: a net that repeats the commonest word has some
 # Whose attention the original shows; the tiny twin shows test sentences of its own.
 EXAMPLES = (
@@ -135,6 +145,17 @@ def main() -> None:
 # 1. Normalize, filter and split the pairs, number the words
 
 
+def normalize(text: str) -> str:
+    """Lower case without accents; only letters, ! and ?, with one blank between words."""
+    apart = unicodedata.normalize("NFD", text.lower())  # a letter, and then its accents
+    plain = "".join(char for char in apart if unicodedata.category(char) != "Mn")
+    return re.sub(r"[^a-z!?]+", " ", re.sub(r"([!?])", r" \1", plain)).strip()
+
+
+def is_short(*texts: str) -> bool:
+    return all(0 < len(text.split()) < MAX_WORDS for text in texts)
+
+
 def is_filtered(options: Seq2SeqOptions) -> bool:
     """Whether the pairs are the original's: normalized, short, with a verb of being, and in plain words."""
     return not (options.whole or options.pairs)
@@ -145,10 +166,13 @@ def load_pairs(run: Run) -> Parallel:
     options = run.options
     own = options.pairs
     corpus = run.load_data("eng_fra", own and partial(parallel.read_table, own, options.encoding))
-    pairs = eng_fra.prepare(corpus) if is_filtered(options) else corpus
+    pairs = corpus
+    if is_filtered(options):
+        plain = Pairs(tuple(map(normalize, corpus.source)), tuple(map(normalize, corpus.target)))
+        pairs, others = filter_pairs(plain)
     parts = parallel.split(pairs, options.held_out, eng_fra.key)
     if options.extra and is_filtered(options):
-        more = eng_fra.further(corpus, (parts.val, parts.test), options.extra, options.seed)
+        more = extra_pairs(others, (parts.val, parts.test), options)
         train = Pairs(parts.train.source + more.source, parts.train.target + more.target)
         parts = replace(parts, train=train)
     sizes = ", ".join(f"{len(part):,} {name}" for name, part in vars(parts).items() if len(part))
@@ -158,9 +182,43 @@ def load_pairs(run: Run) -> Parallel:
     return parts
 
 
+def filter_pairs(pairs: Pairs) -> tuple[Pairs, Pairs]:
+    """The short normalized pairs whose English begins with "i am", "he is" …, which the original keeps; the others."""
+    kept = [is_short(*pair) and pair[1].startswith(PREFIXES) for pair in zip(pairs.source, pairs.target, strict=True)]
+    return pairs.part(np.flatnonzero(kept)), pairs.part(np.flatnonzero(np.logical_not(kept)))
+
+
+def extra_pairs(pairs: Pairs, held_out: Sequence[Pairs], options: Seq2SeqOptions) -> Pairs:
+    """Up to --extra short pairs, drawn by the seed, without a sentence, source or target, that is held out."""
+    known = [{eng_fra.key(text) for part in held_out for text in getattr(part, side)} for side in ("source", "target")]
+    chosen = []
+    for number in np.random.default_rng(options.seed).permutation(len(pairs)):
+        pair = pairs.source[number], pairs.target[number]
+        if is_short(*pair) and not any(eng_fra.key(text) in keys for text, keys in zip(pair, known, strict=True)):
+            chosen.append(number)
+        if len(chosen) == options.extra:
+            break
+    return pairs.part(chosen)
+
+
 def build_vocabulary(options: Seq2SeqOptions, texts: Sequence[str]) -> Vocabulary:
     """The vocabulary of one language (the original's Lang), from its training sentences alone."""
     return Vocabulary.build(texts) if is_filtered(options) else Subwords.learn(texts, options.subwords)
+
+
+def collate(pairs: Sequence[tuple[Tensor, Tensor]], width: tuple[int, int] | None = None) -> tuple[Tensor, ...]:
+    """A batch: sources (N, S), their lengths (N,), what the decoder reads and what it should write, both (N, T).
+
+    What it reads begins with BOS, and what it should write is the same one position further on, and ends with EOS. With
+    a `width` (S, T), all batches are as wide, and all that is text, as in the original.
+    """
+    source, target = (pad_sequence(side, batch_first=True, padding_value=PAD) for side in zip(*pairs, strict=True))
+    lengths = (source != PAD).sum(1)
+    if width:
+        source = F.pad(source, (0, width[0] - source.shape[1]), value=PAD)
+        target = F.pad(target, (0, width[1] - target.shape[1]), value=PAD)
+        lengths = torch.full_like(lengths, width[0])
+    return source, lengths, F.pad(target, (1, -1), value=BOS), target
 
 
 # 2. The encoder, and three decoders: without attention, with Luong's, with Bahdanau's
@@ -307,14 +365,13 @@ def train(run: Run, net: nn.Module, parts: Parallel, languages: Sequence[Vocabul
     """Train for all epochs; keep the weights with the best BLEU on the validation pairs, or while that is low, with the
     least loss; without such pairs, the last."""
     options = run.options
-    trainset = PairSet(
-        parts.train, languages, options.word_dropout, options.count_padding, options.longest, options.seed
-    )
-    if len(trainset) < len(parts.train):
-        run.say(
-            f"{len(parts.train) - len(trainset):,} training pairs have more than {options.longest} tokens: left out"
-        )
-    trainloader = training_loader(run, trainset, by_length=not is_filtered(options))  # filtered, all are about as long
+    trainset = encode(parts.train, languages, options.longest)
+    if left := len(parts.train) - len(trainset):
+        run.say(f"{left:,} training pairs have more than {options.longest} tokens: left out")
+    width = max(len(source) for source, _ in trainset), max(len(target) for _, target in trainset)
+    to_batch = partial(collate, width=width if options.count_padding else None)
+    # Filtered, all are about as long.
+    trainloader = training_loader(run, trainset, to_batch, by_length=not is_filtered(options))
     optimizer = optim.AdamW(net.parameters(), options.lr, weight_decay=options.weight_decay)  # without decay: Adam
     steps = options.epochs * len(trainloader)
     if options.schedule == "one_cycle":
@@ -322,13 +379,14 @@ def train(run: Run, net: nn.Module, parts: Parallel, languages: Sequence[Vocabul
     else:
         scheduler = optim.lr_scheduler.ConstantLR(optimizer, 1)
     run.track(net=net, optimizer=optimizer, scheduler=scheduler)
-    about = {"languages": [words.to_json() for words in languages], "limit": trainset.target.shape[1]}
+    about = {"languages": [words.to_json() for words in languages], "limit": width[1]}
     for epoch in run.epochs():
         net.train()
         ratio = teacher_forcing_ratio(options, epoch)
         for source, lengths, inputs, target in run.batches(trainloader):
             target_mask = torch.ones_like(target, dtype=torch.bool) if options.count_padding else target != PAD
             forced = random.random() < ratio
+            source, inputs = word_dropout(source, options.word_dropout), word_dropout(inputs, options.word_dropout)
             optimizer.zero_grad()
             logits = net(source, lengths, inputs, target_mask, forced)
             loss = F.cross_entropy(logits, target[target_mask], label_smoothing=options.label_smoothing)
@@ -344,6 +402,12 @@ def train(run: Run, net: nn.Module, parts: Parallel, languages: Sequence[Vocabul
         run.keep_best(score, **about)
 
 
+def word_dropout(tokens: Tensor, p: float) -> Tensor:
+    """Replace words by the unknown token with probability p, so that no sentence can be learnt by one word of it."""
+    dropped = torch.rand(tokens.shape, device=tokens.device) < p
+    return tokens.masked_fill(dropped & (tokens > UNK), UNK)
+
+
 def teacher_forcing_ratio(options: Seq2SeqOptions, epoch: int) -> float:
     """The probability that a batch of an epoch is decoded from the reference words; it changes linearly."""
     done = epoch / max(1, options.epochs - 1)
@@ -353,12 +417,46 @@ def teacher_forcing_ratio(options: Seq2SeqOptions, epoch: int) -> float:
 def validate(run: Run, translator: Translator, pairs: Pairs) -> float:
     """BLEU of the greedy translations, or while that says nothing yet, minus the loss for each word; logs both."""
     sources, references = scores.distinct(pairs)
-    bleu, loss = scores.measure(translator(sources), references)["bleu"], translator.loss(pairs)
+    bleu = scores.measure(greedy_decode(translator, sources), references)["bleu"]
+    loss = mean_loss(translator, pairs)
     run.log("val", loss=loss, bleu=bleu)
     return bleu if bleu >= LEAST_BLEU else -loss
 
 
+@torch.no_grad()
+def mean_loss(translator: Translator, pairs: Pairs) -> float:
+    """The mean loss of a token of the references, in nats, without label smoothing."""
+    net, total, count = translator.net.eval(), 0.0, 0
+    for batch in DataLoader(encode(pairs, translator.languages), 500, collate_fn=collate):
+        source, lengths, inputs, target = (part.to(translator.device) for part in batch)
+        target_mask = target != PAD
+        logits = net(source, lengths, inputs, target_mask)
+        total += F.cross_entropy(logits, target[target_mask], reduction="sum").item()
+        count += target_mask.sum().item()
+    return total / count
+
+
 # 4. Translate, measure, and see where the decoder looked
+
+
+@torch.no_grad()
+def greedy_decode(translator: Translator, texts: Sequence[str]) -> list[str]:
+    """Greedy decoding: the most likely next token again and again, for a batch of sentences at once.
+
+    Calling the translator gives the same, sooner: there a sentence that has ended leaves the batch.
+    """
+    net, written = translator.net.eval(), []
+    for source, lengths in translator.batches(texts):
+        hidden, memory = net.start_decoding(source, lengths)
+        tokens, ended, rows = torch.full_like(lengths, BOS), lengths < 0, []
+        while not ended.all() and len(rows) < translator.limit:
+            logits, hidden = net.step(tokens, hidden, memory)  # (N, V)
+            logits[:, NEVER] = -inf
+            tokens = logits.argmax(-1)
+            rows.append(tokens)
+            ended |= tokens == EOS
+        written += torch.stack(rows, 1).tolist()
+    return [translator.languages[1].decode(row) for row in written]  # up to its EOS
 
 
 def test(run: Run, translator: Translator, parts: Parallel) -> None:
@@ -367,7 +465,7 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
     published = PUBLISHED if options.data == "official" and is_filtered(options) else {}
     split, pairs = ("test", parts.test) if len(parts.test) else ("train", parts.train)
     metrics = report.results(run, translator, split, pairs, options.beam, options.length_penalty)
-    metrics[f"{split}/loss"] = translator.loss(pairs)
+    metrics[f"{split}/loss"] = mean_loss(translator, pairs)
     if options.count_padding:
         metrics |= report.scores_as_trained(translator, parts.train, split, pairs) | report.printed_losses(run)
     if run.logger:
@@ -389,7 +487,7 @@ def translate_text(options: Seq2SeqOptions) -> None:
     with predicting():
         path = checkpoint.find_best("seq2seq", options.run_dir)
         translator, trained = load_translator(path, "seq2seq", Seq2Seq)
-        text = eng_fra.normalize([options.text])[0] if is_filtered(trained) else options.text.strip()
+        text = normalize(options.text) if is_filtered(trained) else options.text.strip()
         output = report.translate_one(translator, text, options.beam, options.length_penalty, path, "seq2seq")
         if trained.attention != "none":
             picture = path.parent / "figures" / "translation.png" if options.figure else None

@@ -7,6 +7,7 @@ Z. Wu et al., "Good for Misconceived Reasons", 2021.
 
 import math
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -16,6 +17,8 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn, optim
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import DataLoader
 
 from data import parallel
 from data.parallel import Pairs, Parallel
@@ -30,7 +33,7 @@ from tutorials.reports import translation as report
 from tutorials.reports import translation_plots
 from tutorials.text import translation_metrics as scores
 from tutorials.text.decoding import NEVER
-from tutorials.text.pairs import PairSet, training_loader
+from tutorials.text.pairs import encode, training_loader
 from tutorials.text.transformer import decoder_memory, decoder_step
 from tutorials.text.translator import Translator, load_translator
 from tutorials.text.vocabulary import BOS, EOS, PAD, Subwords, Vocabulary, Words
@@ -170,6 +173,15 @@ def build_vocabularies(run: Run, pairs: Pairs) -> tuple[Vocabulary, Vocabulary]:
     return languages
 
 
+def collate(pairs: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, ...]:
+    """A batch: sources (N, S), their lengths (N,), what the decoder reads and what it should write, both (N, T).
+
+    What it reads begins with BOS, and what it should write is the same one position further on, and ends with EOS.
+    """
+    source, target = (pad_sequence(side, batch_first=True, padding_value=PAD) for side in zip(*pairs, strict=True))
+    return source, (source != PAD).sum(1), F.pad(target, (1, -1), value=BOS), target
+
+
 # 2. The net
 
 
@@ -265,21 +277,20 @@ class Translation(nn.Module):
 def train(run: Run, net: nn.Module, parts: Parallel, languages: tuple[Vocabulary, Vocabulary]) -> None:
     """Train for all epochs; keep the weights with the lowest validation loss per token."""
     options = run.options
-    pairs = PairSet(parts.train, languages, longest=options.longest)
+    pairs = encode(parts.train, languages, options.longest)
     if len(pairs) < len(parts.train):
         run.say(f"{len(parts.train) - len(pairs):,} training pairs have more than {options.longest} tokens: left out")
-    trainloader = training_loader(run, pairs, options.by_length)
+    trainloader = training_loader(run, pairs, collate, options.by_length)
     criterion = nn.CrossEntropyLoss(label_smoothing=options.label_smoothing)
     optimizer = make_optimizer(net, options)
     steps = options.epochs * len(trainloader)
     scheduler = optim.lr_scheduler.LambdaLR(optimizer, lambda step: lr_factor(step, options, steps))
     autocast = Autocast(run.device, options.precision == "bfloat16", run.say)
     run.track(net=net, autocast=autocast, optimizer=optimizer, scheduler=scheduler)
-    about = {"languages": [words.to_json() for words in languages], "limit": pairs.target.shape[1] + 5}
+    longest = max(len(target) for _, target in pairs)
+    about = {"languages": [words.to_json() for words in languages], "limit": longest + 5}
     for _epoch in run.epochs():
         net.train()
-        # source (N, S); the decoder reads inputs (N, T), which begin with BOS, and is to write target (N, T): the same
-        # tokens one position further on, which end with EOS.
         for source, lengths, inputs, target in run.batches(trainloader):
             target_mask = target != PAD
             optimizer.zero_grad()
@@ -295,8 +306,8 @@ def train(run: Run, net: nn.Module, parts: Parallel, languages: tuple[Vocabulary
             run.log("train", loss=F.cross_entropy(logits.detach(), target[target_mask]))
         run.histograms()
         translator = Translator(unwrap(net), languages, about["limit"])
-        loss = translator.loss(parts.val)
-        run.log("val", loss=loss, bleu=validate(translator, parts.val))
+        loss = evaluate(translator, parts.val)
+        run.log("val", loss=loss, bleu=greedy_bleu(translator, parts.val))
         run.keep_best(-loss, **about)
 
 
@@ -318,7 +329,20 @@ def lr_factor(step: int, options: TranslationOptions, steps: int) -> float:
     return min((step + 1) / warmup, (steps - step) / max(1, steps - warmup), 1)
 
 
-def validate(translator: Translator, pairs: Pairs) -> float:
+@torch.no_grad()
+def evaluate(translator: Translator, pairs: Pairs, batch_size: int = 500) -> float:
+    """The mean loss of a token of the references, in nats, without label smoothing."""
+    net, total, count = translator.net.eval(), 0.0, 0
+    for batch in DataLoader(encode(pairs, translator.languages), batch_size, collate_fn=collate):
+        source, lengths, inputs, target = (part.to(translator.device) for part in batch)
+        target_mask = target != PAD
+        logits = net(source, lengths, inputs, target_mask)
+        total += F.cross_entropy(logits, target[target_mask], reduction="sum").item()
+        count += target_mask.sum().item()
+    return total / count
+
+
+def greedy_bleu(translator: Translator, pairs: Pairs) -> float:
     """BLEU of the greedy translations."""
     sources, references = scores.distinct(pairs)
     return scores.measure(translator(sources), references)["bleu"]
@@ -334,9 +358,9 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
     metrics = report.results(run, translator, "test", parts.test, options.beam, options.length_penalty)
     chunks = [val.part(range(at, min(at + 128, len(val)))) for at in range(0, len(val), 128)]
     metrics |= {
-        "test/loss": translator.loss(parts.test),
-        "val/loss": translator.loss(val),
-        "val/loss_of_batches": statistics.mean(map(translator.loss, chunks)),
+        "test/loss": evaluate(translator, parts.test),
+        "val/loss": evaluate(translator, val),
+        "val/loss_of_batches": statistics.mean(evaluate(translator, chunk) for chunk in chunks),
     }
     if run.logger:
         _, losses = plots.read_curves(run.folder / "metrics.jsonl").get("loss/val", ((), ()))

@@ -12,12 +12,14 @@ import torch.nn.functional as F
 from PIL import Image
 
 import data
+from data import eng_fra
 from data.parallel import Pairs
 from tests import programs
 from tutorials import seq2seq
 from tutorials.common import plots
+from tutorials.seq2seq import collate
 from tutorials.text import decoding
-from tutorials.text.pairs import PairSet
+from tutorials.text.pairs import encode
 from tutorials.text.translator import Translator
 from tutorials.text.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
 
@@ -31,6 +33,40 @@ def build(kind: str = "bahdanau", **more) -> seq2seq.Seq2Seq:
     torch.manual_seed(0)
     options = seq2seq.Seq2SeqOptions(hidden_size=6, dropout=0.0, attention=kind, **more)
     return seq2seq.Seq2Seq(11, 13, options).double()
+
+
+# The pairs
+
+
+def test_a_sentence_is_normalized_as_the_original_does():
+    texts = {"Ça alors\u202f!": "ca alors !", "J'ai 20 ans.": "j ai ans", "L’œuf… coûte 3 €?!": "l uf coute ? !",
+             "": "", "ÎLE\tÉtÉ": "ile ete", "?": "?", "x . y": "x y", "日本 a̐éö̲\nb": "aeo b"}  # fmt: skip
+    assert {text: seq2seq.normalize(text) for text in texts} == texts
+
+
+def test_the_originals_filter():
+    pairs = Pairs(("je suis la", "j etais la", "a b c d e f g h i j"), ("i m here", "i was here", "i m here"))
+    kept, others = seq2seq.filter_pairs(pairs)
+    assert kept == pairs.part([0]) and others == pairs.part([1, 2])
+
+
+def test_extra_pairs_share_no_sentence_with_the_held_out():
+    pairs = Pairs(
+        ("va !", "je dors", "tu dors", "il dort", "a b c d e f g h i j"),
+        ("go !", "i sleep", "you sleep", "he sleeps", "too long a sentence"),
+    )
+    held_out = (Pairs(("je dors",), ("other",)), Pairs(("autre",), ("you sleep !",)))
+    found = seq2seq.extra_pairs(pairs, held_out, seq2seq.Seq2SeqOptions(extra=10))
+    assert set(zip(found.source, found.target, strict=True)) == {("va !", "go !"), ("il dort", "he sleeps")}
+    assert len(seq2seq.extra_pairs(pairs, held_out, seq2seq.Seq2SeqOptions(extra=1))) == 1
+
+
+def test_the_filter_keeps_as_many_real_pairs_as_published(real_data):
+    pairs = eng_fra.official(real_data)
+    plain = Pairs(tuple(map(seq2seq.normalize, pairs.source)), tuple(map(seq2seq.normalize, pairs.target)))
+    kept, _ = seq2seq.filter_pairs(plain)
+    words = [len({word for text in side for word in text.split(" ")}) + 2 for side in (kept.source, kept.target)]
+    assert (len(kept), *words) == (11_445, 4_601, 2_991)  # the original counts its two specials as words
 
 
 LANGUAGES = (Vocabulary(list("abcdefg")), Vocabulary(list("ABCDEFGHI")))
@@ -74,10 +110,10 @@ def loss_and_gradients(net, batch) -> tuple[torch.Tensor, list[torch.Tensor]]:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("both_ways", [False, True])
 def test_a_batch_is_its_items_one_by_one_and_more_padding_changes_nothing(kind, both_ways):
-    net, pairs = build(kind, bidirectional=both_ways), PairSet(PAIRS, LANGUAGES)
-    batch = pairs.__getitems__([0, 1, 2, 3])
+    net, pairs = build(kind, bidirectional=both_ways), encode(PAIRS, LANGUAGES)
+    batch = collate(pairs)
     loss, gradients = loss_and_gradients(net, batch)
-    singly = [loss_and_gradients(net, pairs.__getitems__([number])) for number in range(4)]
+    singly = [loss_and_gradients(net, collate([pairs[number]])) for number in range(4)]
     assert torch.allclose(sum(one for one, _ in singly), loss, rtol=1e-12)
     for whole, *parts in zip(gradients, *(one for _, one in singly), strict=True):
         assert torch.allclose(sum(parts), whole, rtol=1e-9, atol=1e-12)
@@ -87,48 +123,45 @@ def test_a_batch_is_its_items_one_by_one_and_more_padding_changes_nothing(kind, 
     assert torch.allclose(more, loss, rtol=1e-12)
     assert all(torch.allclose(*both, rtol=1e-9, atol=1e-12) for both in zip(padded, gradients, strict=True))
     real = target != PAD
-    alone = [net(*pairs.__getitems__([n])[:3], torch.ones(1, int(real[n].sum()), dtype=torch.bool)) for n in range(4)]
+    alone = [net(*collate([pairs[n]])[:3], torch.ones(1, int(real[n].sum()), dtype=torch.bool)) for n in range(4)]
     assert torch.allclose(torch.cat(alone), net(source, lengths, inputs, real), atol=1e-12)
 
 
 def test_the_originals_padding_does_count():
-    net, padded = build(count_padding=True), PairSet(PAIRS, LANGUAGES, whole_width=True)
-    source, lengths, _, target = padded.__getitems__([1])
+    net, pairs, width = build(count_padding=True), encode(PAIRS, LANGUAGES), (7, 9)
+    source, lengths, _, target = collate(pairs[1:2], width)
     assert lengths.tolist() == [7] == [source.shape[1]] and target.shape == (1, 9) and (target == PAD).sum() == 0
-    source, lengths, inputs, target = padded.__getitems__([2])
+    source, lengths, inputs, target = collate(pairs[2:3], width)
     everywhere = torch.ones_like(target, dtype=torch.bool)
     assert net(source, lengths, inputs, everywhere).shape == (9, 13)
-    short = PairSet(PAIRS, LANGUAGES).__getitems__([2])
+    short = collate(pairs[2:3])
     real = target != PAD
     assert not torch.allclose(net(source, lengths, inputs, real), net(*short[:3], short[3] != PAD))
     read = Translator(net, LANGUAGES, 9, width=7).batches(PAIRS.source)
-    assert all(map(torch.equal, next(read), padded.__getitems__(range(4))[:2]))  # as in training, when asked for
+    assert all(map(torch.equal, next(read), collate(pairs, width)[:2]))  # as in training, when asked for
 
 
-def test_what_a_pair_set_gives():
-    pairs = PairSet(PAIRS, LANGUAGES)
-    source, lengths, inputs, target = pairs.__getitems__([2, 3])
+def test_what_a_batch_holds():
+    source, lengths, inputs, target = collate(encode(PAIRS, LANGUAGES)[2:])
     assert source.tolist() == [[6, 6, EOS, PAD, PAD], [9, 4, 5, 4, EOS]] and lengths.tolist() == [3, 5]
     assert target.tolist() == [[12, EOS, PAD, PAD], [5, 4, 5, EOS]]
     assert inputs.tolist() == [[BOS, 12, EOS, PAD], [BOS, 5, 4, 5]]
-    short = PairSet(PAIRS, LANGUAGES, longest=5)
-    assert len(short) == 2 and torch.equal(short.source, source) and short.lengths[1].tolist() == [2, 4]
-    hiding = PairSet(Pairs(PAIRS.source * 100, PAIRS.target * 100), LANGUAGES, hidden=0.3)
-    batches = []
-    for epoch in (1, 2, 1):
-        hiding.set_epoch(epoch)
-        batches.append(hiding.__getitems__(list(range(400))))
-    first, second, again = batches
-    assert torch.equal(first[0], again[0]) and torch.equal(first[2], again[2]) and not torch.equal(first[0], second[0])
-    changed = first[0] != hiding.source
-    assert (first[0][changed] == UNK).all() and 0.25 < changed.sum() / (hiding.source > UNK).sum() < 0.35
-    assert torch.equal(first[3], hiding.target)  # what should be written is never hidden
+    assert [len(pair[0]) for pair in encode(PAIRS, LANGUAGES, longest=5)] == [3, 5]
+
+
+def test_word_dropout_replaces_some_words_and_no_specials():
+    torch.manual_seed(0)
+    tokens = torch.randint(0, 9, (400, 8))
+    dropped = seq2seq.word_dropout(tokens, 0.3)
+    changed = dropped != tokens
+    assert (dropped[changed] == UNK).all() and 0.25 < changed.sum() / (tokens > UNK).sum() < 0.35
+    assert torch.equal(seq2seq.word_dropout(tokens, 0.0), tokens)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_without_teacher_forcing_the_decoder_reads_what_it_wrote(kind):
     net = build(kind)
-    source, lengths, inputs, target = PairSet(PAIRS, LANGUAGES).__getitems__([0, 1])
+    source, lengths, inputs, target = collate(encode(PAIRS, LANGUAGES)[:2])
     real = torch.ones_like(target, dtype=torch.bool)
     free = net(source, lengths, inputs, real, forced=False).unflatten(0, target.shape)
     own = F.pad(free.argmax(-1), (1, -1), value=BOS)
@@ -182,6 +215,7 @@ def test_batched_decoding_gives_what_one_by_one_gives(kind):
     sources = [" ".join(rng.choice(list("abcdefg"), rng.integers(1, 8))) for _ in range(40)]
     translator = Translator(net, LANGUAGES, limit=9)
     texts = set()
+    assert translator(sources) == seq2seq.greedy_decode(translator, sources)
     for width in (1, 2, 4):
         together = translator(sources, width)
         assert together == [translator([source], width)[0] for source in sources]

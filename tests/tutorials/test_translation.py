@@ -15,10 +15,11 @@ from data.parallel import Pairs
 from tests import programs
 from tutorials import translation
 from tutorials.common import plots
-from tutorials.text.pairs import Batches, PairSet
+from tutorials.text.pairs import Batches, encode
 from tutorials.text.translator import Translator, load_translator
 from tutorials.text.vocabulary import BOS, EOS, PAD, Vocabulary, Words, from_json
 from tutorials.tools import race_translation
+from tutorials.translation import collate
 
 PROGRAM = programs.TRANSLATION
 run, main = PROGRAM.run, PROGRAM.main
@@ -56,10 +57,10 @@ def loss_and_gradients(net, batch) -> tuple[torch.Tensor, list[torch.Tensor]]:
 
 @pytest.mark.parametrize("norm_first", [False, True])
 def test_a_batch_is_its_items_one_by_one_and_more_padding_changes_nothing(norm_first):
-    net, pairs = build(norm_first=norm_first), PairSet(PAIRS, LANGUAGES)
-    source, lengths, inputs, target = batch = pairs.__getitems__([0, 1, 2, 3])
+    net, pairs = build(norm_first=norm_first), encode(PAIRS, LANGUAGES)
+    source, lengths, inputs, target = batch = collate(pairs)
     loss, gradients = loss_and_gradients(net, batch)
-    singly = [loss_and_gradients(net, pairs.__getitems__([number])) for number in range(4)]
+    singly = [loss_and_gradients(net, collate([pairs[number]])) for number in range(4)]
     assert torch.allclose(sum(one for one, _ in singly), loss, rtol=1e-12)
     for whole, *parts in zip(gradients, *(one for _, one in singly), strict=True):
         assert torch.allclose(sum(parts), whole, rtol=1e-9, atol=1e-12)
@@ -70,7 +71,7 @@ def test_a_batch_is_its_items_one_by_one_and_more_padding_changes_nothing(norm_f
 
 
 def test_half_precision_changes_the_loss_and_its_gradients_but_little():
-    net, batch = build().float(), PairSet(PAIRS, LANGUAGES).__getitems__([0, 1, 2, 3])
+    net, batch = build().float(), collate(encode(PAIRS, LANGUAGES))
     loss, gradients = loss_and_gradients(net, batch)
     with torch.autocast("cpu", torch.bfloat16):
         rounded, near = loss_and_gradients(net, batch)
@@ -113,16 +114,17 @@ def test_cached_batched_decoding_is_the_originals_one_by_one(norm_first, capsys)
 def test_batches_hold_pairs_of_about_one_length_and_differ_from_epoch_to_epoch():
     twin = data.load("multi30k", "tiny").train
     words = Words.build(twin.source), Words.build(twin.target)
-    pairs = PairSet(twin, words)
+    pairs = encode(twin, words)
     batches = Batches(pairs, 32, seed=3)
     assert len(batches) == len(twin) // 32 == 62
     first, again = [batches.rows.clone() for _ in (0, 1) if batches.set_epoch(0) is None]
     assert torch.equal(first, again) and len(first.unique()) == 62 * 32
     batches.set_epoch(1)
     assert not torch.equal(first, batches.rows)
-    filled = sum(int((batch[3] != PAD).sum()) for batch in map(batches.__getitem__, range(62)))
-    assert filled / sum(batches[number][3].numel() for number in range(62)) > 0.9
-    assert filled / pairs.target.numel() < 0.9
+    targets = [collate(batches[number])[3] for number in range(62)]
+    filled = sum(int((target != PAD).sum()) for target in targets)
+    assert filled / sum(target.numel() for target in targets) > 0.9
+    assert filled / collate(pairs)[3].numel() < 0.9
 
 
 def test_whole_words_give_back_the_text_as_it_was_written():
@@ -156,8 +158,7 @@ def test_the_attention_follows_the_verb_to_the_end_of_its_clause(study):
     assert translator([german]) == ["An old man who carries a red ball sings in the park."]
     net, (read, write) = translator.net.eval(), translator.languages
     english = translator([german])[0]
-    batch = PairSet(Pairs((german,), (english,)), translator.languages).__getitems__([0])
-    looks = net.attention_by_head(*batch[:3])[0].amax((0, 1))  # of the head that looks hardest
+    looks = net.attention_by_head(*translator.encode(german, english))[0].amax((0, 1))  # of the head that looks hardest
     verb = next(i for i, piece in enumerate(read.cut(german)) if piece.startswith("▁tr"))
     carries = next(i for i, piece in enumerate(write.cut(english)) if piece.startswith("▁carr"))
     assert looks[carries, verb] > 0.3  # which stands three words further on than in English

@@ -15,7 +15,6 @@ from tutorials.common import checkpoint, plots
 from tutorials.common.run import Run
 from tutorials.reports import translation_plots
 from tutorials.text import translation_metrics as scores
-from tutorials.text.pairs import PairSet
 from tutorials.text.translator import Translator
 
 if TYPE_CHECKING:
@@ -126,9 +125,8 @@ def head_maps(translator: Translator, source: str) -> "Figure":
     """Where each head of each decoder layer looks in the source, one row of maps for each layer."""
     read, write = translator.languages
     output = translator([source])[0]
-    tokens, lengths, inputs, _ = PairSet(Pairs((source,), (output,)), translator.languages).__getitems__([0])
     with torch.no_grad():
-        looks = translator.net.attention_by_head(*(part.to(translator.device) for part in (tokens, lengths, inputs)))[0]
+        looks = translator.net.attention_by_head(*translator.encode(source, output))[0]
     maps = [
         plots.Heat(shares.cpu().numpy(), [*write.cut(output), "end"], [*read.cut(source), "end"],
                      f"layer {layer}, head {head}")

@@ -9,11 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from data.parallel import Pairs
 from tutorials.common import checkpoint
 from tutorials.text.decoding import beam, greedy
-from tutorials.text.pairs import PairSet
-from tutorials.text.vocabulary import PAD, Vocabulary, from_json, pad
+from tutorials.text.vocabulary import BOS, PAD, Vocabulary, from_json, pad
 
 
 class Net(Protocol):
@@ -75,24 +73,17 @@ class Translator:
         return [self.languages[1].decode(rows[number]) for number in range(len(sources))]
 
     @torch.no_grad()
-    def loss(self, pairs: Pairs, size: int = 500) -> float:
-        """Mean negative log-likelihood, in nats, of the right words after the right words, EOS among them."""
-        dataset, total, words = PairSet(pairs, self.languages), 0.0, 0
-        self.net.eval()
-        for rows in torch.arange(len(dataset)).split(size):
-            source, lengths, inputs, target = (part.to(self.device) for part in dataset.__getitems__(rows))
-            target_mask = target != PAD
-            scores = self.net(source, lengths, inputs, target_mask)
-            total += float(F.cross_entropy(scores, target[target_mask], reduction="sum"))
-            words += int(target_mask.sum())
-        return total / words
-
-    @torch.no_grad()
     def attention(self, source: str, output: str) -> Tensor:
         """Where the net looks in the source (S tokens and EOS) as it writes the output: shares (T, S)."""
-        self.net.eval()
-        tokens, lengths, inputs, _ = PairSet(Pairs((source,), (output,)), self.languages).__getitems__([0])
-        return self.net.attention(tokens.to(self.device), lengths.to(self.device), inputs.to(self.device))[0].cpu()
+        return self.net.eval().attention(*self.encode(source, output))[0].cpu()
+
+    def encode(self, source: str, output: str) -> tuple[Tensor, Tensor, Tensor]:
+        """The source (1, S), its length (1,) and what the decoder reads as it writes the output (1, T)."""
+        read, written = (
+            torch.tensor([words.encode(text)], device=self.device)
+            for words, text in zip(self.languages, (source, output), strict=True)
+        )
+        return read, torch.tensor([read.shape[1]], device=self.device), F.pad(written, (1, -1), value=BOS)
 
 
 @checkpoint.fits()

@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor, nn
 
-from data import StudyError, default_root, eng_fra, imagenet, load, tiny
+from data import StudyError, default_root, imagenet, load, tiny
 from data.pictures import open_picture
 from tutorials import char_rnn, cifar10, language_model, seq2seq, text_sentiment, transfer_learning, translation
 from tutorials.common import checkpoint, plots
@@ -137,7 +137,7 @@ def tell_topic(text: str, path: Path) -> Answer:
 
 def from_french(text: str, path: Path) -> Answer:
     translator, trained = load_translator(path, "seq2seq", seq2seq.Seq2Seq)
-    text = eng_fra.normalize([text])[0] if seq2seq.is_filtered(trained) else text.strip()
+    text = seq2seq.normalize(text) if seq2seq.is_filtered(trained) else text.strip()
     return translate(translator, trained, text, path, FRENCH[0], trained.attention != "none")
 
 
