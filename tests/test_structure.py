@@ -41,8 +41,8 @@ LIBRARIES = {
 IMPORTED_ONCE = {
     "tutorials.text.adaptive_softmax": "an output layer that the page on language models does not have",
     "tutorials.text.char_ngrams": "a bag of n-grams, which the page on names does not have",
-    "tutorials.text.classification_data": "which texts are read from AG_NEWS or a user's csv, and how they are split",
-    "tutorials.text.continuous_cache": "a published method on top of any language model, which the page does not have",
+    "tutorials.text.classification_data": "which texts are read from AG_NEWS or a user's csv",
+    "tutorials.text.dynamic_evaluation": "published methods on top of any language model, beyond the page",
     "tutorials.vision.benchmark": "the timing of any net, of which the page shows nothing",
     "tutorials.vision.fine_tuning_comparison": "cross-validation of what the page shows on a single split",
     "tutorials.vision.model_selection": "the words of --models and --weights-file become models",

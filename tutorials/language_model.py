@@ -28,6 +28,7 @@ from tutorials.reports.language_model import look_inside
 from tutorials.text import tokenizer
 from tutorials.text.adaptive_softmax import AdaptiveWords
 from tutorials.text.continuous_cache import fit_memory
+from tutorials.text.dynamic_evaluation import fit_dynamic_evaluation
 from tutorials.text.generation import write_on
 from tutorials.text.perplexity import bits_per_character, blind_guess, measure, read
 from tutorials.text.transformer import encoder_step
@@ -81,6 +82,8 @@ class LanguageModelOptions(Options):
     """Precision of autocast; bfloat16 only where it is fast: on a GPU, or a processor with avx512_bf16."""
     causal: bool = True
     """Use a causal mask; without it the net sees the word that it should predict, as in the original of mid-2023."""
+    dynamic_evaluation: bool = False
+    """Also test the net while it goes on learning from the test text."""
     text: str | None = None
     """Do not train: generate text after this prompt, with the saved net of --run-dir or else the newest one."""
     tokens: int = 60
@@ -110,8 +113,8 @@ RECIPES = {
     "original": dict(epochs=3, log_every=200),
     "study": dict(epochs=12, tokenizer="wikitext", batch_size=16, length=256, shuffle=True, d_model=256,
                   dim_feedforward=1024, layers=4, heads=4, dropout=0.2, locked_dropout=True, norm_first=True,
-                  frequent=4000, optimizer="muon", lr=0.02, schedule="linear",
-                  weight_decay=0.1, grad_clip=1.0, precision="bfloat16"),
+                  frequent=4000, optimizer="muon", lr=0.02, schedule="linear", weight_decay=0.1, grad_clip=1.0,
+                  precision="bfloat16", dynamic_evaluation=True),
     "study-tiny": dict(tokenizer="basic_english", batch_size=16, length=32, d_model=48, dim_feedforward=96, layers=2,
                        heads=2, dropout=0.0, frequent=40, lr=0.05, epochs=5, log_every=20, precision="float32"),
 }  # fmt: skip
@@ -127,10 +130,12 @@ def main() -> None:
         net = run.distribute(LanguageModel(len(words), options))
         train(run, net, words, parts)
         net = load_net(run.folder / "best.safetensors")[0].to(run.device)
-        metrics, chance = test(net, words, parts)
+        metrics, chance = test(net, words, parts, options.dynamic_evaluation)
         if run.is_main:
             look_inside(run, net, words, parts["val"])
-        run.finish(metrics, PUBLISHED if options.data == "official" and options.causal else {}, chance)
+        # A perplexity can be compared only for the same tokens.
+        same = options.data == "official" and options.causal and options.tokenizer == "basic_english"
+        run.finish(metrics, PUBLISHED if same else {}, chance)
 
 
 # 1. Text as one long row of numbers, and windows of it
@@ -361,8 +366,11 @@ def load_net(path: Path) -> tuple[LanguageModel, list[str]]:
 # 4. Test
 
 
-def test(net: LanguageModel, words: Sequence[str], parts: dict[str, Tensor]) -> tuple[dict[str, float], ...]:
-    """Perplexities by the original's way, ours, and with a cache fitted on the validation text; of a blind guess."""
+def test(
+    net: LanguageModel, words: Sequence[str], parts: dict[str, Tensor], dynamic: bool = False
+) -> tuple[dict[str, float], ...]:
+    """Perplexities by the original's way, ours, and with what is fitted on the validation text: a cache and, if
+    `dynamic`, further learning while the test text is read; perplexity of a blind guess."""
     metrics, memory = {}, None
     for part in ("val", "test"):
         nats, states = measure(net, parts[part])
@@ -373,6 +381,11 @@ def test(net: LanguageModel, words: Sequence[str], parts: dict[str, Tensor]) -> 
         metrics[f"{part}/perplexity_with_cache"] = exp(memory.nats(nats, states, targets).mean())
         metrics[f"{part}/tokens"] = len(targets)
         metrics[f"{part}/bits_per_character"] = bits_per_character(nats, targets, words)
+    if dynamic:
+        learning, memory = fit_dynamic_evaluation(net, parts["val"])
+        nats, states = learning.read(net, parts["test"])
+        metrics["test/perplexity_dynamic"] = exp(nats.mean())
+        metrics["test/perplexity_dynamic_with_cache"] = exp(memory.nats(nats, states, parts["test"][1:]).mean())
     return metrics, dict.fromkeys(("test/perplexity", "test/perplexity_by_chunks"), blind_guess(parts, len(words)))
 
 

@@ -24,7 +24,7 @@ from tutorials.common.options import parse
 from tutorials.common.run import Run
 from tutorials.reports.text_sentiment import learning_curve, show
 from tutorials.text import tokenizer
-from tutorials.text.classification_data import Rows, RowsOptions, load_texts
+from tutorials.text.classification_data import RowsOptions, load_texts
 from tutorials.text.ngrams import Ngrams, buckets_for, count_words
 
 # N texts in a batch, S features of all of them together, F features in all, D embedding, C classes
@@ -66,6 +66,7 @@ RECIPES = {
                   schedule="linear", word_dropout=0.5, lr=20.0, batch_size=256, curve=4, log_every=5),
 }  # fmt: skip
 PUBLISHED = {"test/accuracy": 0.907}
+TEST_SHARE = 0.1  # of the rows of your own file, where no test file is named
 
 
 def main() -> None:
@@ -73,7 +74,9 @@ def main() -> None:
     if options.text is not None:
         return classify(options.text, options.run_dir)
     with Run("sentiment", options) as run:
-        corpus, rows, classes = load_texts(run)
+        corpus, classes, trained = load_texts(run)
+        rows = split(run, corpus, trained)
+        show_first(run, corpus, rows.train[0], classes)
         ngrams = text_pipeline(run, corpus, rows, len(classes))
         table = ngrams.table(corpus.lexicon)
         datasets = [TextDataset(corpus, part, ngrams, table) for part in (rows.train, rows.val, rows.test)]
@@ -83,7 +86,47 @@ def main() -> None:
         test(run, load_net(run.folder / "best.safetensors")[0].to(run.device), datasets, classes)
 
 
-# 1. Tokenizer and vocabulary, 2. text and label pipelines
+# 1. Split, tokenizer and vocabulary, 2. text and label pipelines
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Indices of a corpus's texts."""
+
+    train: ndarray
+    val: ndarray
+    test: ndarray
+
+
+def split(run: Run, corpus: Corpus, trained: int) -> Rows:
+    """Training, validation and test rows. No text of the test rows is in another part, whatever a file holds."""
+    options, end = run.options, corpus.bounds[trained]
+    rows, test = np.arange(end), np.arange(end, corpus.bounds[-1])
+    if trained == len(corpus.tables):  # the same test rows for every seed
+        order = np.random.default_rng(0).permutation(end)
+        test, rows = (np.sort(part) for part in np.split(order, [int(end * TEST_SHARE)]))
+    overlap = np.isin(corpus.digests[rows], corpus.digests[test])
+    rows = rows[~overlap]
+    run.say(f"{overlap.sum():,} training texts are test texts too, and left out")
+    if options.distinct:
+        once = np.sort(np.unique(corpus.digests[rows], return_index=True)[1])
+        run.say(f"{len(rows) - len(once):,} training texts come again, and are left out")
+        rows = rows[once]
+    order = np.random.default_rng(options.seed).permutation(len(rows))
+    val, train = (rows[np.sort(part)] for part in np.split(order, [round(len(rows) * options.val_share)]))
+    if not (len(train) and len(val) and len(test)):
+        raise StudyError(
+            f"{options.csv[0] if options.csv else 'AG_NEWS'}: too few texts: {len(train)} to train on, {len(val)} to "
+            f"validate, {len(test)} to test."
+        )
+    run.say(f"{len(train):,} texts to train on, {len(val):,} to validate, {len(test):,} to test")
+    return Rows(train, val, test)
+
+
+def show_first(run: Run, corpus: Corpus, first: int, classes: Sequence[str]) -> None:
+    """Print a text with its label, as the net gets it: as tokens."""
+    tokens = [corpus.lexicon[word] for word in corpus.words[corpus.offsets[first] : corpus.offsets[first + 1]]]
+    run.say(f"first training text, {classes[corpus.labels[first]]}: {' '.join(tokens[:30])}")
 
 
 def text_pipeline(run: Run, corpus: Corpus, rows: Rows, classes: int) -> Ngrams:

@@ -3,10 +3,12 @@
 import json
 import os
 import re
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+import data
 from tests import programs
 from tutorials import language_model
 from tutorials.common import autocast
@@ -15,6 +17,7 @@ from tutorials.language_model import RECIPES, LanguageModel, LanguageModelOption
 from tutorials.reports.language_model import perplexity_by_time
 from tutorials.text.adaptive_softmax import AdaptiveWords
 from tutorials.text.continuous_cache import Memory, fit_memory
+from tutorials.text.dynamic_evaluation import DynamicEvaluation
 from tutorials.text.generation import Style, choose, race, write
 from tutorials.text.perplexity import measure
 from tutorials.tools import ablate_language_model
@@ -193,6 +196,21 @@ def test_the_cache_is_fitted_to_a_text_that_repeats_itself():
     assert memory.nats(nats, states, targets).mean() < 1.3
 
 
+def test_dynamic_evaluation_learns_from_the_past_alone():
+    net, tokens = build(length=8).double(), torch.arange(61) % 7
+    nats, states = DynamicEvaluation(lr=0.5, window=3).read(net, tokens)
+    assert nats.shape == (60,) and states.shape == (60, 24)
+    assert nats[-7:].mean() < 0.5 * nats[:7].mean(), "the text repeats itself"
+    frozen, _ = DynamicEvaluation(lr=0.0, window=3).read(net, tokens)
+    log_p = net.words.log_prob(net.encode(tokens[None, 1:9])[0])[-3:].detach()  # of tokens 7 to 9, the third window
+    torch.testing.assert_close(frozen[6:9], -log_p[range(3), tokens[7:10]])
+    torch.testing.assert_close(nats[:3], frozen[:3])  # nothing was learnt yet
+    changed = tokens.clone()
+    changed[40:] += 1
+    again, _ = DynamicEvaluation(lr=0.5, window=3).read(net, changed)
+    assert torch.equal(nats[:39], again[:39])
+
+
 def test_writing_with_kept_keys_writes_the_same_beyond_the_window():
     net = build().double()
     told = race(net, [4, 5, 6], count=40)
@@ -274,20 +292,13 @@ def test_each_change_can_be_taken_away():
 
 @pytest.mark.skipif(not os.environ.get("STUDY_DATA"), reason="needs the real text")
 def test_real_text_has_the_originals_words():
-    class Place:
-        options = LanguageModelOptions(data="official")
-        say = staticmethod(print)
+    def load(tokenizer: str):
+        options = LanguageModelOptions(data="official", tokenizer=tokenizer)
+        return language_model.load_text(SimpleNamespace(options=options, say=print, load_data=data.load))
 
-        @staticmethod
-        def load_data(name):
-            import data
-
-            return data.load(name)
-
-    words, parts = language_model.load_text(Place)
+    words, parts = load("basic_english")
     assert len(words) == 28_782
-    assert {part: len(tokens) for part, tokens in parts.items()} == {
-        "train": 2_049_990,
-        "val": 214_417,
-        "test": 241_859,
-    }
+    assert [len(tokens) for tokens in parts.values()] == [2_049_990, 214_417, 241_859]
+    words, parts = load("wikitext")  # as all papers count them
+    assert len(words) == 33_278
+    assert [len(tokens) for tokens in parts.values()] == [2_088_628, 217_646, 245_569]

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy import ndarray
 
 from data import StudyError
 from data.ag_news import AgNews, Layout, Table, find_layout, label_order
@@ -13,8 +12,6 @@ from data.tokens import Corpus, tokenised
 from tutorials.common.options import TextFileOptions
 from tutorials.common.run import Run
 from tutorials.text import tokenizer
-
-TEST_SHARE = 0.1  # of the user's rows, where no test file is named
 
 
 @dataclass
@@ -58,23 +55,15 @@ class RowsOptions(TextFileOptions):
                 raise ValueError(f"--{name.replace('_', '-')} goes with --csv only")
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Indices of a corpus's texts."""
-
-    train: ndarray
-    val: ndarray
-    test: ndarray
-
-
 def read_table(path: Path, options: RowsOptions) -> tuple[Table, Layout]:
     """A csv file of the user's own, and its columns."""
     table = Table(path)
     return table, find_layout(table, options.columns, options.encoding)
 
 
-def load_texts(run: Run) -> tuple[Corpus, Rows, list[str]]:
-    """The tokenised texts with their classes as labels, the rows of each part, and the names of the classes."""
+def load_texts(run: Run) -> tuple[Corpus, list[str], int]:
+    """The tokenized texts with their classes as labels, the names of the classes, and how many of the corpus's tables
+    are to train on: all of them, or all but the last."""
     options = run.options
     tokenize = tokenizer.tokenizer()
     if options.csv:
@@ -88,7 +77,7 @@ def load_texts(run: Run) -> tuple[Corpus, Rows, list[str]]:
     names = list(options.classes) if options.csv else list(news.classes)
     corpus, classes = name_classes(corpus, tables, names, len(tables) - tested)
     describe(run, corpus, tables)
-    return corpus, split(run, corpus, len(tables) - tested), classes
+    return corpus, classes, len(tables) - tested
 
 
 def name_classes(
@@ -138,28 +127,3 @@ def describe(run: Run, corpus: Corpus, tables: Sequence[tuple[Table, Layout]]) -
             parts.append(f"left out {corpus.tables[number]['skipped']}")
         run.say("; ".join(parts))
     run.say(f"{len(corpus.words):,} words, {len(corpus.lexicon):,} different")
-
-
-def split(run: Run, corpus: Corpus, trained: int) -> Rows:
-    """Training, validation and test rows. No text of the test rows is in another part, whatever a file holds."""
-    options, end = run.options, corpus.bounds[trained]
-    rows, test = np.arange(end), np.arange(end, corpus.bounds[-1])
-    if trained == len(corpus.tables):  # the same test rows for every seed
-        order = np.random.default_rng(0).permutation(end)
-        test, rows = (np.sort(part) for part in np.split(order, [int(end * TEST_SHARE)]))
-    overlap = np.isin(corpus.digests[rows], corpus.digests[test])
-    rows = rows[~overlap]
-    run.say(f"{overlap.sum():,} training texts are test texts too, and left out")
-    if options.distinct:
-        once = np.sort(np.unique(corpus.digests[rows], return_index=True)[1])
-        run.say(f"{len(rows) - len(once):,} training texts come again, and are left out")
-        rows = rows[once]
-    order = np.random.default_rng(options.seed).permutation(len(rows))
-    val, train = (rows[np.sort(part)] for part in np.split(order, [round(len(rows) * options.val_share)]))
-    if not (len(train) and len(val) and len(test)):
-        raise StudyError(
-            f"{options.csv[0] if options.csv else 'AG_NEWS'}: too few texts: {len(train)} to train on, {len(val)} to "
-            f"validate, {len(test)} to test."
-        )
-    run.say(f"{len(train):,} texts to train on, {len(val):,} to validate, {len(test):,} to test")
-    return Rows(train, val, test)

@@ -4,45 +4,51 @@ Source: B. Krause et al., "Dynamic Evaluation of Neural Sequence Models", ICML, 
 """
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from tutorials.text.continuous_cache import Memory, fit_memory
+
 # N windows, T tokens of each, E width, n tokens of a text that are guessed
 
 
 @dataclass(frozen=True)
 class DynamicEvaluation:
-    """One step of SGD after every few tokens, which pulls the weights back towards the trained ones by `decay`.
-
-    A token is always guessed before the net learns from it, so that only the past is used.
-    """
+    """A step of SGD after every `window` tokens, each of which is guessed before the net learns from it."""
 
     lr: float = 0.1
-    decay: float = 0.001
     window: int = 32
 
     def read(self, net: Any, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """The nats (n,) of a text's tokens, all but the first, and the states (n, E) from which they were guessed.
 
-        Each has at least half of the net's context before it, except at the very beginning. The net stays as it is.
+        Before each stands all of the net's context but for a window. `net` itself stays as it is.
         """
-        net, trained = copy.deepcopy(net).eval(), dict(net.named_parameters())
-        device, nats, states = next(net.parameters()).device, [], []
-        for end in range(self.window, len(tokens) - 1 + self.window, self.window):
-            end = min(end, len(tokens) - 1)
-            begin, new = max(0, end - net.length), (end - 1) % self.window + 1
-            window = tokens[begin : end + 1].to(device)[None]
-            x = net.encode(window[:, :-1])[0, -new:]
-            cost = net.words.nats(x, window[0, -new:])
+        net, device = copy.deepcopy(net).eval(), next(net.parameters()).device
+        optimizer, nats, states = torch.optim.SGD(net.parameters(), self.lr), [], []
+        for start in range(0, len(tokens) - 1, self.window):
+            end = min(start + self.window, len(tokens) - 1)
+            seen = tokens[max(0, end - net.length) : end + 1].to(device)
+            x = net.encode(seen[None, :-1])[0, start - end :]  # the states of the new tokens alone
+            cost = net.words.nats(x, seen[start - end :])
             nats.append(cost.detach().cpu())
             states.append(x.detach().cpu())
-            net.zero_grad()
+            optimizer.zero_grad()
             cost.mean().backward()
-            with torch.no_grad():
-                for name, weight in net.named_parameters():
-                    weight.sub_(weight.grad, alpha=self.lr)
-                    weight.lerp_(trained[name], self.decay)
+            optimizer.step()
         return torch.cat(nats).double(), torch.cat(states)
+
+
+def fit_dynamic_evaluation(
+    net: Any, tokens: Tensor, beginning: int = 10_000, rates: Sequence[float] = (0.05, 0.1, 0.2)
+) -> tuple[DynamicEvaluation, Memory]:
+    """The learning rate that makes a text's beginning cheapest, and a cache fitted beside it: fit both on another text
+    than is tested."""
+    tokens = tokens[: beginning + 1]
+    found = {lr: DynamicEvaluation(lr).read(net, tokens) for lr in rates}
+    best = min(found, key=lambda lr: float(found[lr][0].mean()))
+    return DynamicEvaluation(best), fit_memory(*found[best], tokens[1:])

@@ -1,5 +1,6 @@
 """Go on writing after some tokens, word by word, with a causal net that keeps what it has computed."""
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -64,6 +65,8 @@ def choose(log_p: Tensor, style: Style, generator: torch.Generator) -> int:
 def read_beginning(given: str, words: list[str]) -> tuple[list[int], list[str]]:
     """A text as the numbers of its words, and those that the net does not know; raises StudyError without any word."""
     tokens = tokenizer.tokenizer()(given)
+    if tokenizer.END in words:  # words as WikiText has them, in upper and lower case
+        tokens = re.findall(r"<unk>|\w+|[^\w\s]", given)
     if not tokens:
         raise StudyError("generate: the text holds no word. Give its beginning: TEXT='the history of'.")
     numbers = tokenizer.vocabulary(words)(tokens)
@@ -80,7 +83,7 @@ def write_on(options: Any, load_net: Callable[[Path], tuple[Any, list[str]]]) ->
             print(f"not among the net's {len(words):,} words, read as {tokenizer.UNKNOWN}: {', '.join(unknown)}")
         style = Style(options.temperature, options.top_k, options.top_p, options.seed)
         written = write(net, numbers, options.tokens, style)
-        print(f"{options.text} | {' '.join(words[token] for token in written)}")
+        print(f"{options.text} | {' '.join(words[token] for token in written).replace(tokenizer.END, chr(10))}")
         print(f"(by the net of {checkpoint.describe(path, 'language-model')})")
 
 

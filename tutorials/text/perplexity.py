@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tutorials.text.tokenizer import END
+
 # N windows, T tokens of each, E width, n tokens of a text that are guessed
 
 
@@ -38,8 +40,9 @@ def measure(net: Any, tokens: Tensor, rows: int = 32) -> tuple[Tensor, Tensor]:
 
 
 def bits_per_character(nats: Tensor, targets: Tensor, words: Sequence[str]) -> float:
-    """The cost of tokens (n,) for each of their characters, with a blank after each token."""
-    letters = sum(len(words[token]) + 1 for token in targets.tolist())
+    """The cost of tokens (n,) for each of their characters, with a blank after each token; a line's end is one."""
+    lengths = torch.tensor([1 if word == END else len(word) + 1 for word in words])
+    letters = int(lengths[targets].sum())
     return float(nats.sum()) / math.log(2) / letters
 
 
