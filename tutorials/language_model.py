@@ -130,12 +130,11 @@ def main() -> None:
         net = run.distribute(LanguageModel(len(words), options))
         train(run, net, words, parts)
         net = load_net(run.folder / "best.safetensors")[0].to(run.device)
-        metrics, chance = test(net, words, parts, options.dynamic_evaluation)
+        metrics, chance = test(net, words, parts, options)
         if run.is_main:
             look_inside(run, net, words, parts["val"])
-        # A perplexity can be compared only for the same tokens.
-        same = options.data == "official" and options.causal and options.tokenizer == "basic_english"
-        run.finish(metrics, PUBLISHED if same else {}, chance)
+        comparable = options.data == "official" and options.causal and options.tokenizer == "basic_english"
+        run.finish(metrics, PUBLISHED if comparable else {}, chance)
 
 
 # 1. Text as one long row of numbers, and windows of it
@@ -367,26 +366,29 @@ def load_net(path: Path) -> tuple[LanguageModel, list[str]]:
 
 
 def test(
-    net: LanguageModel, words: Sequence[str], parts: dict[str, Tensor], dynamic: bool = False
+    net: LanguageModel, words: Sequence[str], parts: dict[str, Tensor], options: LanguageModelOptions
 ) -> tuple[dict[str, float], ...]:
-    """Perplexities by the original's way, ours, and with what is fitted on the validation text: a cache and, if
-    `dynamic`, further learning while the test text is read; perplexity of a blind guess."""
-    metrics, memory = {}, None
+    """Perplexities by the original's way, ours, and with what is fitted on the validation text: a cache, and further
+    learning while the test text is read; the perplexity of a blind guess. Those of other tokens have other names."""
+    same = options.tokenizer == "basic_english"  # the original's tokens
+    name, metrics, memory = "perplexity" if same else "wikitext_perplexity", {}, None
     for part in ("val", "test"):
         nats, states = measure(net, parts[part])
         targets = parts[part][1:]
         memory = memory or fit_memory(nats, states, targets)
-        metrics[f"{part}/perplexity"] = exp(nats.mean())
-        metrics[f"{part}/perplexity_by_chunks"] = exp(measure_by_chunks(net, parts[part]).mean())
-        metrics[f"{part}/perplexity_with_cache"] = exp(memory.nats(nats, states, targets).mean())
+        metrics[f"{part}/{name}"] = exp(nats.mean())
+        if same:
+            metrics[f"{part}/perplexity_by_chunks"] = exp(measure_by_chunks(net, parts[part]).mean())
+        metrics[f"{part}/{name}_with_cache"] = exp(memory.nats(nats, states, targets).mean())
         metrics[f"{part}/tokens"] = len(targets)
         metrics[f"{part}/bits_per_character"] = bits_per_character(nats, targets, words)
-    if dynamic:
+    if options.dynamic_evaluation:
         learning, memory = fit_dynamic_evaluation(net, parts["val"])
         nats, states = learning.read(net, parts["test"])
-        metrics["test/perplexity_dynamic"] = exp(nats.mean())
-        metrics["test/perplexity_dynamic_with_cache"] = exp(memory.nats(nats, states, parts["test"][1:]).mean())
-    return metrics, dict.fromkeys(("test/perplexity", "test/perplexity_by_chunks"), blind_guess(parts, len(words)))
+        metrics[f"test/{name}_dynamic"] = exp(nats.mean())
+        metrics[f"test/{name}_dynamic_with_cache"] = exp(memory.nats(nats, states, parts["test"][1:]).mean())
+    names = ("test/perplexity", "test/perplexity_by_chunks") if same else (f"test/{name}",)
+    return metrics, dict.fromkeys(names, blind_guess(parts, len(words)))
 
 
 if __name__ == "__main__":
