@@ -186,6 +186,9 @@ book: setup ## build the study book, a site that needs no network: runs/book/ind
 notebooks: setup ## write every tutorial as a notebook, below runs/notebooks
 	@$(RUN) docs.notebooks
 
+jupyter: notebooks ## write the notebooks and open them in JupyterLab
+	@$(RUN) jupyterlab runs/notebooks
+
 ##@ Upkeep
 setup: ## build the environment from its lock file unless it is up to date (TORCH=cpu: torch without CUDA)
 	@sh tutorials/tools/setup.sh $(KIND)
@@ -240,7 +243,7 @@ help:
 
 .PHONY: ablate-language-model batchnorm bench-from-scratch board book caption-features captioning cifar10 cifar10-fast clean convert \
   convnet course data-list demo diffusion dropout exercise exercises from-scratch fully-connected generate help \
-  initialization language-model learn linear lint lock names notebooks parity parity-latest parity-report predict \
+  initialization jupyter language-model learn linear lint lock names notebooks parity parity-latest parity-report predict \
   predict-cifar10 predict-names predict-news predict-transfer pretrained race race-names race-sentiment race-translation scorecard sentiment \
   seq2seq setup study tensorboard test test-browser test-debian test-latest test-lowest test-notebooks test-slow transfer \
   translate-de translate-fr translation setup-latest setup-lowest vision-transformer

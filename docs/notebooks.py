@@ -9,19 +9,20 @@ import argparse
 import ast
 import sys
 import textwrap
+from base64 import b64encode
 from pathlib import Path
 
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from docs import prose, script
+from docs import evidence, prose, script
 from docs.script import Script, Section
 from tutorials.tools.run_all import PROGRAMS, Program
 
 TUTORIALS = [program for program in PROGRAMS if program.module.startswith("tutorials.")]
 PARAMETERS = """\
 DATA = "tiny"  # the generated twin; "official": the real data
-RECIPE = "study"  # our edition; "original": the published protocol
+RECIPE = "study"  # the improved recipe; "original": the published one
 SEED = 0
 ARGS = ""  # any option of the tutorial, such as "--epochs 2"
 FOLDER = "runs/notebooks/{target}"  # where the run is written
@@ -94,6 +95,7 @@ def main(argv: list[str] | None = None) -> int:
 def notebook(program: Program, repository: str = "") -> nbformat.NotebookNode:
     """A tutorial as a notebook."""
     source, text = script.read(script.module(program.module)), prose.of(program.target)
+    official = evidence.pictures(evidence.FIGURES / program.target)  # of a run on the real data
     text.check([section.title for section in source.sections])
     steps = Steps(source)
     cells = [
@@ -106,7 +108,7 @@ def notebook(program: Program, repository: str = "") -> nbformat.NotebookNode:
     for section in source.sections:
         part = text.section(section.title)
         cells += [*markdown(f"## {section.title}", part.text), *definitions(source, section), *steps.after(section)]
-        cells += markdown(*(f"- **{name.replace('_', ' ')}**: {note}" for name, note in part.notes.items()))
+        cells += [cell for name, note in part.notes.items() for cell in remark(name, note, official.get(name))]
     if steps.left:
         raise ValueError(f"{source.path}: nothing defines what main() needs: {sorted(steps.missing)}")
     cells += [new_code_cell(CLOSE), *(markdown("## Questions", text.questions) if text.questions else [])]
@@ -119,6 +121,16 @@ def markdown(*paragraphs: str) -> list[nbformat.NotebookNode]:
     """A cell of prose, if there is any."""
     text = "\n\n".join(filter(None, paragraphs))
     return [new_markdown_cell(prose.outside_the_book(text))] if text else []
+
+
+def remark(name: str, note: str, picture: Path | None) -> list[nbformat.NotebookNode]:
+    """What there is to see in a figure, with the figure of the official run, if one is kept, in the cell itself."""
+    title = f"**{name.replace('_', ' ')}**"
+    if not picture:
+        return markdown(f"{title}: {note}")
+    (cell,) = markdown(f"{title}: {note}", f"On the real data:\n\n![{name}](attachment:{picture.name})")
+    cell.attachments = {picture.name: {"image/png": b64encode(picture.read_bytes()).decode()}}
+    return [cell]
 
 
 def definitions(source: Script, section: Section, **metadata: object) -> list[nbformat.NotebookNode]:

@@ -12,7 +12,7 @@ import pytest
 nbformat = pytest.importorskip("nbformat", reason="needs the packages of make notebooks")
 nbclient = pytest.importorskip("nbclient", reason="needs the packages of make notebooks")
 
-from docs import notebooks, prose, script  # noqa: E402
+from docs import evidence, notebooks, prose, script  # noqa: E402
 
 TARGETS = [program.target for program in notebooks.TUTORIALS]
 QUICK = ("cifar10",)  # the others run by `make test-notebooks`
@@ -47,6 +47,9 @@ def test_a_notebook_has_all_of_its_tutorial(written, study):
     assert not text.questions or (said[-1].startswith("## Questions\n\n1. ") and cells[-1].source == said[-1])
     assert all(prose.outside_the_book(note) in "\n".join(said) for note in text.notes().values())
     assert "](#" not in "\n".join(said)
+    kept = {cell.attachments.popitem()[0] for cell in cells if "attachments" in cell}
+    assert kept == {path.name for name, path in evidence.pictures(evidence.FIGURES / study.target).items()
+                    if name in text.notes()}  # fmt: skip
 
 
 def set_up(folder: Path, repository: str) -> subprocess.CompletedProcess:

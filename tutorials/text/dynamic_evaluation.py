@@ -21,7 +21,7 @@ class DynamicEvaluation:
     """A step of SGD after every `window` tokens, each of which is guessed before the net learns from it."""
 
     lr: float = 0.1
-    window: int = 32
+    window: int = 64
 
     def read(self, net: Any, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """The nats (n,) of a text's tokens, all but the first, and the states (n, E) from which they were guessed.
