@@ -59,17 +59,23 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def best_val(run: Path) -> float | None:
-    """The best validation accuracy of a run's record, or else its lowest validation loss."""
-    curves = plots.read_curves(run / "metrics.jsonl")
-    values = {name: curve[1] for name, curve in curves.items()}
-    return max(values["accuracy/val"]) if "accuracy/val" in values else min(values.get("loss/val", [None]))
+    """The best validation accuracy or BLEU of a run's record, or else its lowest perplexity or loss."""
+    values = {name: curve[1] for name, curve in plots.read_curves(run / "metrics.jsonl").items()}
+    for name, best in (("accuracy/val", max), ("bleu/val", max), ("perplexity/val", min), ("loss/val", min)):
+        if name in values:
+            return best(values[name])
+    return None
 
 
 def page(rows: list[dict[str, Any]]) -> str:
     """The log as Markdown, a table for each goal."""
     parts = [HEAD]
     for goal in dict.fromkeys(row["goal"] for row in rows):
-        own = sorted((row for row in rows if row["goal"] == goal), key=lambda row: -(row["val"] or row["test"] or 0))
+        lower = "perplexity" in goal  # is better
+        own = sorted(
+            (row for row in rows if row["goal"] == goal),
+            key=lambda row: (row["val"] or row["test"] or 0) * (1 if lower else -1),
+        )
         cells = [[row["what"], str(row["seed"]), *(f"{row[name]:.4g}" if row[name] else "" for name in ("val", "test")),
                   f"{row['minutes']:.1f}{', alone' if row['alone'] else ''}", str(row["threads"])]
                  for row in own]  # fmt: skip
