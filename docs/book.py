@@ -50,7 +50,7 @@ class Book:
     def write(self) -> None:
         for program in PROGRAMS:
             chapter = Chapter(program, self.scripts[program.target], self.pages / "chapters", self.runs)
-            self.page(f"chapters/{program.target}", chapter.parts(self.rungs(program.target)))
+            self.page(f"chapters/{program.target}", chapter.parts(self.ideas_of(program.target)))
         for idea in IDEAS:
             self.page(f"ideas/{idea.page}", self.idea(idea))
         self.page("ideas/index", self.index_of_ideas())
@@ -106,11 +106,11 @@ class Book:
         text = report.read_text(encoding="utf-8").replace("](figures/", f"]({figures}/")
         return ["(parity)=", text, "The same by idea: [index of ideas](#ideas)."]
 
-    # Ideas, on three rungs
+    # Ideas, each in three places
 
-    def rungs(self, target: str) -> str:
+    def ideas_of(self, target: str) -> str:
         links = ", ".join(f"[{idea.name}](#{idea.label})" for idea in self.ideas[target])
-        return f"*Ideas used here, each with its three [rungs](#ideas):* {links}." if links else ""
+        return f"[Ideas](#ideas) used here: {links}." if links else ""
 
     def chapters(self, idea: Idea, targets: list[str]) -> list[str]:
         return [f"[{target}](#chapter-{target})" for target in targets if idea in self.ideas[target]]
@@ -127,7 +127,7 @@ class Book:
             "(ideas)=",
             "# Index of ideas",
             "Each page has a question, a picture, the formula, its gradient step by step, what goes wrong, and three "
-            "exercises. The idea itself stands on three rungs: written by hand in NumPy, held against torch number by "
+            "exercises. The idea itself stands in three places: by hand in NumPy, checked against torch number by "
             "number, and used in torch on real data. A few, such as beam search, only the tutorials have.",
             table(["idea", "by hand in", "experiments", "parity", "in torch"], rows),
             toctree("Ideas", [idea.page for idea in IDEAS], ":hidden:"),
@@ -170,8 +170,8 @@ class Book:
                 for name in names[1:]]  # fmt: skip
 
     def used(self, idea: Idea) -> list[str]:
-        rungs = {"In torch": self.chapters(idea, TUTORIALS), "Experiments": self.chapters(idea, BY_HAND)}
-        return [f"{rung}: {', '.join(chapters)}." for rung, chapters in rungs.items() if chapters]
+        places = {"In torch": self.chapters(idea, TUTORIALS), "Experiments": self.chapters(idea, BY_HAND)}
+        return [f"{place}: {', '.join(chapters)}." for place, chapters in places.items() if chapters]
 
     def checked(self, idea: Idea) -> list[str]:
         report = self.runs / "parity/parity.md"

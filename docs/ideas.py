@@ -1,4 +1,4 @@
-"""Every idea on its three rungs: by hand in NumPy, held against torch, used by the tutorials."""
+"""Every idea in its three places: by hand in NumPy, checked against torch, used by the tutorials."""
 
 import inspect
 import re

@@ -27,10 +27,10 @@ class Options:
     """What every tutorial takes; a tutorial's own dataclass adds to it."""
 
     data: Literal["tiny", "official"] = "tiny"
-    """Data set: the generated tiny twin (seconds, no network), or the official data (downloaded when missing)."""
+    """Data set: small synthetic data (seconds, no network), or the official data (downloaded when missing)."""
     recipe: Literal["study", "original"] = "study"
-    """The better edition, or the published protocol. It sets the defaults of the options below, and others
-    on the tiny twin than on official data."""
+    """Recipe: the improved one, or the original's. It sets the defaults of the options below, others on synthetic data
+    than on official data."""
     seed: int = 0
     """Random seed."""
     epochs: int = 1
