@@ -18,7 +18,7 @@ LEGEND = (
 
 # Metrics in the README's words; shares are shown in percent, and all others behind their names.
 SHARES = {"accuracy": "right", "fold_mean": "right", "top1": "right", "recognized": "recognized"}
-NAMES = {"bleu": "BLEU", "perplexity_by_chunks": "perplexity",
+NAMES = {"bleu": "BLEU", "beam_bleu": "BLEU", "perplexity_by_chunks": "perplexity",
          "wikitext_perplexity": "perplexity (standard protocol)", "nll_padded": "training loss",
          "loss_epoch_25": "training loss", "loss_epoch_16": "validation loss"}  # fmt: skip
 
