@@ -128,7 +128,8 @@ def show_cost(run: Session, models: Sequence[Any], measured: Measured, sizes: Ma
                                found[model.label]["top1"] if own else stated(model)["top1"],
                                found[model.label]["parameters"] / 1e6) for model in models]  # fmt: skip
     ylabel = "top-1 accuracy, measured" if own else "top-1 accuracy as torchvision states it (not measured)"
-    run.figure("accuracy_against_gflops", pretrained_plots.accuracy_against_cost(points, ylabel))
+    if len(points) > 1:  # a single point shows no relation
+        run.figure("accuracy_against_gflops", pretrained_plots.accuracy_against_cost(points, ylabel))
     labels = [model.label for model in models]
     place = f"{run.place.describe()['device_name']}, threads: {torch.get_num_threads()}"
     run.figure("latency", pretrained_plots.latency_bars(
