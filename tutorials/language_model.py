@@ -63,7 +63,8 @@ class LanguageModelOptions(Options):
     """Variational (locked) dropout: the same units are dropped at all positions of a window; none of the attention
     weights."""
     norm_first: bool = False
-    """Pre-norm instead of post-norm: layer normalization before attention and feed-forward networks."""
+    """Pre-norm instead of post-norm: layer normalization before attention and feed-forward networks; with a last norm,
+    GELU, and weights that each layer draws anew."""
     frequent: int = 0
     """Adaptive softmax: number of words in the most frequent cluster, with full embeddings; 0: full softmax, untied."""
     tied: bool = True
@@ -141,7 +142,7 @@ def main() -> None:
 
 
 def load_text(run: Run) -> tuple[list[str], dict[str, Tensor]]:
-    """The training text's words, the most frequent first, and each part as numbers (tokens,); <unk> is number 0."""
+    """<unk>, number 0, and the training text's words, the most frequent first; each part as numbers (tokens,)."""
     corpus, tokenise = run.load_data("wikitext2"), tokenizer.tokenizer(run.options.tokenizer)
     tokens = {part: list(chain.from_iterable(map(tokenise, lines))) for part, lines in vars(corpus).items()}
     counts = Counter(word for word in tokens["train"] if word != tokenizer.UNKNOWN)

@@ -87,7 +87,7 @@ class Seq2SeqOptions(TextFileOptions):
     subwords: int = 4000
     """Size of each language's subword vocabulary, with --whole and --pairs."""
     longest: int = 40
-    """Maximum number of tokens in either sentence of a training pair."""
+    """Maximum number of tokens, EOS among them, in either sentence of a training pair."""
     text: str | None = None
     """Do not train: translate this text, with the saved net of --run-dir or else the newest one."""
     figure: bool = False
@@ -210,7 +210,7 @@ def collate(pairs: Sequence[tuple[Tensor, Tensor]], width: tuple[int, int] | Non
     """A batch: sources (N, S), their lengths (N,), what the decoder reads and what it should write, both (N, T).
 
     What it reads begins with BOS, and what it should write is the same one position further on, and ends with EOS. With
-    a `width` (S, T), all batches are as wide, and all that is text, as in the original.
+    a `width` (S, T), every batch is as wide as that, and its padding is read like words, as in the original.
     """
     source, target = (pad_sequence(side, batch_first=True, padding_value=PAD) for side in zip(*pairs, strict=True))
     lengths = (source != PAD).sum(1)
@@ -229,7 +229,7 @@ Steps = tuple[Tensor, Tensor, Tensor | None]  # outputs (N, T, H), the next hidd
 
 
 class Encoder(nn.Module):
-    """Reads the source; padding is never read, so that a sentence means the same in any batch."""
+    """Reads the source, without its padding (but for --count-padding): a sentence means the same in any batch."""
 
     def __init__(self, words: int, options: Seq2SeqOptions) -> None:
         super().__init__()
@@ -316,7 +316,7 @@ class BahdanauDecoder(Decoder):
 
 
 class Seq2Seq(nn.Module):
-    """Encoder and decoder; 1,638,064 parameters for the original's word lists and width."""
+    """Encoder and decoder; 1,638,064 parameters with 4,601 French and 2,991 English words and the original's width."""
 
     def __init__(self, source_words: int, target_words: int, options: Seq2SeqOptions) -> None:
         super().__init__()
@@ -370,7 +370,7 @@ def train(run: Run, net: nn.Module, parts: Parallel, languages: Sequence[Vocabul
         run.say(f"{left:,} training pairs have more than {options.longest} tokens: left out")
     width = max(len(source) for source, _ in trainset), max(len(target) for _, target in trainset)
     to_batch = partial(collate, width=width if options.count_padding else None)
-    # Filtered, all are about as long.
+    # Filtered sentences are all of about the same length.
     trainloader = training_loader(run, trainset, to_batch, by_length=not is_filtered(options))
     optimizer = optim.AdamW(net.parameters(), options.lr, weight_decay=options.weight_decay)  # without decay: Adam
     steps = options.epochs * len(trainloader)
@@ -448,7 +448,7 @@ def greedy_decode(translator: Translator, texts: Sequence[str]) -> list[str]:
     net, written = translator.net.eval(), []
     for source, lengths in translator.batches(texts):
         hidden, memory = net.start_decoding(source, lengths)
-        tokens, ended, rows = torch.full_like(lengths, BOS), lengths < 0, []
+        tokens, ended, rows = torch.full_like(lengths, BOS), torch.zeros_like(lengths, dtype=torch.bool), []
         while not ended.all() and len(rows) < translator.limit:
             logits, hidden = net.step(tokens, hidden, memory)  # (N, V)
             logits[:, NEVER] = -inf

@@ -74,8 +74,8 @@ def main() -> None:
     if options.text is not None:
         return classify(options.text, options.run_dir)
     with Run("sentiment", options) as run:
-        corpus, classes, trained = load_texts(run)
-        rows = split(run, corpus, trained)
+        corpus, classes, training_tables = load_texts(run)
+        rows = split(run, corpus, training_tables)
         show_first(run, corpus, rows.train[0], classes)
         ngrams = text_pipeline(run, corpus, rows, len(classes))
         table = ngrams.table(corpus.lexicon)
@@ -98,11 +98,11 @@ class Rows:
     test: ndarray
 
 
-def split(run: Run, corpus: Corpus, trained: int) -> Rows:
+def split(run: Run, corpus: Corpus, training_tables: int) -> Rows:
     """Training, validation and test rows. No text of the test rows is in another part, whatever a file holds."""
-    options, end = run.options, corpus.bounds[trained]
+    options, end = run.options, corpus.bounds[training_tables]
     rows, test = np.arange(end), np.arange(end, corpus.bounds[-1])
-    if trained == len(corpus.tables):  # the same test rows for every seed
+    if training_tables == len(corpus.tables):  # no test file: the same test rows for every seed
         order = np.random.default_rng(0).permutation(end)
         test, rows = (np.sort(part) for part in np.split(order, [int(end * TEST_SHARE)]))
     overlap = np.isin(corpus.digests[rows], corpus.digests[test])
@@ -110,7 +110,7 @@ def split(run: Run, corpus: Corpus, trained: int) -> Rows:
     run.say(f"{overlap.sum():,} training texts are test texts too, and left out")
     if options.distinct:
         once = np.sort(np.unique(corpus.digests[rows], return_index=True)[1])
-        run.say(f"{len(rows) - len(once):,} training texts come again, and are left out")
+        run.say(f"{len(rows) - len(once):,} duplicate training texts are left out")
         rows = rows[once]
     order = np.random.default_rng(options.seed).permutation(len(rows))
     val, train = (rows[np.sort(part)] for part in np.split(order, [round(len(rows) * options.val_share)]))
@@ -229,8 +229,9 @@ def make_net(options: TextOptions, ngrams: Ngrams, classes: int, trainset: TextD
     net = TextClassificationModel(ngrams.size, classes, vars(options))
     counts = trainset.count(classes) if options.idf or options.bayes else None  # (F, C)
     if options.idf:
-        texts = counts.sum(1).clamp(max=len(trainset))
-        net.idf.copy_(torch.where(texts > 0, ((len(trainset) + 1) / (texts + 1)).log() + 1, 0))
+        # In how many texts a feature occurs: a short text hardly has one twice, so its occurrences are counted.
+        occurrences = counts.sum(1).clamp(max=len(trainset))
+        net.idf.copy_(torch.where(occurrences > 0, ((len(trainset) + 1) / (occurrences + 1)).log() + 1, 0))
     if options.bayes:
         logs = ((counts + 1) / (counts + 1).sum(0)).log()
         ratios = (logs - logs.mean(1, keepdim=True)).where(counts.sum(1, keepdim=True) > 0, torch.zeros(()))

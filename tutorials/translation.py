@@ -90,7 +90,7 @@ class TranslationOptions(TextFileOptions):
     held_out: int = 1000
     """Pairs in the validation set, and as many in the test set, with --source and --target."""
     longest: int = 100
-    """Maximum number of tokens in a sentence; longer training pairs are left out."""
+    """Maximum number of tokens in a sentence, EOS among them; longer training pairs are left out."""
     text: str | None = None
     """Do not train: translate this text, with the saved net of --run-dir or else the newest one."""
     figure: bool = False
@@ -368,6 +368,7 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
             metrics["val/loss_epoch_16"] = losses[15]
         shown = EXAMPLES if options.data == "official" else ()
         shown = (*shown, *sorted(parts.test.source, key=len)[len(parts.test) // 2 :])[:4]
+        run.say(f"greedy decoding:\n> {shown[0]}\n< {greedy_decode(translator, shown[0])}")
         theirs = losses_by_step("translation", run.step, options.epochs) if published and not options.subwords else {}
         run.figure("curves", plots.curves(run.folder / "metrics.jsonl", "bleu", theirs))
         run.figure("attention", report.attention_maps(translator, shown))

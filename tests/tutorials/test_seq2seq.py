@@ -137,7 +137,7 @@ def test_the_originals_padding_does_count():
     short = collate(pairs[2:3])
     real = target != PAD
     assert not torch.allclose(net(source, lengths, inputs, real), net(*short[:3], short[3] != PAD))
-    read = Translator(net, LANGUAGES, 9, width=7).batches(PAIRS.source)
+    read = Translator(net, LANGUAGES, 9, padded_to=7).batches(PAIRS.source)
     assert all(map(torch.equal, next(read), collate(pairs, width)[:2]))  # as in training, when asked for
 
 

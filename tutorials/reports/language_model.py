@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tutorials.common import plots
+from tutorials.common import plots, summary
 from tutorials.common.plots import Panel
 from tutorials.common.run import Run
 from tutorials.text.generation import Style, race, write
@@ -26,21 +26,23 @@ def look_inside(run: Run, net: torch.nn.Module, words: Sequence[str], tokens: Te
     """All that can be shown of a trained net, by a text (tokens,) that it has not seen."""
     record = run.folder / "metrics.jsonl"
     run.figure("curves", plots.curves(record, "perplexity"))
-    run.figure("perplexity_by_time", perplexity_by_time(run.folder, run.options.recipe))
+    run.figure("perplexity_by_time", perplexity_by_time(run.folder, run.options.recipe, run.options.tokenizer))
     run.figure("leak", leak(run, net, len(words), tokens))
     if not net.causal and plots.read_curves(record):  # a record may have been lost
-        run.figure("leak_perplexity", leak_perplexity(record))
+        run.figure("leak_perplexity", leak_perplexity(record, run.options.tokenizer == "basic_english"))
     run.figure("attention", attention(net, words, tokens[:12].to(run.device)))
     show_writing(run, net, words, tokens)
 
 
-def perplexity_by_time(folder: Path, recipe: str) -> "Figure":
-    """Validation perplexity against time; of both recipes when the other one's run lies in the folder of like name."""
+def perplexity_by_time(folder: Path, recipe: str, tokenizer: str = "basic_english") -> "Figure":
+    """Validation perplexity against time; of both recipes when the other one's run lies in the folder of like name and
+    has the same tokens."""
     lines = {}
     for name in RECIPES:
         place = folder.with_name(folder.name.replace(recipe, name))
         record = place / "metrics.jsonl"
-        if record.exists() and (name == recipe or place != folder):
+        other = (summary.read_json(place / "summary.json") or {}).get("options", {}).get("tokenizer", tokenizer)
+        if record.exists() and (name == recipe or (place != folder and other == tokenizer)):
             tags = plots.read_curves(record)
             if "cpu_minutes/val" in tags:
                 lines[f"{name} recipe"] = tags["cpu_minutes/val"][1], tags["perplexity/val"][1]
@@ -52,16 +54,18 @@ def perplexity_by_time(folder: Path, recipe: str) -> "Figure":
     return plots.panels(panel, width=6.5, height=4)
 
 
-def leak_perplexity(record: Path) -> "Figure":
-    """How the perplexity of a net without its mask falls to what no honest net reaches, with the original's figures."""
+def leak_perplexity(record: Path, published: bool) -> "Figure":
+    """How the perplexity of a net without its mask falls to what no honest net reaches; with the `published` figures,
+    which are of the original's tokens."""
     tags = plots.read_curves(record)
     steps, nats = tags["loss/train"]
     lines = {
         "no mask, training text": (steps, np.exp(nats)),
         "no mask, validation text": tags["perplexity/val"],
-        "no mask, published 2023: 2.9": ((steps[0], steps[-1]), (2.9, 2.9)),
-        "mask, published: 240": ((steps[0], steps[-1]), (240.24, 240.24)),
     }
+    if published:
+        lines["no mask, published 2023: 2.9"] = (steps[0], steps[-1]), (2.9, 2.9)
+        lines["mask, published: 240"] = (steps[0], steps[-1]), (240.24, 240.24)
     ticks = (1, 3, 10, 30, 100, 300, 1000)
     axes = {"yscale": "log", "yticks": ticks, "yticklabels": ticks}
     panel = Panel("perplexity", lines, "step", marker="o", axes=axes)

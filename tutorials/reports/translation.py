@@ -145,7 +145,7 @@ def beam_widths(
 
 
 def written_lengths(translator: Translator, pairs: Pairs) -> "Figure":
-    """Words of each translation against words of its reference; what is left of the diagonal is too short."""
+    """Words of each translation against words of its reference; what is below the diagonal is too short."""
     right = [len(text.split()) for text in pairs.target]
     ours = [len(text.split()) for text in translator(pairs.source)]
     return translation_plots.against(right, ours, "words of the reference", "words of the greedy translation")

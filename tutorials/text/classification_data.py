@@ -1,4 +1,4 @@
-"""Training, validation and test texts: of AG_NEWS, its twin, or the user's csv files."""
+"""Labeled texts: of AG_NEWS, its twin, or the user's csv files."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -35,7 +35,7 @@ class RowsOptions(TextFileOptions):
     ngrams: int = 1
     """Maximum length of word n-grams."""
     prefixes: tuple[int, ...] = ()
-    """Prefix lengths: prefixes of longer words are features too; 4 has one for bank, banks and banking."""
+    """Prefix lengths: prefixes of longer words are features too; 4 has one for banks and banking."""
     buckets: int = 0
     """Number of hash buckets for n-grams and prefixes; 0: 128 per text, up to a million."""
     text: str | None = None
@@ -46,7 +46,7 @@ class RowsOptions(TextFileOptions):
     limits = TextFileOptions.limits | {"val_share": (0.0001, 0.9), "ngrams": (1, 3), "buckets": (0, 2**22)}
 
     def check(self) -> None:
-        """Raise ValueError for what goes with --csv only."""
+        """Raise ValueError for prefixes out of range and for what goes with --csv only."""
         super().check()
         if not all(1 <= length <= 20 for length in self.prefixes):
             raise ValueError(f"--prefixes must be in 1..20, not {self.prefixes}")

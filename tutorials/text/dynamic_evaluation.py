@@ -26,7 +26,7 @@ class DynamicEvaluation:
     def read(self, net: Any, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """The nats (n,) of a text's tokens, all but the first, and the states (n, E) from which they were guessed.
 
-        Before each stands all of the net's context but for a window. `net` itself stays as it is.
+        Before each stands at least the net's context but for a window. `net` itself stays as it is.
         """
         net, device = copy.deepcopy(net).eval(), next(net.parameters()).device
         optimizer, nats, states = torch.optim.SGD(net.parameters(), self.lr), [], []

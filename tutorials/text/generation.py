@@ -65,8 +65,8 @@ def choose(log_p: Tensor, style: Style, generator: torch.Generator) -> int:
 def read_beginning(given: str, words: list[str]) -> tuple[list[int], list[str]]:
     """A text as the numbers of its words, and those that the net does not know; raises StudyError without any word."""
     tokens = tokenizer.tokenizer()(given)
-    if tokenizer.END in words:  # words as WikiText has them, in upper and lower case
-        tokens = re.findall(r"<unk>|\w+|[^\w\s]", given)
+    if tokenizer.END in words:  # roughly WikiText's tokens, in upper and lower case
+        tokens = re.findall(r"<unk>|@.@|'?\w+|[^\w\s]", given)
     if not tokens:
         raise StudyError("generate: the text holds no word. Give its beginning: TEXT='the history of'.")
     numbers = tokenizer.vocabulary(words)(tokens)

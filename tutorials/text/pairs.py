@@ -29,7 +29,7 @@ def encode(pairs: Pairs, languages: Sequence[Vocabulary], longest: float = inf) 
 class Batches(Dataset):
     """Whole batches of pairs of about one length: item i is a batch of `size` pairs, which each epoch draws anew.
 
-    So little of a batch is padding. The pairs that are left over at the end are others in each epoch.
+    Such batches hold little padding. Which pairs are left over at the end changes from epoch to epoch.
     """
 
     def __init__(self, pairs: Sequence[Pair], size: int, seed: int = 0) -> None:

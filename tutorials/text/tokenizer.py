@@ -58,7 +58,7 @@ def basic_english(line: str) -> list[str]:
         ("'", " ' "),
         ('"', ""),
         (".", " . "),
-        ("<br />", " "),  # behind the quotes, which may have stood in it, and before the signs below
+        ("<br />", " "),  # after the quotes, which may have stood in it, and before the signs below
         (",", " , "),
         ("(", " ( "),
         (")", " ) "),

@@ -33,11 +33,11 @@ class Net(Protocol):
 class Translator:
     """Translates with `net` from the first of `languages` to the second, in at most `limit` tokens a sentence.
 
-    With a `width`, all sources are padded to as many tokens, and the net reads the padding as if it were words.
+    With `padded_to`, all sources are padded to as many tokens, and the net reads the padding as if it were words.
     """
 
-    def __init__(self, net: Net, languages: Sequence[Vocabulary], limit: int, width: int = 0) -> None:
-        self.net, self.languages, self.limit, self.width = net, languages, limit, width
+    def __init__(self, net: Net, languages: Sequence[Vocabulary], limit: int, padded_to: int = 0) -> None:
+        self.net, self.languages, self.limit, self.padded_to = net, languages, limit, padded_to
 
     @property
     def device(self) -> torch.device:
@@ -48,9 +48,9 @@ class Translator:
         for start in range(0, len(sources), size):
             rows = [self.languages[0].encode(text) for text in sources[start : start + size]]
             source, lengths = pad(rows), torch.tensor([len(row) for row in rows])
-            if self.width:
-                source = F.pad(source, (0, self.width - source.shape[1]), value=PAD)
-                lengths = torch.full_like(lengths, self.width)
+            if self.padded_to:
+                source = F.pad(source, (0, self.padded_to - source.shape[1]), value=PAD)
+                lengths = torch.full_like(lengths, self.padded_to)
             yield source.to(self.device), lengths.to(self.device)
 
     @torch.no_grad()

@@ -20,7 +20,7 @@ SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>")
 
 
 class Vocabulary:
-    """Tokens by number, the specials first; here a token is what blanks part."""
+    """Tokens by number, the specials first; here a token is what stands between spaces."""
 
     def __init__(self, tokens: Sequence[str]) -> None:
         """`tokens` without the specials, in the order of their numbers."""
@@ -28,10 +28,10 @@ class Vocabulary:
         self.numbers = {token: number for number, token in enumerate(self.tokens)}
 
     @classmethod
-    def build(cls, texts: Iterable[str], min_count: int = 1) -> Self:
-        """The words that the texts hold at least `min_count` times, the most frequent first."""
+    def build(cls, texts: Iterable[str]) -> Self:
+        """The words of the texts, the most frequent first."""
         counts = Counter(chain.from_iterable(map(str.split, texts)))
-        kept = [word for word in counts if counts[word] >= min_count and word not in SPECIALS]
+        kept = [word for word in counts if word not in SPECIALS]
         return cls(sorted(kept, key=lambda word: (-counts[word], word)))
 
     def __len__(self) -> int:
@@ -117,19 +117,19 @@ class Subwords(Vocabulary):
 
 
 class Words(Vocabulary):
-    """Whole words and signs, each as it was written, in such a way that `join` gives back the very text."""
+    """Whole words and punctuation marks, in such a way that `join` gives back the text, but for runs of spaces."""
 
     WORD = re.compile(r"(\s*)(\w+|[^\w\s])")
     join = Subwords.join
     MARK = Subwords.MARK
 
     @classmethod
-    def build(cls, texts: Iterable[str], min_count: int = 1) -> Self:
-        return super().build((" ".join(cls.words(text)) for text in texts), min_count)
+    def build(cls, texts: Iterable[str]) -> Self:
+        return super().build(" ".join(cls.words(text)) for text in texts)
 
     @classmethod
     def words(cls, text: str) -> list[str]:
-        """The words and signs of a text; what follows a blank, and the first, begins with the mark."""
+        """The words and punctuation marks of a text; what follows a space, and the first, begins with the mark."""
         return [cls.MARK + word if gap else word for gap, word in cls.WORD.findall(" " + text.strip())]
 
     def cut(self, text: str) -> list[str]:
