@@ -33,7 +33,7 @@ TAKEN_AWAY = {
     "norms behind": dict(norm_first=False),
     "no decay of the rate": dict(schedule="exponential"),
     "no dropout": dict(dropout=0.0),
-    "dropout at each position": dict(locked_dropout=False),
+    "torch's dropout": dict(fast_dropout=False),
     "windows of 35": dict(length=35, batch_size=117),
     "columns of text": dict(shuffle=False),
     "original recipe": lm.RECIPES["original"] | dict.fromkeys(lm.RECIPES["study"]),
@@ -54,6 +54,7 @@ class Training:
         torch.manual_seed(options.seed)
         self.options, self.budget, self.seconds, self.steps = options, 60 * minutes, 0.0, 0
         self.net = lm.LanguageModel(size, options)
+        lm.set_dropout(self.net, options)
         self.optimizer = lm.make_optimizer(self.net, options)
         self.highest = [group["lr"] for group in self.optimizer.param_groups]
         self.windows = lm.Windows(tokens, options.length, 0 if options.shuffle else options.batch_size)
