@@ -19,7 +19,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn, optim
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
-from torch.utils.data import DataLoader
 
 from data import eng_fra, parallel
 from data.parallel import Pairs, Parallel
@@ -172,9 +171,9 @@ def load_pairs(run: Run) -> Parallel:
         pairs, others = filter_pairs(plain)
     parts = parallel.split(pairs, options.held_out, eng_fra.key)
     if options.extra and is_filtered(options):
-        more = extra_pairs(others, (parts.val, parts.test), options)
-        train = Pairs(parts.train.source + more.source, parts.train.target + more.target)
-        parts = replace(parts, train=train)
+        short = others.part([i for i, pair in enumerate(zip(*vars(others).values(), strict=True)) if is_short(*pair)])
+        more = parallel.draw(short, options.extra, (parts.val, parts.test), options.seed, eng_fra.key)
+        parts = replace(parts, train=parts.train + more)
     sizes = ", ".join(f"{len(part):,} {name}" for name, part in vars(parts).items() if len(part))
     run.say(f"{len(pairs):,} pairs: {sizes}")
     if line := scores.describe_bleu(pairs):
@@ -186,19 +185,6 @@ def filter_pairs(pairs: Pairs) -> tuple[Pairs, Pairs]:
     """The short normalized pairs whose English begins with "i am", "he is" …, which the original keeps; the others."""
     kept = [is_short(*pair) and pair[1].startswith(PREFIXES) for pair in zip(pairs.source, pairs.target, strict=True)]
     return pairs.part(np.flatnonzero(kept)), pairs.part(np.flatnonzero(np.logical_not(kept)))
-
-
-def extra_pairs(pairs: Pairs, held_out: Sequence[Pairs], options: Seq2SeqOptions) -> Pairs:
-    """Up to --extra short pairs, drawn by the seed, without a sentence, source or target, that is held out."""
-    known = [{eng_fra.key(text) for part in held_out for text in getattr(part, side)} for side in ("source", "target")]
-    chosen = []
-    for number in np.random.default_rng(options.seed).permutation(len(pairs)):
-        pair = pairs.source[number], pairs.target[number]
-        if is_short(*pair) and not any(eng_fra.key(text) in keys for text, keys in zip(pair, known, strict=True)):
-            chosen.append(number)
-        if len(chosen) == options.extra:
-            break
-    return pairs.part(chosen)
 
 
 def build_vocabulary(options: Seq2SeqOptions, texts: Sequence[str]) -> Vocabulary:
@@ -418,22 +404,9 @@ def validate(run: Run, translator: Translator, pairs: Pairs) -> float:
     """BLEU of the greedy translations, or while that says nothing yet, minus the loss for each word; logs both."""
     sources, references = scores.distinct(pairs)
     bleu = scores.measure(greedy_decode(translator, sources), references)["bleu"]
-    loss = mean_loss(translator, pairs)
+    loss = translator.loss(pairs, collate)
     run.log("val", loss=loss, bleu=bleu)
     return bleu if bleu >= LEAST_BLEU else -loss
-
-
-@torch.no_grad()
-def mean_loss(translator: Translator, pairs: Pairs) -> float:
-    """The mean loss of a token of the references, in nats, without label smoothing."""
-    net, total, count = translator.net.eval(), 0.0, 0
-    for batch in DataLoader(encode(pairs, translator.languages), 500, collate_fn=collate):
-        source, lengths, inputs, target = (part.to(translator.device) for part in batch)
-        target_mask = target != PAD
-        logits = net(source, lengths, inputs, target_mask)
-        total += F.cross_entropy(logits, target[target_mask], reduction="sum").item()
-        count += target_mask.sum().item()
-    return total / count
 
 
 # 4. Translate, measure, and see where the decoder looked
@@ -465,15 +438,13 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
     published = PUBLISHED if options.data == "official" and is_filtered(options) else {}
     split, pairs = ("test", parts.test) if len(parts.test) else ("train", parts.train)
     metrics = report.results(run, translator, split, pairs, options.beam, options.length_penalty)
-    metrics[f"{split}/loss"] = mean_loss(translator, pairs)
+    metrics[f"{split}/loss"] = translator.loss(pairs, collate)
     if options.count_padding:
         metrics |= report.scores_as_trained(translator, parts.train, split, pairs) | report.printed_losses(run)
     if run.logger:
-        ratios = [teacher_forcing_ratio(options, epoch) for epoch in range(options.epochs)]
-        if min(ratios) < max(ratios):
-            line = (range(1, options.epochs + 1), ratios)
-            forcing = plots.Panel("teacher-forcing ratio", {"": line}, axes={"ylim": (-0.05, 1.05)})
-            run.figure("teacher_forcing", plots.panels(forcing))
+        if options.teacher_forcing != options.teacher_forcing_end:
+            ratios = [teacher_forcing_ratio(options, epoch) for epoch in range(options.epochs)]
+            run.figure("teacher_forcing", report.ratios_by_epoch(ratios))
         theirs = losses_by_step("seq2seq", run.step, options.epochs) if published and options.count_padding else {}
         run.figure("curves", plots.curves(run.folder / "metrics.jsonl", "bleu", theirs))
         if options.attention != "none":

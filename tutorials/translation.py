@@ -311,7 +311,7 @@ def train(run: Run, net: nn.Module, parts: Parallel, languages: tuple[Vocabulary
             run.log("train", loss=F.cross_entropy(logits.detach(), target[target_mask]))
         run.histograms()
         translator = Translator(unwrap(net), languages, about["limit"])
-        loss = evaluate(translator, parts.val)
+        loss = translator.loss(parts.val, collate)
         run.log("val", loss=loss, bleu=greedy_bleu(translator, parts.val))
         run.keep_best(-loss, **about)
 
@@ -335,16 +335,15 @@ def lr_factor(step: int, options: TranslationOptions, steps: int) -> float:
 
 
 @torch.no_grad()
-def evaluate(translator: Translator, pairs: Pairs, batch_size: int = 500) -> float:
-    """The mean loss of a token of the references, in nats, without label smoothing."""
-    net, total, count = translator.net.eval(), 0.0, 0
+def evaluate(translator: Translator, pairs: Pairs, batch_size: int = 128) -> float:
+    """The loss as the original evaluates it, a mean over batches; `translator.loss` is the mean over tokens."""
+    net, losses = translator.net.eval(), []
     for batch in DataLoader(encode(pairs, translator.languages), batch_size, collate_fn=collate):
         source, lengths, inputs, target = (part.to(translator.device) for part in batch)
         target_mask = target != PAD
         logits = net(source, lengths, inputs, target_mask)
-        total += F.cross_entropy(logits, target[target_mask], reduction="sum").item()
-        count += target_mask.sum().item()
-    return total / count
+        losses.append(F.cross_entropy(logits, target[target_mask]).item())
+    return statistics.mean(losses)
 
 
 def greedy_bleu(translator: Translator, pairs: Pairs) -> float:
@@ -361,11 +360,10 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
     options, val = run.options, parts.val
     published = PUBLISHED if options.data == "official" else {}
     metrics = report.results(run, translator, "test", parts.test, options.beam, options.length_penalty)
-    chunks = [val.part(range(at, min(at + 128, len(val)))) for at in range(0, len(val), 128)]
     metrics |= {
-        "test/loss": evaluate(translator, parts.test),
-        "val/loss": evaluate(translator, val),
-        "val/loss_of_batches": statistics.mean(evaluate(translator, chunk) for chunk in chunks),
+        "test/loss": translator.loss(parts.test, collate),
+        "val/loss": translator.loss(val, collate),
+        "val/loss_of_batches": evaluate(translator, val),
     }
     if run.logger:
         _, losses = plots.read_curves(run.folder / "metrics.jsonl").get("loss/val", ((), ()))

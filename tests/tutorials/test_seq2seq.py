@@ -13,7 +13,7 @@ from PIL import Image
 
 import data
 from data import eng_fra
-from data.parallel import Pairs
+from data.parallel import Pairs, draw
 from tests import programs
 from tutorials import seq2seq
 from tutorials.common import plots
@@ -52,13 +52,13 @@ def test_the_originals_filter():
 
 def test_extra_pairs_share_no_sentence_with_the_held_out():
     pairs = Pairs(
-        ("va !", "je dors", "tu dors", "il dort", "a b c d e f g h i j"),
-        ("go !", "i sleep", "you sleep", "he sleeps", "too long a sentence"),
+        ("va !", "je dors", "tu dors", "il dort"),
+        ("go !", "i sleep", "you sleep", "he sleeps"),
     )
     held_out = (Pairs(("je dors",), ("other",)), Pairs(("autre",), ("you sleep !",)))
-    found = seq2seq.extra_pairs(pairs, held_out, seq2seq.Seq2SeqOptions(extra=10))
+    found = draw(pairs, 10, held_out, 0, eng_fra.key)
     assert set(zip(found.source, found.target, strict=True)) == {("va !", "go !"), ("il dort", "he sleeps")}
-    assert len(seq2seq.extra_pairs(pairs, held_out, seq2seq.Seq2SeqOptions(extra=1))) == 1
+    assert len(draw(pairs, 1, held_out, 0, eng_fra.key)) == 1
 
 
 def test_the_filter_keeps_as_many_real_pairs_as_published(real_data):

@@ -8,9 +8,12 @@ from typing import Any, Protocol
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.data import DataLoader
 
+from data.parallel import Pairs
 from tutorials.common import checkpoint
 from tutorials.text.decoding import beam, greedy
+from tutorials.text.pairs import Collate, encode
 from tutorials.text.vocabulary import BOS, PAD, Vocabulary, from_json, pad
 
 
@@ -71,6 +74,18 @@ class Translator:
                 written += beam(self.net.step, state, memory, limits, width, alpha)
         rows = dict(zip(order, written, strict=True))
         return [self.languages[1].decode(rows[number]) for number in range(len(sources))]
+
+    @torch.no_grad()
+    def loss(self, pairs: Pairs, collate: Collate, batch_size: int = 500) -> float:
+        """The mean loss of a token of the references, EOS among them, in nats, without label smoothing."""
+        net, total, count = self.net.eval(), 0.0, 0
+        for batch in DataLoader(encode(pairs, self.languages), batch_size, collate_fn=collate):
+            source, lengths, inputs, target = (part.to(self.device) for part in batch)
+            target_mask = target != PAD
+            logits = net(source, lengths, inputs, target_mask)
+            total += F.cross_entropy(logits, target[target_mask], reduction="sum").item()
+            count += target_mask.sum().item()
+        return total / count
 
     @torch.no_grad()
     def attention(self, source: str, output: str) -> Tensor:
