@@ -127,7 +127,7 @@ ORIGINALS = {
         "takes hours on two cores",
         learn="a causal transformer that writes",
         page="https://web.archive.org/web/2023/https://pytorch.org/tutorials/beginner/transformer_tutorial.html",
-        shown="test/wikitext_perplexity",
+        shown="test/perplexity_by_chunks",
     ),
     "linear": Original(
         (Figure("knn/best_test_accuracy", 0.282), Figure("svm/val_accuracy", 0.39),
