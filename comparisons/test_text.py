@@ -112,7 +112,7 @@ def theirs() -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def tokenise(theirs) -> Callable[[str], list[str]]:
+def tokenize(theirs) -> Callable[[str], list[str]]:
     """torchtext's tokenizer."""
     return theirs.data.get_tokenizer("basic_english")
 
@@ -189,25 +189,25 @@ def test_ours_is_used_without_a_word_wherever_torchtext_fails(failure, monkeypat
 # 2. Where torchtext loads: token by token, number by number
 
 
-def test_torchtext_makes_what_is_recorded(tokenise):
-    assert {line: tokenise(line) for line in TOKENS} == TOKENS
+def test_torchtext_makes_what_is_recorded(tokenize):
+    assert {line: tokenize(line) for line in TOKENS} == TOKENS
     for words, tokens, numbers in NUMBERS:
         assert by_torchtext(words, tokens) == (len(set(words)), numbers)
 
 
 @pytest.mark.parametrize("mistake", TOKENIZER, ids=str)
-def test_torchtext_catches_a_planted_mistake(tokenise, mistake):
+def test_torchtext_catches_a_planted_mistake(tokenize, mistake):
     lines = [first + second for first in PIECES for second in ("", *PIECES)] + [f"<br{piece}/>" for piece in PIECES]
     lines += [f"<b{piece}r />" for piece in PIECES] + ["'a' 'b'"]
-    expected = {line: tokenise(line) for line in lines}
+    expected = {line: tokenize(line) for line in lines}
     assert not wrong_tokens(tokenizer, expected)
     assert wrong_tokens(mistake.module(), expected), f"nothing notices: {mistake}"
 
 
 @drawn
 @given(line=st.text() | dense)
-def test_torchtext_agrees_on_any_text(tokenise, line):
-    assert tokenizer.basic_english(line) == tokenise(line)
+def test_torchtext_agrees_on_any_text(tokenize, line):
+    assert tokenizer.basic_english(line) == tokenize(line)
 
 
 @drawn
@@ -220,11 +220,11 @@ def test_torchtext_agrees_on_any_words(theirs, words, tokens, more):
     assert (len(index), index(tokens)) == by_torchtext(words, tokens)
 
 
-def compare_news(tokenise: Callable[[str], list[str]], tables: list[Table]) -> int:
+def compare_news(tokenize: Callable[[str], list[str]], tables: list[Table]) -> int:
     """Hold all texts' tokens and numbers against torchtext's; give how many texts there are."""
     lines = [line for table in tables for _, _, line in rows(table, Layout())]
     ours = [tokenizer.basic_english(line) for line in lines]
-    assert ours == [tokenise(line) for line in lines]
+    assert ours == [tokenize(line) for line in lines]
     tokens = [token for line in ours for token in line]
     words = (tokenizer.UNKNOWN, *sorted(set(tokens))[::2])  # every other word is unknown
     index = tokenizer.WordIndex(words)
@@ -232,11 +232,11 @@ def compare_news(tokenise: Callable[[str], list[str]], tables: list[Table]) -> i
     return len(lines)
 
 
-def test_torchtext_agrees_on_the_twins_news(tokenise):
+def test_torchtext_agrees_on_the_twins_news(tokenize):
     news = data.load("ag_news", "tiny")
-    assert compare_news(tokenise, [news.train, news.test]) == 2500
+    assert compare_news(tokenize, [news.train, news.test]) == 2500
 
 
 @pytest.mark.skipif(not os.environ.get("STUDY_DATA"), reason="needs the real data: set STUDY_DATA to their folder")
-def test_torchtext_agrees_on_the_real_news(tokenise):
-    assert compare_news(tokenise, [Table(Path(os.environ["STUDY_DATA"]) / "ag_news_csv/test.csv")]) == 7600
+def test_torchtext_agrees_on_the_real_news(tokenize):
+    assert compare_news(tokenize, [Table(Path(os.environ["STUDY_DATA"]) / "ag_news_csv/test.csv")]) == 7600

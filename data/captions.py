@@ -27,7 +27,7 @@ CAPTIONS_EACH = 5
 
 NULL, START, END, UNK = range(4)
 SPECIAL = ("<NULL>", "<START>", "<END>", "<UNK>")
-# Words with what is inside them (t-shirt, at&t), and the 's that the authors' tokeniser split off.
+# Words with what is inside them (t-shirt, at&t), and the 's that the authors' tokenizer split off.
 WORD = re.compile(r"'s\b|\w+(?:['&-]\w+)*")
 # Tokens of a caption: 15 words are what the course's COCO arrays hold; 80 characters are about as much.
 MAX_LENGTH = {"word": 15, "char": 80}
@@ -155,7 +155,7 @@ def encode(
     if level not in MAX_LENGTH:
         raise StudyError(f"captions: there is no level {level!r}. Choose one of: {', '.join(MAX_LENGTH)}.")
     longest = MAX_LENGTH[level] if max_length is None else max_length
-    tokens = {name: tokenise(getattr(captions, name), level) for name in SPLITS}
+    tokens = {name: tokenize(getattr(captions, name), level) for name in SPLITS}
     idx_to_word = vocabulary(tokens["train"], min_count)
     word_to_idx = {word: index for index, word in enumerate(idx_to_word)}
     width = min(longest, max(map(len, tokens["train"]))) + 2
@@ -172,7 +172,7 @@ def encode(
     return data
 
 
-def tokenise(split: Split, level: str) -> list[list[str]]:
+def tokenize(split: Split, level: str) -> list[list[str]]:
     """The tokens of each caption, picture after picture."""
     return [caption.split() if level == "word" else list(caption) for caption in chain(*split.references)]
 

@@ -77,7 +77,7 @@ def read_folder(path: Path, encoding: str = "utf-8") -> Names:
             name, outside = known_letters(spell(line.strip()))
             if outside:
                 foreign.append(f"{file}, line {number}: {line.strip()!r} has {' '.join(map(repr, outside))}")
-            if not name.strip(UNKNOWN + " "):  # nothing that could be learnt from
+            if not name.strip(UNKNOWN + " "):  # nothing that could be learned from
                 empty += 1
                 continue
             names.append(name)

@@ -11,7 +11,7 @@ import numpy as np
 from data.errors import StudyError
 from data.text import read_text
 
-LONGEST = 4000  # signs of a sentence
+LONGEST = 4000  # characters of a sentence
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def check_length(path: Path, sentences: Sequence[str]) -> None:
     for number, text in enumerate(sentences, 1):
         if len(text) > LONGEST:
             raise StudyError(
-                f"pairs: {path}, line {number} has a sentence of {len(text):,} signs, more than {LONGEST:,}. Split it "
+                f"pairs: {path}, line {number} has a sentence of {len(text):,} characters, more than {LONGEST:,}. Split it "
                 "into sentences, or remove it."
             )
 

@@ -52,7 +52,7 @@ def find_encoding(file: BinaryIO, path: Path, encoding: str = "utf-8") -> str:
             raise StudyError(f"{path}, line {line:,}: {byte}. {ADVICE}") from None
         if wrong := NO_TEXT.search(text):
             line += text.count("\n", 0, wrong.start())
-            raise StudyError(f"{path}, line {line:,}: the sign U+{ord(wrong[0]):04X} is in no text. {ADVICE}")
+            raise StudyError(f"{path}, line {line:,}: the character U+{ord(wrong[0]):04X} is in no text. {ADVICE}")
         line += text.count("\n")
     file.seek(0)
     return found

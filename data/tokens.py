@@ -1,4 +1,4 @@
-"""Texts as flat arrays on the disk: tokenised once, memory-mapped ever after, built anew when anything changes.
+"""Texts as flat arrays on the disk: tokenized once, memory-mapped ever after, built anew when anything changes.
 
 A folder holds `words.int32` (all texts' word numbers, one after another), `offsets.npy` (where each text begins),
 `labels.npy`, `lines.npy`, `digests.npy`, the lexicon and `about.json`. It appears by one rename, whole or not at all.
@@ -49,8 +49,8 @@ class Numbers(dict):
         return number
 
 
-def tokenised(
-    tables: Sequence[tuple[Table, Layout]], tokenise: Callable[[str], list[str]], name: str, root: Path
+def tokenized(
+    tables: Sequence[tuple[Table, Layout]], tokenize: Callable[[str], list[str]], name: str, root: Path
 ) -> Corpus:
     """The tokens of some tables, from the arrays below `root`, which are made when there are none for these files
     (size and sha256), these layouts and this tokenizer, whose `name` says all that decides its output.
@@ -59,16 +59,16 @@ def tokenised(
     """
     identity = [FORMAT, name, [[table.path.name, table.digest(), asdict(layout)] for table, layout in tables]]
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
-    folder = root / "tokenised" / f"{tables[0][0].path.stem}-{key}"
+    folder = root / "tokenized" / f"{tables[0][0].path.stem}-{key}"
     if not (folder / "about.json").exists():
         with workspace(root) as part:
-            build(tables, tokenise, part / "arrays")
+            build(tables, tokenize, part / "arrays")
             move(part / "arrays", folder, folder)  # when two processes build at once, the first one's stays
     return load(folder)
 
 
-def build(tables: Sequence[tuple[Table, Layout]], tokenise: Callable[[str], list[str]], folder: Path) -> None:
-    """Tokenise all rows once and write the arrays; at no time is more than a buffer of the words in memory."""
+def build(tables: Sequence[tuple[Table, Layout]], tokenize: Callable[[str], list[str]], folder: Path) -> None:
+    """Tokenize all rows once and write the arrays; at no time is more than a buffer of the words in memory."""
     folder.mkdir()
     numbers, columns = Numbers(), {name: array("q") for name in ("offsets", "labels", "lines")}
     digests, buffer, bounds, read, total = array("Q"), array("i"), [0], [], 0
@@ -76,7 +76,7 @@ def build(tables: Sequence[tuple[Table, Layout]], tokenise: Callable[[str], list
         for table, layout in tables:
             labels, skipped = Numbers(), Skipped()
             for line, label, text in rows(table, layout, skipped):
-                tokens = tokenise(text)
+                tokens = tokenize(text)
                 if not tokens:
                     skipped.add("rows without a word", line)
                     continue

@@ -145,7 +145,7 @@ def test_the_twin_is_learnt_and_shown(program, tmp_path_factory):
     summary = json.loads((folder / "summary.json").read_text())
     row = next(row for row in PROGRAMS if row.module == program.module)
     value, chance = summary["metrics"][row.headline], summary["chance"][row.headline]
-    assert (value > row.learnt) == (row.learnt > chance) and summary["data"] == "tiny" and summary["published"] == {}
+    assert (value > row.learned) == (row.learned > chance) and summary["data"] == "tiny" and summary["published"] == {}
     for path in (folder / "figures").glob("*.png"):
         assert np.asarray(Image.open(path).convert("L")).std() > 5, f"{path.name} is blank"
         assert path.with_suffix(".svg").exists()

@@ -143,8 +143,8 @@ def main() -> None:
 
 def load_text(run: Run) -> tuple[list[str], dict[str, Tensor]]:
     """<unk>, number 0, and the training text's words, the most frequent first; each part as numbers (tokens,)."""
-    corpus, tokenise = run.load_data("wikitext2"), tokenizer.tokenizer(run.options.tokenizer)
-    tokens = {part: list(chain.from_iterable(map(tokenise, lines))) for part, lines in vars(corpus).items()}
+    corpus, tokenize = run.load_data("wikitext2"), tokenizer.tokenizer(run.options.tokenizer)
+    tokens = {part: list(chain.from_iterable(map(tokenize, lines))) for part, lines in vars(corpus).items()}
     counts = Counter(word for word in tokens["train"] if word != tokenizer.UNKNOWN)
     words = [tokenizer.UNKNOWN, *sorted(counts, key=lambda word: (-counts[word], word))]
     numbers = tokenizer.vocabulary(words)

@@ -389,7 +389,7 @@ def train(run: Run, net: nn.Module, parts: Parallel, languages: Sequence[Vocabul
 
 
 def word_dropout(tokens: Tensor, p: float) -> Tensor:
-    """Replace words by the unknown token with probability p, so that no sentence can be learnt by one word of it."""
+    """Replace words by the unknown token with probability p, so that no sentence can be learned by one word of it."""
     dropped = torch.rand(tokens.shape, device=tokens.device) < p
     return tokens.masked_fill(dropped & (tokens > UNK), UNK)
 

@@ -145,7 +145,7 @@ def main() -> None:
         test(run, translator, parts)
 
 
-# 1. Pairs of sentences, and the words or sub-words of both languages
+# 1. Pairs of sentences, and the words or subwords of both languages
 
 
 def load_pairs(run: Run) -> Parallel:
@@ -165,7 +165,7 @@ def load_pairs(run: Run) -> Parallel:
 
 
 def build_vocabularies(run: Run, pairs: Pairs) -> tuple[Vocabulary, Vocabulary]:
-    """The vocabularies of source and target, from the training sentences alone; of sub-words both share one. The
+    """The vocabularies of source and target, from the training sentences alone; of subwords both share one. The
     original's words are spaCy's; ours, split at blanks and punctuation, need no download."""
     if run.options.subwords:
         shared = Subwords.learn(pairs.source + pairs.target, run.options.subwords)
@@ -367,7 +367,7 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
     }
     if run.logger:
         _, losses = plots.read_curves(run.folder / "metrics.jsonl").get("loss/val", ((), ()))
-        if len(losses) >= 16 and not options.subwords:  # a loss for each sub-word is not one for each word
+        if len(losses) >= 16 and not options.subwords:  # a loss for each subword is not one for each word
             metrics["val/loss_epoch_16"] = losses[15]
         shown = EXAMPLES if options.data == "official" else ()
         shown = (*shown, *sorted(parts.test.source, key=len)[len(parts.test) // 2 :])[:4]

@@ -177,7 +177,7 @@ def worst_error(kind: str) -> float:
 
 
 def overfit(study: Study, captions: Captions, data: dict, count: int = 50) -> dict[str, float]:
-    """Fifty captions learnt by heart: right for pictures that were seen, nonsense for others."""
+    """Fifty captions learned by heart: right for pictures that were seen, nonsense for others."""
     chosen = study.rng("fifty captions").choice(len(data["train_captions"]), count, replace=False)
     small = data | {f"train_{part}": data[f"train_{part}"][chosen] for part in ("captions", "image_idxs")}
     curves, metrics, nets = [], {}, {}
@@ -198,13 +198,13 @@ def overfit(study: Study, captions: Captions, data: dict, count: int = 50) -> di
 
 
 def show_samples(study: Study, captions: Captions, small: dict, net: CaptioningRNN) -> None:
-    """Two pictures whose captions were learnt, two that were not: sampled and true captions."""
+    """Two pictures whose captions were learned, two that were not: sampled and true captions."""
     files, texts = [], []
-    learnt = small["train_image_idxs"]
+    learned = small["train_image_idxs"]
     here = set(present(captions.train))
-    rows = sorted(range(len(learnt)), key=lambda row: learnt[row] not in here)[:2]
+    rows = sorted(range(len(learned)), key=lambda row: learned[row] not in here)[:2]
     val = present(captions.val)[:2]
-    shown = [("train", learnt[row], small["train_captions"][row]) for row in rows]
+    shown = [("train", learned[row], small["train_captions"][row]) for row in rows]
     shown += [("val", i, small["val_captions"][5 * i]) for i in val]
     for split, i, caption in shown:
         sampled = net.sample(small[f"{split}_features"][i : i + 1])

@@ -1,4 +1,4 @@
-"""Convolutional nets: filters made by hand and learnt, layers timed and checked, one epoch, and a deep net.
+"""Convolutional nets: filters made by hand and learned, layers timed and checked, one epoch, and a deep net.
 
 Source: CS231n assignment 2, ConvolutionalNetworks.
 """
@@ -127,7 +127,7 @@ def one_epoch(study: Study, data: Mapping[str, np.ndarray], scaled: Mapping[str,
     panel = Panel("training loss with weight decay (nats)", losses, "step", "")
     study.figure("one_epoch", panels(panel, width=6, height=4))
     filters = {name: solver.model.params["W1"] for name, solver in solvers.items()}
-    filters["better, less its start"] = filters["better"] - start  # the noise of the start hides what was learnt
+    filters["better, less its start"] = filters["better"] - start  # the noise of the start hides what was learned
     study.figure("filters", filter_grids(filters))
     return record_epoch(study, solvers)
 

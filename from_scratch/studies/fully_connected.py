@@ -1,4 +1,4 @@
-"""Fully connected nets: gradients checked, fifty pictures learnt by heart, seven update rules, and the best net.
+"""Fully connected nets: gradients checked, fifty pictures learned by heart, seven update rules, and the best net.
 
 Source: CS231n assignment 2, FullyConnectedNets; its questions are answered in `from_scratch/ANSWERS.md`.
 """
@@ -139,7 +139,7 @@ def two_layers(study: Study, data: dict) -> dict[str, float]:
     return {"two_layer/val_accuracy": solver.best_val_acc}
 
 
-# Experiments 3 and 4: fifty pictures, learnt by heart, with three and with five layers
+# Experiments 3 and 4: fifty pictures, learned by heart, with three and with five layers
 
 
 def overfit(study: Study, data: dict) -> dict[str, float]:
@@ -254,9 +254,9 @@ def best_net(study: Study, data: dict, recipe: Recipe) -> dict[str, float]:
     accuracy = {"training": solver.train_acc_history, "validation": solver.val_acc_history}
     loss = Panel("training loss (nats)", {"training": smooth(solver.loss_history, 20)}, "step", "")
     study.figure("best", panels(loss, Panel("accuracy", accuracy)))
-    learnt = net.params["W1"] - start  # the noise of the start would hide it
-    most = np.argsort(-np.linalg.norm(learnt, axis=0))[:32]
-    study.figure("best_filters", filters(learnt.T[most].reshape(-1, 3, 32, 32)))
+    learned = net.params["W1"] - start  # the noise of the start would hide it
+    most = np.argsort(-np.linalg.norm(learned, axis=0))[:32]
+    study.figure("best_filters", filters(learned.T[most].reshape(-1, 3, 32, 32)))
     X, y = data["X_test"], data["y_test"]
     one_view = np.concatenate([net.loss(X[start : start + 500]).argmax(axis=1) for start in range(0, len(X), 500)])
     predicted = average_views(net, X, recipe.view_shift).argmax(axis=1)

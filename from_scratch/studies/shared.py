@@ -37,7 +37,7 @@ def average_views(net: object, X: np.ndarray, pixels: int, batch: int = 500) -> 
     """Scores (N, C) of pictures X (N, 3, H, W), each the mean over 18 views: shifted by `pixels` up, down, left, right
     and across, or not at all, and each mirrored, too.
 
-    A net that has learnt from shifted pictures errs less often on the mean than on one view.
+    A net that has learned from shifted pictures errs less often on the mean than on one view.
     """
     H, W = X.shape[2:]
     places = [(row, column) for row in (0, pixels, 2 * pixels) for column in (0, pixels, 2 * pixels)]

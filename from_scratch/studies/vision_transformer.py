@@ -96,7 +96,7 @@ def accuracy(net: object, X: np.ndarray, y: np.ndarray) -> float:
 
 
 def overfit(study: Study, data: Mapping[str, np.ndarray], size: Size) -> dict[str, float]:
-    """The notebook's first check: 64 pictures are learnt by heart."""
+    """The notebook's first check: 64 pictures are learned by heart."""
     solver = train_transformer(study, "overfit", small(data, 64, 64), size, num_epochs=60, batch_size=64, schedule=None)
     study.figure("overfit", learning(solver, 1))
     return {"overfit/train_accuracy": solver.train_acc_history[-1]}

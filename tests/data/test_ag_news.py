@@ -120,8 +120,8 @@ def test_labels_that_look_like_numbers_to_some_rules_only():
             find_layout(table("1,a\n2,b\n" * 4), (column,))
 
 
-def build(root: Path, *tables: tuple[Table, Layout], tokenise=WORDS, name: str = "words") -> tokens.Corpus:
-    return tokens.tokenised(tables, tokenise, name, root)
+def build(root: Path, *tables: tuple[Table, Layout], tokenize=WORDS, name: str = "words") -> tokens.Corpus:
+    return tokens.tokenized(tables, tokenize, name, root)
 
 
 def test_flat_arrays_hold_every_word_of_every_row(tmp_path, monkeypatch):
@@ -160,7 +160,7 @@ def test_built_once_and_anew_when_anything_changes(tmp_path):
         ("a,one\nb,two\n", Layout(1, (0,), labels=()), "other", 8),
     ):
         path.write_text(content)
-        build(tmp_path, (Table(path), columns), tokenise=counting, name=name)
+        build(tmp_path, (Table(path), columns), tokenize=counting, name=name)
         assert len(count) == calls
 
 
@@ -172,13 +172,13 @@ def build_in_a_process(root: Path) -> list[int]:
 def test_two_processes_at_once_do_no_harm(tmp_path):
     with multiprocessing.get_context("fork").Pool(2) as pool:
         assert pool.map(build_in_a_process, [tmp_path, tmp_path], chunksize=1) == [[0, 2000]] * 2
-    assert len(list((tmp_path / "tokenised").iterdir())) == 1 and not list((tmp_path / ".partial").iterdir())
+    assert len(list((tmp_path / "tokenized").iterdir())) == 1 and not list((tmp_path / ".partial").iterdir())
 
 
 def test_damaged_arrays_are_named(tmp_path):
     some = (table("a,one two\nb,two three\n"), Layout(0, (1,), labels=()))
     build(tmp_path, some)
-    [folder] = (tmp_path / "tokenised").iterdir()
+    [folder] = (tmp_path / "tokenized").iterdir()
     (folder / "words.int32").write_bytes(b"1234")
     with pytest.raises(StudyError, match=r"damaged \(1 words, not 4\)\. Remove it"):
         build(tmp_path, some)

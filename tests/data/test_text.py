@@ -11,7 +11,7 @@ import pytest
 from data import StudyError, imagenet, names, parallel
 from data.ag_news import Skipped, Table, find_layout, rows
 from data.text import check_encoding, find_encoding, read_json, read_text
-from data.tokens import tokenised
+from data.tokens import tokenized
 
 ROOT = Path(__file__).parents[2]
 
@@ -127,7 +127,7 @@ def read_by_all(folder: Path, content: bytes, encoding: str) -> int:
         (folder / name).write_bytes(content)
     table, path = Table(Path("a.tsv" if b"\t" in content else "a.csv"), content), folder / "A.txt"
     readers = [
-        lambda: tokenised([(table, find_layout(table, (), encoding))], str.split, "words", folder),
+        lambda: tokenized([(table, find_layout(table, (), encoding))], str.split, "words", folder),
         lambda: list(rows(table, find_layout(table, ("1", "2"), encoding), Skipped())),
         lambda: names.read_folder(folder, encoding),
         lambda: parallel.read_table(path, encoding),

@@ -40,7 +40,7 @@ def test_a_table(tmp_path):
         ("eins\nzwei\n", "one\n \n \nfour", r"a\.en, line 2 is empty \(2 such"),
         ("eins\nzwei\n", b"one\ntw\xf6\n", r"a\.en, line 2: byte 0xf6 is not UTF-8"),
         ("eins\n".encode("utf-16")[:-1], "one\n", r"a\.de, line 1: byte 0x0a is not UTF-16"),
-        ("eins\n", "one " * 1001, r"a\.en, line 1 has a sentence of 4,003 signs, more than 4,000"),
+        ("eins\n", "one " * 1001, r"a\.en, line 1 has a sentence of 4,003 characters, more than 4,000"),
         ("eins\n", "\n\n", r"a\.en is empty"),
     ],
 )
@@ -171,7 +171,7 @@ def test_the_articles_twin_agrees_and_keeps_to_its_subject():
     assert len(text.split()) > 20_000 and set("".join(articles.test).split()) - {""}
 
 
-# Words and sub-words
+# Words and subwords
 
 
 def test_a_vocabulary_numbers_words_by_frequency():
@@ -199,7 +199,7 @@ def test_subwords_give_the_text_back_and_survive_json():
 
 def test_subwords_are_learnt_alike_and_need_a_place_for_each_letter():
     assert Subwords.learn(TEXTS, 45).model == Subwords.learn(TEXTS, 45).model
-    with pytest.raises(StudyError, match=r"--subwords: .* 20\. The texts hold \d+ different signs"):
+    with pytest.raises(StudyError, match=r"--subwords: .* 20\. The texts hold \d+ different characters"):
         Subwords.learn(TEXTS, 20)
 
 

@@ -1,4 +1,4 @@
-"""CIFAR-10 fast: the whitening layer whitens, pictures are shifted and mirrored as said, and the twin is learnt."""
+"""CIFAR-10 fast: the whitening layer whitens, pictures are shifted and mirrored as said, and the twin is learned."""
 
 import json
 import sys

@@ -115,7 +115,7 @@ def test_what_is_too_large_is_refused(tmp_path):
     with pytest.raises(char_rnn.StudyError, match=r"100,000 letters\. Give at most 200"):
         char_rnn.read_name("a" * 100_000, net)
     translator = translation.Translator(None, [translation.Words.build(["a"])] * 2, 5)
-    with pytest.raises(char_rnn.StudyError, match=r"the text has 10,000 signs\. Give at most 4,000"):
+    with pytest.raises(char_rnn.StudyError, match=r"the text has 10,000 characters\. Give at most 4,000"):
         translation.report.unknown_words(translator, "a " * 5000, tmp_path / "run/best", "make translate-de")
 
 

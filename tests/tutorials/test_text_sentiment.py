@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 
 from data.ag_news import Layout, Table
 from data.fingerprint import fingerprint
-from data.tokens import tokenised
+from data.tokens import tokenized
 from tests import programs
 from tutorials import text_sentiment as tutorial
 from tutorials.text import tokenizer
@@ -32,7 +32,7 @@ WORDS = ["<unk>", "the", "cat", "sat", "mat"]
 
 
 def corpus_of(tmp_path, content: str = LINES):
-    return tokenised([(Table(Path("x.csv"), content.encode()), Layout(0, (1,), labels=()))], str.split, "", tmp_path)
+    return tokenized([(Table(Path("x.csv"), content.encode()), Layout(0, (1,), labels=()))], str.split, "", tmp_path)
 
 
 def spelt(ngrams: Ngrams, corpus, rows: list[int]) -> list[list[tuple[int, str]]]:

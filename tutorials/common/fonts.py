@@ -64,6 +64,6 @@ def name_package(kind: str) -> None:
     """Say, once, what to install for signs of this kind."""
     signs = "Chinese, Japanese or Korean" if kind == "cjk" else "some of the"
     say(
-        f"figures: boxes stand for {signs} signs, which no font of this machine has. Install one (Debian, Ubuntu: "
+        f"figures: boxes stand for {signs} characters, which no font of this machine has. Install one (Debian, Ubuntu: "
         f"fonts-noto-{kind}) and run again."
     )

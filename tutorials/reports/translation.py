@@ -63,7 +63,9 @@ def unknown_words(translator: Translator, text: str, net: Path | str, example: s
     a text of which it knows nothing and for one that is too long."""
     read = translator.languages[0]
     if len(text) > LONGEST:
-        raise StudyError(f"the text has {len(text):,} signs. Give at most {LONGEST:,}, better one sentence: {example}")
+        raise StudyError(
+            f"the text has {len(text):,} characters. Give at most {LONGEST:,}, better one sentence: {example}"
+        )
     if not read.knows(text):
         what = f"no word of {text!r} is known to the net" if text else "the text has no words"
         raise StudyError(f"--text: {what} of {net}. Give a sentence: {example}")
@@ -104,7 +106,7 @@ def show_attention(translator: Translator, text: str, output: str, picture: Path
 
 def scores_as_trained(translator: Translator, train: Pairs, split: str, pairs: Pairs) -> dict[str, float]:
     """The scores of a net that was trained to read the padding of its sources when it finds as much of it again: the
-    original translates without, which is not what its net has learnt."""
+    original translates without, which is not what its net has learned."""
     width = max(len(translator.languages[0].encode(source)) for source in train.source)
     sources, references = scores.distinct(pairs)
     padded = Translator(translator.net, translator.languages, translator.limit, width)(sources)

@@ -8,7 +8,7 @@ import numpy as np
 
 from data import StudyError
 from data.ag_news import AgNews, Layout, Table, find_layout, label_order
-from data.tokens import Corpus, tokenised
+from data.tokens import Corpus, tokenized
 from tutorials.common.options import TextFileOptions
 from tutorials.common.run import Run
 from tutorials.text import tokenizer
@@ -73,7 +73,7 @@ def load_texts(run: Run) -> tuple[Corpus, list[str], int]:
     else:
         news: AgNews = run.load_data("ag_news")
         tables, tested = [(news.train, news.layout), (news.test, news.layout)], True
-    corpus = run.place.main_first(lambda: tokenised(tables, tokenize, tokenizer.RULES, options.data_root))
+    corpus = run.place.main_first(lambda: tokenized(tables, tokenize, tokenizer.RULES, options.data_root))
     names = list(options.classes) if options.csv else list(news.classes)
     corpus, classes = name_classes(corpus, tables, names, len(tables) - tested)
     describe(run, corpus, tables)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from types import ModuleType
 
-RULES = "basic_english 0.18.0"  # the same rules, whoever applies them: one cache of tokenised texts serves both
+RULES = "basic_english 0.18.0"  # the same rules, whoever applies them: one cache of tokenized texts serves both
 UNKNOWN = "<unk>"  # what stands for every word that the vocabulary does not have: number 0
 END = "<eos>"  # the end of a line, in the standard protocol of WikiText
 FAILURES = (ImportError, OSError, AttributeError, RuntimeError)  # it fails to load in many ways

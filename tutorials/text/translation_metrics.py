@@ -47,7 +47,9 @@ def describe_bleu(pairs: Pairs) -> str:
     """By what BLEU is counted, as a line to print; nothing where it is sacrebleu's default."""
     tokenizer = bleu_tokenizer(pairs.target)
     return (
-        "" if tokenizer == "13a" else f"BLEU counts single signs: the target's script has sacrebleu's tok:{tokenizer}"
+        ""
+        if tokenizer == "13a"
+        else f"BLEU counts single characters: the target's script has sacrebleu's tok:{tokenizer}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Tokens and their numbers: words, or sub-words learnt by byte-pair encoding; sentences as padded rows of numbers."""
+"""Tokens and their numbers: words, or subwords learned by byte-pair encoding; sentences as padded rows of numbers."""
 
 import re
 from base64 import b64decode, b64encode
@@ -102,8 +102,8 @@ class Subwords(Vocabulary):
             )  # fmt: skip
         except RuntimeError as error:
             few = re.search(r"required_chars\. \d+ vs (\d+)", str(error))
-            advice = f"The texts hold {few[1]} different signs. Give more." if few else str(error)
-            raise StudyError(f"--subwords: SentencePiece learnt none with {size:,}. {advice}") from error
+            advice = f"The texts hold {few[1]} different characters. Give more." if few else str(error)
+            raise StudyError(f"--subwords: SentencePiece learned none with {size:,}. {advice}") from error
         return cls(model.getvalue())
 
     def cut(self, text: str) -> list[str]:

@@ -2,7 +2,7 @@
 
     python -m tutorials.tools.race_sentiment [--texts 120000] [--rounds 2]
 
-The original tokenises every text anew in each epoch inside `collate_fn`, and updates every vector of the table in every
+The original tokenizes every text anew in each epoch inside `collate_fn`, and updates every vector of the table in every
 step. Both models train by turns, an epoch each, so that other load on the machine affects both alike. Where
 torchtext does not load, the original has our tokenizer and vocabulary, which take less time than torchtext's.
 """
@@ -21,7 +21,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from data.ag_news import Layout, Table, rows
-from data.tokens import tokenised
+from data.tokens import tokenized
 from tutorials import text_sentiment as ours
 from tutorials.text import tokenizer
 from tutorials.text.ngrams import Ngrams, buckets_for, count_words
@@ -89,7 +89,7 @@ class Ours:
         self.options = ours.TextOptions(**ours.RECIPES[recipe])
         begun = time.perf_counter()
         tokenize = tokenizer.tokenizer()
-        corpus = tokenised([(Table(path), Layout())], tokenize, recipe, root)
+        corpus = tokenized([(Table(path), Layout())], tokenize, recipe, root)
         self.built = time.perf_counter() - begun
         everything = np.arange(len(corpus.labels))
         counts = count_words(corpus, everything)
@@ -132,7 +132,7 @@ def race(folder: Path, texts: int, rounds: int, recipe: str = "study") -> Simple
     write_csv(path, texts, np.random.default_rng(0))
     print(f"{path.stat().st_size / 1e6:.1f} MB, {texts:,} rows; {peak():.0f} MB of memory before anything is read")
     mine = Ours(path, folder, recipe)
-    print(f"tokenised in {mine.built:.1f} s, ready after {mine.prepared:.1f} s; at most {peak():.0f} MB of memory")
+    print(f"tokenized in {mine.built:.1f} s, ready after {mine.prepared:.1f} s; at most {peak():.0f} MB of memory")
     theirs = Original(path)
     print(
         f"vocabularies: {len(mine.dataset.ngrams.words):,} words, {theirs.embedding.num_embeddings:,} in the original"

@@ -22,12 +22,12 @@ AT_ONCE = min(2, os.cpu_count() or 1)  # rows, each on one thread
 
 @dataclass(frozen=True)
 class Program:
-    """One row of the table; it has learnt when its headline metric is better than `learnt` (a floor, or a ceiling)."""
+    """One row of the table; it has learned when its headline metric is better than `learned` (a floor, or a ceiling)."""
 
     target: str  # make's name for it
     module: str
     headline: str
-    learnt: float
+    learned: float
     weight: float = 10  # about so many seconds of processor time (its log says them): the time left follows from these
 
 
@@ -70,7 +70,7 @@ def main() -> int:
     waiting, running, done = list(PROGRAMS), [], []
     stopping.listen()
     print(f"{len(waiting)} runs, {AT_ONCE} at a time, about {left(waiting, [], [])} min; output: {RUNS}/TARGET.log\n")
-    print_row("target", "seconds", "headline metric", "chance", "learnt", "left", "figures")
+    print_row("target", "seconds", "headline metric", "chance", "learned", "left", "figures")
     print_row(*("-" * width for width in WIDTHS))
     try:
         while waiting or running:
@@ -106,7 +106,7 @@ class Row:
         """Print the row of a study that has ended."""
         code, program, summary = self.process.exitcode, self.program, read(self.folder)
         value, chance = (summary.get(part, {}).get(program.headline) for part in ("metrics", "chance"))
-        self.good = code == 0 and value is not None and (value > program.learnt) == (program.learnt > chance)
+        self.good = code == 0 and value is not None and (value > program.learned) == (program.learned > chance)
         shown = f"{program.headline} {value:.3f}" if value is not None else f"failed, exit code {code}"
         where = self.folder / "figures" if self.good else f"see {self.log}"
         print_row(program.target, f"{self.seconds:.0f}", shown, f"{chance:.3f}" if chance is not None else "-",

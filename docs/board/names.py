@@ -1,0 +1,4 @@
+"""The study recipe"""
+
+BUDGET = "names"
+OPTIONS = {}
