@@ -144,8 +144,8 @@ def rows(table: Table, layout: Layout, skipped: Skipped | None = None) -> Iterat
             continue
         if len(label) > LONGEST_LABEL:
             raise StudyError(
-                f"{table.path}, line {line:,}: the label has {len(label):,} characters: no label. Name the column of the "
-                "labels and then those of the text: --columns 2 1."
+                f"{table.path}, line {line:,}: the label has {len(label):,} characters: no label. Name the column "
+                "of the labels and then those of the text: --columns 2 1."
             )
         if layout.labels and label not in layout.labels:
             raise StudyError(

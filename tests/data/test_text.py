@@ -33,9 +33,9 @@ def test_what_is_wrong_is_named_with_its_line():
         (far.encode() + b"\xff", "utf-8", "line 400,001: byte 0xff is not UTF-8"),
         (b"\xef\xbb\xbfa\nb\xff", "utf-8", "line 2: byte 0xff is not UTF-8"),
         ((far + "a").encode("utf-16")[:-1], "utf-8", "line 400,001: byte 0x61 is not UTF-16"),
-        ("a\nb".encode("utf-16-le"), "utf-8", r"line 1: the sign U\+0000 is in no text"),
+        ("a\nb".encode("utf-16-le"), "utf-8", r"line 1: the character U\+0000 is in no text"),
         (b"a\n\x81 b", "cp1252", "line 2: byte 0x81 is not CP1252"),
-        (b"a\n+2AA-", "utf-7", r"line 2: the sign U\+D800 is in no text"),
+        (b"a\n+2AA-", "utf-7", r"line 2: the character U\+D800 is in no text"),
     ):
         with pytest.raises(StudyError, match=rf"^a\.txt, {told}\. Name the file's encoding"):
             find_encoding(io.BytesIO(content), Path("a.txt"), encoding)

@@ -22,7 +22,7 @@ AT_ONCE = min(2, os.cpu_count() or 1)  # rows, each on one thread
 
 @dataclass(frozen=True)
 class Program:
-    """One row of the table; it has learned when its headline metric is better than `learned` (a floor, or a ceiling)."""
+    """One row of the table; it has learned when its headline metric is better than `learned`, a floor or a ceiling."""
 
     target: str  # make's name for it
     module: str
