@@ -67,8 +67,8 @@ def check_length(path: Path, sentences: Sequence[str]) -> None:
     for number, text in enumerate(sentences, 1):
         if len(text) > LONGEST:
             raise StudyError(
-                f"pairs: {path}, line {number} has a sentence of {len(text):,} characters, more than {LONGEST:,}. Split "
-                "it into sentences, or remove it."
+                f"pairs: {path}, line {number} has a sentence of {len(text):,} characters, more than {LONGEST:,}. "
+                "Split it into sentences, or remove it."
             )
 
 
