@@ -205,6 +205,7 @@ def test_dynamic_evaluation_learns_from_the_past_alone():
     log_p = net.words.log_prob(net.encode(tokens[None, 1:9])[0])[-3:].detach()  # of tokens 7 to 9, the third window
     torch.testing.assert_close(frozen[6:9], -log_p[range(3), tokens[7:10]])
     torch.testing.assert_close(nats[:3], frozen[:3])  # nothing was learned yet
+    assert len(DynamicEvaluation().read(net, tokens)[0]) == 60, "a window longer than the net's context"
     changed = tokens.clone()
     changed[40:] += 1
     again, _ = DynamicEvaluation(lr=0.5, window=3).read(net, changed)

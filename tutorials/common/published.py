@@ -116,10 +116,7 @@ ORIGINALS = {
     ),
     "language-model": Original(
         (Figure("test/perplexity_by_chunks", 240.24, lower_is_better=True),
-         Figure("test/perplexity", lower_is_better=True), Figure("test/wikitext_perplexity", lower_is_better=True),
-         Figure("test/wikitext_perplexity_with_cache", lower_is_better=True),
-         Figure("test/wikitext_perplexity_dynamic", lower_is_better=True),
-         Figure("test/wikitext_perplexity_dynamic_with_cache", lower_is_better=True),
+         Figure("test/perplexity", lower_is_better=True),
          Figure("test/bits_per_character", lower_is_better=True)),
         "causal build of the page, 2023",
         207 / 60,

@@ -18,7 +18,8 @@ from tutorials.text.continuous_cache import Memory, fit_memory
 
 @dataclass(frozen=True)
 class DynamicEvaluation:
-    """A step of SGD after every `window` tokens, each of which is guessed before the net learns from it."""
+    """A step of SGD after every `window` tokens, each of which is guessed before the net learns from it; for a net with
+    a short context, after half of that."""
 
     lr: float = 0.1
     window: int = 64
@@ -30,8 +31,9 @@ class DynamicEvaluation:
         """
         net, device = copy.deepcopy(net).eval(), next(net.parameters()).device
         optimizer, nats, states = torch.optim.SGD(net.parameters(), self.lr), [], []
-        for start in range(0, len(tokens) - 1, self.window):
-            end = min(start + self.window, len(tokens) - 1)
+        window = min(self.window, net.length // 2)
+        for start in range(0, len(tokens) - 1, window):
+            end = min(start + window, len(tokens) - 1)
             seen = tokens[max(0, end - net.length) : end + 1].to(device)
             x = net.encode(seen[None, :-1])[0, start - end :]  # the states of the new tokens alone
             cost = net.words.nats(x, seen[start - end :])
