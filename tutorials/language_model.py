@@ -112,12 +112,11 @@ class LanguageModelOptions(Options):
 
 RECIPES = {
     "original": dict(epochs=3, log_every=200),
-    "study": dict(epochs=12, tokenizer="wikitext", batch_size=16, length=256, shuffle=True, d_model=256,
-                  dim_feedforward=1024, layers=4, heads=4, dropout=0.1, fast_dropout=True, norm_first=True,
-                  frequent=4000, optimizer="muon", lr=0.02, schedule="linear", weight_decay=0.1, grad_clip=1.0,
-                  precision="bfloat16", dynamic_evaluation=True),
-    "study-tiny": dict(tokenizer="basic_english", batch_size=16, length=32, d_model=48, dim_feedforward=96, layers=2,
-                       heads=2, dropout=0.0, frequent=40, lr=0.05, epochs=5, log_every=20, precision="float32"),
+    "study": dict(epochs=12, batch_size=32, length=128, shuffle=True, d_model=192, dim_feedforward=768, layers=4,
+                  heads=4, norm_first=True, frequent=4000, optimizer="muon", lr=0.02, schedule="linear",
+                  weight_decay=0.1, grad_clip=1.0, precision="bfloat16"),
+    "study-tiny": dict(batch_size=16, length=32, d_model=48, dim_feedforward=96, layers=2, heads=2, dropout=0.0,
+                       frequent=40, lr=0.05, epochs=5, log_every=20, precision="float32", dynamic_evaluation=True),
 }  # fmt: skip
 PUBLISHED = {"val/perplexity_by_chunks": 261.07, "test/perplexity_by_chunks": 240.24}
 

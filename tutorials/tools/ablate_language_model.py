@@ -33,7 +33,7 @@ TAKEN_AWAY = {
     "norms behind": dict(norm_first=False),
     "no decay of the rate": dict(schedule="exponential"),
     "no dropout": dict(dropout=0.0),
-    "torch's dropout": dict(fast_dropout=False),
+    "fast dropout": dict(fast_dropout=True),
     "windows of 35": dict(length=35, batch_size=117),
     "columns of text": dict(shuffle=False),
     "original recipe": lm.RECIPES["original"] | dict.fromkeys(lm.RECIPES["study"]),
