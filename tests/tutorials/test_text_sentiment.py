@@ -258,5 +258,5 @@ def test_real_news_are_learnt(real_data, tmp_path):
     argv = ["--csv", *subset, "--test-csv", str(real_data / "ag_news_csv/test.csv"), "--curve", "0"]
     code, printed = run(tmp_path / "real", *argv, "--classes", "World", "Sports", "Business", "Sci/Tech")
     assert code == 0, printed
-    assert "2 training texts are test texts too" in printed and "999 training texts come again" in printed
+    assert "2 training texts are test texts too" in printed and "999 duplicate training texts" in printed
     assert summary_of(tmp_path / "real")["metrics"]["test/accuracy"] > 0.87
