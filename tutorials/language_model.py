@@ -46,8 +46,7 @@ class LanguageModelOptions(Options):
     length: int = 35
     """Sequence length (bptt): tokens in a window, and the longest context of the net."""
     tokenizer: Literal["basic_english", "wikitext"] = "basic_english"
-    """Tokenizer: basic_english as in the original; or wikitext, the standard protocol: the words as they stand in the
-    files, in upper and lower case, and an <eos> after each line."""
+    """Tokenizer: basic_english, as in the original, or wikitext, the standard protocol: cased, with ends of lines."""
     shuffle: bool = False
     """Shuffle the windows, with new start positions in each epoch, instead of reading columns of text in order."""
     d_model: int = 200
@@ -63,8 +62,7 @@ class LanguageModelOptions(Options):
     fast_dropout: bool = False
     """Dropout of random bytes, which is faster on a CPU, and none of the attention weights."""
     norm_first: bool = False
-    """Pre-norm instead of post-norm: layer normalization before attention and feed-forward networks; with a last norm,
-    GELU, and weights that each layer draws anew."""
+    """Pre-norm instead of post-norm, with a final layer normalization, GELU, and random weights in each layer."""
     frequent: int = 0
     """Adaptive softmax: number of words in the most frequent cluster, with full embeddings; 0: full softmax, untied."""
     tied: bool = True

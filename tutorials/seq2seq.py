@@ -30,7 +30,7 @@ from tutorials.common.run import Run
 from tutorials.reports import translation as report
 from tutorials.text import translation_metrics as scores
 from tutorials.text.decoding import NEVER
-from tutorials.text.pairs import encode, training_loader
+from tutorials.text.pairs import encode, leave_out_long, training_loader
 from tutorials.text.translator import Translator, load_translator
 from tutorials.text.vocabulary import BOS, EOS, PAD, UNK, Subwords, Vocabulary
 
@@ -351,9 +351,7 @@ def train(run: Run, net: nn.Module, parts: Parallel, languages: Sequence[Vocabul
     """Train for all epochs; keep the weights with the best BLEU on the validation pairs, or while that is low, with the
     least loss; without such pairs, the last."""
     options = run.options
-    trainset = encode(parts.train, languages, options.longest)
-    if left := len(parts.train) - len(trainset):
-        run.say(f"{left:,} training pairs have more than {options.longest} tokens: left out")
+    trainset = encode(leave_out_long(run, parts.train, languages), languages)
     width = max(len(source) for source, _ in trainset), max(len(target) for _, target in trainset)
     to_batch = partial(collate, width=width if options.count_padding else None)
     # Filtered sentences are all of about the same length.

@@ -34,7 +34,7 @@ from tutorials.reports import translation as report
 from tutorials.reports import translation_plots
 from tutorials.text import translation_metrics as scores
 from tutorials.text.decoding import NEVER
-from tutorials.text.pairs import encode, training_loader
+from tutorials.text.pairs import encode, encode_with_dropout, leave_out_long, training_loader
 from tutorials.text.transformer import decoder_memory, decoder_step
 from tutorials.text.translator import Translator, load_translator
 from tutorials.text.vocabulary import BOS, EOS, PAD, Subwords, Vocabulary, Words
@@ -62,6 +62,8 @@ class TranslationOptions(TextFileOptions):
     """Pre-norm instead of post-norm: layer normalization before attention and feed-forward networks."""
     subwords: int = 0
     """Size of a subword vocabulary shared by both languages, with tied embeddings; 0: words of each language."""
+    bpe_dropout: float = 0.0
+    """BPE-dropout: probability of leaving out a merge of subwords in training; needs --subwords and --by-length."""
     batch_size: int = 128
     """Batch size, over all processes together."""
     by_length: bool = False
@@ -103,9 +105,9 @@ class TranslationOptions(TextFileOptions):
     keeping = TextFileOptions.keeping | {"text", "figure"}
     limits = TextFileOptions.limits | {
         "d_model": (2, 8192), "heads": (1, 128), "layers": (1, 64), "dim_feedforward": (1, 65536), "dropout": (0, 0.95),
-        "subwords": (0, 100_000), "batch_size": (1, inf), "lr": (0, inf), "warmup_steps": (1, inf),
-        "weight_decay": (0, inf), "label_smoothing": (0, 1), "grad_clip": (1e-9, inf), "beam": (1, 100),
-        "length_penalty": (0, 10), "held_out": (1, inf), "longest": (2, 4000),
+        "bpe_dropout": (0, 0.95), "subwords": (0, 100_000), "batch_size": (1, inf), "lr": (0, inf),
+        "warmup_steps": (1, inf), "weight_decay": (0, inf), "label_smoothing": (0, 1), "grad_clip": (1e-9, inf),
+        "beam": (1, 100), "length_penalty": (0, 10), "held_out": (1, inf), "longest": (2, 4000),
     }  # fmt: skip
 
     def check(self) -> None:
@@ -114,6 +116,8 @@ class TranslationOptions(TextFileOptions):
             raise ValueError(f"--d-model must be a multiple of twice --heads ({self.heads}), not {self.d_model}")
         if (self.source is None) != (self.target is None):
             raise ValueError("--source and --target go together")
+        if self.bpe_dropout and not (self.subwords and self.by_length):
+            raise ValueError("--bpe-dropout needs --subwords and --by-length")
 
 
 RECIPES = {
@@ -280,10 +284,11 @@ class Translation(nn.Module):
 def train(run: Run, net: nn.Module, parts: Parallel, languages: tuple[Vocabulary, Vocabulary]) -> None:
     """Train for all epochs; keep the weights with the lowest validation loss per token."""
     options = run.options
-    pairs = encode(parts.train, languages, options.longest)
-    if len(pairs) < len(parts.train):
-        run.say(f"{len(parts.train) - len(pairs):,} training pairs have more than {options.longest} tokens: left out")
-    trainloader = training_loader(run, pairs, collate, options.by_length)
+    kept, draw = leave_out_long(run, parts.train, languages), None
+    pairs = encode(kept, languages)
+    if options.bpe_dropout:  # the same pairs in other tokens in each epoch
+        draw = partial(encode_with_dropout, kept, languages, options.bpe_dropout)
+    trainloader = training_loader(run, pairs, collate, options.by_length, draw)
     criterion = nn.CrossEntropyLoss(label_smoothing=options.label_smoothing)
     optimizer = make_optimizer(net, options)
     steps = options.epochs * len(trainloader)

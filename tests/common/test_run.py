@@ -371,6 +371,15 @@ def test_no_number_of_classes_makes_a_figure_of_gigabytes():
 # Bytes that no text has, and consoles that do not have every sign
 
 
+def test_help_may_end_in_a_closed_pipe():
+    code = "from tutorials.common import options; options.parse(options.Options, {}, ['--help'])"
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([sys.executable, "-c", code], stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_what_a_console_cannot_show_is_replaced():
     code = "from tutorials.common import console, options; options.parse(options.Options, {}); console.say('오 é!')"
     for encoding, shown in (("cp949", "오 ?!".encode("cp949")), ("ascii", b"? ?!"), ("utf-8", "오 é!".encode())):

@@ -300,12 +300,13 @@ def slow(folder: str, terminal: str) -> None:
 
 
 @pytest.mark.skipif(HANGUP is None, reason="no SIGHUP")
-def test_a_line_for_a_closed_terminal_is_lost_and_no_more(monkeypatch):
-    master, terminal = pty.openpty()
-    os.close(master)
-    with pytest.raises(OSError, match="Input/output error"):
-        os.write(terminal, b"a line")
-    for buffer in (io.FileIO(terminal, "w"), io.BufferedWriter(io.FileIO(os.dup(terminal), "w"))):
+@pytest.mark.parametrize("opened", [pty.openpty, os.pipe])
+def test_a_line_for_a_closed_terminal_or_pipe_is_lost_and_no_more(opened, monkeypatch):
+    reading, writing = opened()
+    os.close(reading)
+    with pytest.raises(OSError, match=r"Input/output error|Broken pipe"):
+        os.write(writing, b"a line")
+    for buffer in (io.FileIO(writing, "w"), io.BufferedWriter(io.FileIO(os.dup(writing), "w"))):
         monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(buffer))
         console.say("a line")
         sys.stdout.flush()  # as Python does at its end

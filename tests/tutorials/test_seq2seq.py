@@ -4,6 +4,7 @@ import itertools
 import json
 import re
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,14 +13,14 @@ import torch.nn.functional as F
 from PIL import Image
 
 import data
-from data import eng_fra
+from data import StudyError, eng_fra
 from data.parallel import Pairs, draw
 from tests import programs
 from tutorials import seq2seq
 from tutorials.common import plots
 from tutorials.seq2seq import collate
 from tutorials.text import decoding
-from tutorials.text.pairs import encode
+from tutorials.text.pairs import encode, leave_out_long
 from tutorials.text.translator import Translator
 from tutorials.text.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
 
@@ -146,7 +147,16 @@ def test_what_a_batch_holds():
     assert source.tolist() == [[6, 6, EOS, PAD, PAD], [9, 4, 5, 4, EOS]] and lengths.tolist() == [3, 5]
     assert target.tolist() == [[12, EOS, PAD, PAD], [5, 4, 5, EOS]]
     assert inputs.tolist() == [[BOS, 12, EOS, PAD], [BOS, 5, 4, 5]]
-    assert [len(pair[0]) for pair in encode(PAIRS, LANGUAGES, longest=5)] == [3, 5]
+
+
+def test_longer_pairs_are_left_out_with_a_message():
+    told = []
+    run = SimpleNamespace(options=SimpleNamespace(longest=5), say=told.append)
+    assert leave_out_long(run, PAIRS, LANGUAGES) == PAIRS.part([2, 3])
+    assert told == ["2 training pairs have more than 5 tokens: left out"]
+    run.options.longest = 2
+    with pytest.raises(StudyError, match=r"--longest 2: .* Give at least 3"):
+        leave_out_long(run, PAIRS, LANGUAGES)
 
 
 def test_word_dropout_replaces_some_words_and_no_specials():

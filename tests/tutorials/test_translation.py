@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,9 +16,9 @@ from data.parallel import Pairs
 from tests import programs
 from tutorials import translation
 from tutorials.common import plots
-from tutorials.text.pairs import Batches, encode
+from tutorials.text.pairs import Batches, encode, encode_with_dropout
 from tutorials.text.translator import Translator, load_translator
-from tutorials.text.vocabulary import BOS, EOS, PAD, Vocabulary, Words, from_json
+from tutorials.text.vocabulary import BOS, EOS, PAD, Subwords, Vocabulary, Words, from_json
 from tutorials.tools import race_translation
 from tutorials.translation import collate
 
@@ -125,6 +126,23 @@ def test_batches_hold_pairs_of_about_one_length_and_differ_from_epoch_to_epoch()
     filled = sum(int((target != PAD).sum()) for target in targets)
     assert filled / sum(target.numel() for target in targets) > 0.9
     assert filled / collate(pairs)[3].numel() < 0.9
+
+
+def test_bpe_dropout_cuts_the_same_text_otherwise_in_each_epoch():
+    twin = data.load("multi30k", "tiny").train
+    subwords = Subwords.learn(twin.source + twin.target, 300)
+    languages = subwords, subwords
+    draw = partial(encode_with_dropout, twin, languages, 0.2)
+    batches = Batches(encode(twin, languages), 32, draw=draw)
+    first, again, other = [batches.pairs for epoch in (0, 0, 1) if batches.set_epoch(epoch) is None]
+    assert len(first) == len(twin)
+    for side, texts in enumerate((twin.source, twin.target)):
+        rows = [[sides[side].tolist() for sides in pairs] for pairs in (first, again, other)]
+        assert rows[0] == rows[1] != rows[2]
+        assert [subwords.decode(row) for row in rows[0]] == list(texts)
+        plain = [subwords.encode(text) for text in texts]
+        assert 1.1 < sum(map(len, rows[0])) / sum(map(len, plain)) < 3
+        assert subwords.encode_with_dropout(texts, 0.0, 1) == plain
 
 
 def test_whole_words_give_back_the_text_as_it_was_written():

@@ -5,6 +5,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 from tqdm import tqdm
 
@@ -16,16 +17,21 @@ def replace_unprintable() -> None:
 
 
 def say(text: str, error: bool = False) -> None:
-    """Print a line without tearing a progress bar; nothing, when the terminal was closed."""
+    """Print a line without tearing a progress bar; nothing, when the terminal or the pipe was closed."""
     stream = sys.stderr if error else sys.stdout
     try:
         tqdm.write(text, file=stream)
         stream.flush()
     except OSError as failure:  # may come before the signal that asks the run to save
-        if failure.errno != errno.EIO:
+        if failure.errno not in (errno.EIO, errno.EPIPE):
             raise
-        with open(os.devnull, "wb") as nowhere:  # for what is left in the buffer, too: it would fail again at the end
-            os.dup2(nowhere.fileno(), stream.fileno())
+        silence(stream)
+
+
+def silence(stream: TextIO) -> None:
+    """From now on, print into the void, with what is left in the buffer: it would fail again at the program's end."""
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -15,7 +15,7 @@ import tyro
 
 from data import default_root
 from data.text import check_encoding
-from tutorials.common.console import replace_unprintable
+from tutorials.common.console import replace_unprintable, silence
 
 MOST_THREADS = 4 * (os.cpu_count() or 1)  # of a process, and processes of a run: more of them stop a machine
 DATA = ("tiny", "official")
@@ -29,8 +29,7 @@ class Options:
     data: Literal["tiny", "official"] = "tiny"
     """Data set: small synthetic data (seconds, no network), or the official data (downloaded when missing)."""
     recipe: Literal["study", "original"] = "study"
-    """Recipe: the improved one, or the original's. It sets the defaults of the options below, others on synthetic data
-    than on official data."""
+    """Recipe: the improved one, or the original's; with --data, it sets the defaults of the options below."""
     seed: int = 0
     """Random seed."""
     epochs: int = 1
@@ -129,13 +128,17 @@ def parse(
     first.add_argument("--data", default="tiny")
     chosen = first.parse_known_args(argv)[0]
     default = kind(**{**recipes.get(chosen.recipe, {}), **recipes.get(f"{chosen.recipe}-{chosen.data}", {})})
-    options = tyro.cli(
-        kind,
-        args=argv,
-        default=default,
-        description=kind.__doc__,
-        config=(tyro.conf.OmitSubcommandPrefixes,),
-    )
+    try:
+        options = tyro.cli(
+            kind,
+            args=argv,
+            default=default,
+            description=kind.__doc__,
+            config=(tyro.conf.OmitSubcommandPrefixes,),
+        )
+    except BrokenPipeError:  # --help | head
+        silence(sys.stdout)
+        raise SystemExit(0) from None
     try:
         options.check()
     except ValueError as error:

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
+from sentencepiece import SentencePieceProcessor, SentencePieceTrainer, set_random_generator_seed
 from torch import Tensor
 
 from data import StudyError
@@ -108,6 +108,12 @@ class Subwords(Vocabulary):
 
     def cut(self, text: str) -> list[str]:
         return self.processor.encode(text, out_type=str)
+
+    def encode_with_dropout(self, texts: Sequence[str], p: float, seed: int) -> list[list[int]]:
+        """As `encode`, for many texts; each merge of two neighbors is left out with probability p."""
+        set_random_generator_seed(seed)
+        rows = self.processor.encode(list(texts), enable_sampling=True, alpha=p, num_threads=1)
+        return [[*row, EOS] for row in rows]
 
     def join(self, tokens: Iterable[str]) -> str:
         return "".join(tokens).replace(self.MARK, " ").strip(" ")
