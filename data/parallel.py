@@ -28,9 +28,6 @@ class Pairs:
         """Some of the pairs, in the order of `indices`."""
         return Pairs(tuple(self.source[i] for i in indices), tuple(self.target[i] for i in indices))
 
-    def __add__(self, other: "Pairs") -> "Pairs":
-        return Pairs(self.source + other.source, self.target + other.target)
-
     def reversed(self) -> "Pairs":
         """The same pairs, to translate the other way."""
         return Pairs(self.target, self.source)
@@ -158,15 +155,3 @@ def split(pairs: Pairs, held_out: int, key: Callable[[str], str] = letters) -> P
         )
     chosen = part[group.reshape(-1)]
     return Parallel(*(pairs.part(np.flatnonzero(chosen == number)) for number in range(3)))
-
-
-def draw(pairs: Pairs, count: int, held_out: Sequence[Pairs], seed: int, key: Callable[[str], str] = letters) -> Pairs:
-    """Up to `count` of the pairs, drawn by the seed; no sentence of them, source or target, is by `key` held out."""
-    known = [{key(text) for part in held_out for text in getattr(part, side)} for side in ("source", "target")]
-    chosen: list[int] = []
-    for number in np.random.default_rng(seed).permutation(len(pairs)):
-        if len(chosen) == count:
-            break
-        if key(pairs.source[number]) not in known[0] and key(pairs.target[number]) not in known[1]:
-            chosen.append(number)
-    return pairs.part(chosen)

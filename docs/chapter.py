@@ -37,7 +37,7 @@ class Chapter:
     def parts(self, links: str) -> list[str]:
         """The page, part by part; `links` lead to the ideas."""
         source, target = self.source, self.program.target
-        opening = self.prose.opening.text or source.about
+        opening = self.prose.opening.text
         glance = [
             "## The script at a glance",
             "`main()` is its table of contents:",

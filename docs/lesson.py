@@ -9,29 +9,13 @@ from docs import diagram
 from docs.markdown import ROOT, figure
 
 LESSONS = ROOT / "docs/lessons"
-BARE = """\
-## By hand, in NumPy
-
-{{used}}
-
-{{by hand}}
-
-## Checked against PyTorch
-
-{{parity}}
-
-## In torch
-
-{{in torch}}
-"""
 BLOCK = re.compile(r"^```\{(flow|curves)\} (.*?)\n(.*?)^```$", re.M | re.S)
 MARK = re.compile(r"^\{\{([a-z ]+)(?:: (.*))?\}\}$", re.M)
 
 
 def text(page: str) -> str:
-    """The lesson of an idea's page, or only the marks of the generated parts where nobody has written one yet."""
-    path = LESSONS / f"{page}.md"
-    return path.read_text(encoding="utf-8") if path.exists() else BARE
+    """The lesson of an idea's page."""
+    return (LESSONS / f"{page}.md").read_text(encoding="utf-8")
 
 
 def fill(lesson: str, parts: dict[str, Callable[[list[str]], list[str]]], page: str, folder: Path) -> str:

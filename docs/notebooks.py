@@ -99,7 +99,7 @@ def notebook(program: Program, repository: str = "") -> nbformat.NotebookNode:
     text.check([section.title for section in source.sections])
     steps = Steps(source)
     cells = [
-        *markdown(f"# {source.title}", text.opening.text or source.about),
+        *markdown(f"# {source.title}", text.opening.text),
         new_code_cell(PARAMETERS.format(target=program.target, repository=repository).strip()),
         new_code_cell(SETUP.strip()),
         *definitions(source, source.before, jupyter={"source_hidden": True}),  # options, not the lesson

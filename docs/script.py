@@ -45,7 +45,6 @@ class Script:
 
     path: Path
     title: str
-    about: str
     before: Section
     main: ast.FunctionDef | None
     sections: list[Section]
@@ -65,7 +64,7 @@ def read(path: Path) -> Script:
     """Read a tutorial, a study or a module of theirs."""
     text = path.read_text(encoding="utf-8")
     lines, tree = ["", *text.splitlines(), ""], ast.parse(text)
-    summary, _, about = (ast.get_docstring(tree) or path.stem).partition("\n\n")
+    summary = (ast.get_docstring(tree) or path.stem).partition("\n\n")[0]
     sections, main = [Section("")], None
     for node in tree.body[1:]:
         if isinstance(node, ast.If) and "__main__" in ast.unparse(node.test):
@@ -84,9 +83,8 @@ def read(path: Path) -> Script:
             pieces[-1].last = node.end_lineno
         else:
             pieces.append(Piece(first, node.end_lineno, [node]))
-    title, _, rest = " ".join(summary.split()).partition(": ")
-    about = f"{rest[:1].upper()}{rest[1:]}\n\n{about}".strip()
-    return Script(path, title.rstrip("."), about, sections[0], main, [one for one in sections[1:] if one.pieces])
+    title = " ".join(summary.split()).partition(": ")[0].rstrip(".")
+    return Script(path, title, sections[0], main, [one for one in sections[1:] if one.pieces])
 
 
 def plain(node: ast.stmt) -> bool:

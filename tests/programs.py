@@ -64,7 +64,7 @@ PRETRAINED = Program("tutorials.pretrained", MEASURED, MEASURED)
 TRANSFER = Program("tutorials.transfer_learning", FEW_FOLDS, FEW_FOLDS)
 NAMES = Program("tutorials.char_rnn", small=("--hidden-size", "8", "--epochs", "3"))
 SENTIMENT = Program("tutorials.text_sentiment", small=("--epochs", "2", "--curve", "0"))
-RECURRENT = ("--epochs", "2", "--hidden-size", "16", "--log-every", "5", "--teacher-forcing-end", "0.3")
+RECURRENT = ("--epochs", "2", "--hidden-size", "16", "--log-every", "5", "--teacher-forcing", "0.6")
 SEQ2SEQ = Program("tutorials.seq2seq", TRANSLATOR, RECURRENT)
 TRANSLATION = Program("tutorials.translation", ("--epochs", "3"), ("--epochs", "2", *TRANSFORMER))
 LANGUAGE_MODEL = Program(

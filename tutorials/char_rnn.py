@@ -25,6 +25,7 @@ from data import names as name_files
 from data.names import ALPHABET, LONGEST, MARKS, UNKNOWN, Names, key, known_letters, spell, split_grouped, to_ascii
 from tutorials.common import checkpoint, plots
 from tutorials.common.device import predicting, unwrap
+from tutorials.common.muon import ChainedOptimizer
 from tutorials.common.options import TextFileOptions, parse
 from tutorials.common.run import Run
 from tutorials.reports import char_rnn as report
@@ -273,14 +274,12 @@ def train(run: Run, net: nn.Module, trainset: NamesDataset, valset: NamesDataset
     criterion = nn.CrossEntropyLoss(label_smoothing=options.label_smoothing)  # log-softmax and negative log likelihood
     params = [weight for name, weight in net.named_parameters() if "ngrams" not in name]
     optimizer = (optim.AdamW if options.optimizer == "adamw" else optim.SGD)(params, options.lr)
+    if options.ngrams:  # Adagrad: most n-grams are rare, and its steps for the weights of rare ones stay large
+        optimizer = ChainedOptimizer(optimizer, optim.Adagrad(unwrap(net).ngrams.parameters(), lr=0.1))
     steps = options.epochs * len(trainloader)
     factor = (lambda step: warmup_cosine((step + 0.5) / steps)) if options.schedule == "cosine" else (lambda step: 1)
     scheduler = optim.lr_scheduler.LambdaLR(optimizer, factor)
     run.track(net=net, optimizer=optimizer, scheduler=scheduler)
-    if options.ngrams:  # Adagrad: most n-grams are rare, and its steps for the weights of rare ones stay large
-        ngram_optimizer = optim.Adagrad(unwrap(net).ngrams.parameters(), lr=0.1)
-        ngram_scheduler = optim.lr_scheduler.LambdaLR(ngram_optimizer, factor)
-        run.track(ngram_optimizer=ngram_optimizer, ngram_scheduler=ngram_scheduler)
     for epoch in run.epochs():
         net.train()
         for letters, lengths, labels in run.batches(trainloader):
@@ -291,9 +290,6 @@ def train(run: Run, net: nn.Module, trainset: NamesDataset, valset: NamesDataset
             nn.utils.clip_grad_norm_(params, options.grad_clip)
             optimizer.step()
             scheduler.step()
-            if options.ngrams:
-                ngram_optimizer.step()
-                ngram_scheduler.step()
             run.log("train", loss=loss, accuracy=(logits.argmax(1) == labels).float().mean())
         run.histograms()
         if valset:

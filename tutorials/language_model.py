@@ -342,8 +342,7 @@ def measure_by_chunks(net: nn.Module, tokens: Tensor, length: int = 35, columns:
 def load_net(path: Path) -> tuple[LanguageModel, list[str]]:
     """The net that a run saved, on the CPU, and its words."""
     weights, about = checkpoint.load_best(path, "language-model")
-    options = SimpleNamespace(**vars(LanguageModelOptions()) | about["options"])  # a run of old may lack some
-    net = LanguageModel(len(about["words"]), options)
+    net = LanguageModel(len(about["words"]), SimpleNamespace(**about["options"]))
     net.load_state_dict(weights)
     return net.eval(), about["words"]
 

@@ -303,10 +303,11 @@ def measure_sizes(run: Session, models: list[Model]) -> dict[str, Any]:
         net = convert(run, model_zoo.build(model.name).to(run.device).eval())
         one_size = model.name.startswith(("vit_", "swin", "maxvit"))
         sides = [side for side in SIDES[run.options.data] if side >= model_zoo.least_size(model.name) and not one_size]
-        costs = [benchmark.measure_size(net, side, -(-run.options.repetitions // 4)) for side in sides]
+        costs = [benchmark.measure(net, side, 1, -(-run.options.repetitions // 4)) for side in sides]
         if costs:
             named = model.label if model.label.startswith(family) else f"{model.label} ({family})"
-            found[named] = {"side": sides} | {name: [one[name] for one in costs] for name in costs[0]}
+            grown = ("gflops", "latency", "memory")
+            found[named] = {"side": sides} | {name: [getattr(cost, name) for cost in costs] for name in grown}
     return {"sizes": found}
 
 

@@ -8,7 +8,7 @@ import random
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -66,15 +66,11 @@ class Seq2SeqOptions(TextFileOptions):
     tied: bool = False
     """Tie the weights of the decoder's embedding and output layer."""
     teacher_forcing: float = 1.0
-    """Teacher-forcing ratio in the first epoch: probability that the decoder reads the reference words of a batch."""
-    teacher_forcing_end: float = 1.0
-    """Teacher-forcing ratio in the last epoch; it changes linearly in between."""
+    """Teacher-forcing ratio: probability that the decoder reads the reference words of a batch, not its own."""
     count_padding: bool = False
     """Include padding in encoder, attention and loss, as the original does."""
     held_out: int = 0
     """Pairs in the validation split, and as many in the test split; they share no sentence with the training split."""
-    extra: int = 0
-    """Extra training pairs: short ones with other beginnings, which share no sentence with the held-out splits."""
     beam: int = 1
     """Beam size for the test; 1 is greedy decoding."""
     length_penalty: float = 1.0
@@ -97,7 +93,7 @@ class Seq2SeqOptions(TextFileOptions):
     limits = TextFileOptions.limits | {
         "batch_size": (1, inf), "lr": (0, inf), "weight_decay": (0, inf), "hidden_size": (2, 8192), "dropout": (0, 1),
         "output_dropout": (0, 1), "word_dropout": (0, 1), "label_smoothing": (0, 1), "teacher_forcing": (0, 1),
-        "teacher_forcing_end": (0, 1), "held_out": (0, inf), "extra": (0, inf), "beam": (1, 100),
+        "held_out": (0, inf), "beam": (1, 100),
         "length_penalty": (0, 10), "subwords": (100, 100_000), "longest": (2, 4000),
     }  # fmt: skip
 
@@ -164,16 +160,10 @@ def load_pairs(run: Run) -> Parallel:
     """Training, validation and test pairs; no sentence of the last two, source or target, is in the first."""
     options = run.options
     own = options.pairs
-    corpus = run.load_data("eng_fra", own and partial(parallel.read_table, own, options.encoding))
-    pairs = corpus
+    pairs = run.load_data("eng_fra", own and partial(parallel.read_table, own, options.encoding))
     if is_filtered(options):
-        plain = Pairs(tuple(map(normalize, corpus.source)), tuple(map(normalize, corpus.target)))
-        pairs, others = filter_pairs(plain)
+        pairs = filter_pairs(Pairs(tuple(map(normalize, pairs.source)), tuple(map(normalize, pairs.target))))
     parts = parallel.split(pairs, options.held_out, eng_fra.key)
-    if options.extra and is_filtered(options):
-        short = others.part([i for i, pair in enumerate(zip(*vars(others).values(), strict=True)) if is_short(*pair)])
-        more = parallel.draw(short, options.extra, (parts.val, parts.test), options.seed, eng_fra.key)
-        parts = replace(parts, train=parts.train + more)
     sizes = ", ".join(f"{len(part):,} {name}" for name, part in vars(parts).items() if len(part))
     run.say(f"{len(pairs):,} pairs: {sizes}")
     if line := scores.describe_bleu(pairs):
@@ -181,10 +171,10 @@ def load_pairs(run: Run) -> Parallel:
     return parts
 
 
-def filter_pairs(pairs: Pairs) -> tuple[Pairs, Pairs]:
-    """The short normalized pairs whose English begins with "i am", "he is" …, which the original keeps; the others."""
+def filter_pairs(pairs: Pairs) -> Pairs:
+    """The short normalized pairs whose English begins with "i am", "he is" …, which the original keeps."""
     kept = [is_short(*pair) and pair[1].startswith(PREFIXES) for pair in zip(pairs.source, pairs.target, strict=True)]
-    return pairs.part(np.flatnonzero(kept)), pairs.part(np.flatnonzero(np.logical_not(kept)))
+    return pairs.part(np.flatnonzero(kept))
 
 
 def build_vocabulary(options: Seq2SeqOptions, texts: Sequence[str]) -> Vocabulary:
@@ -366,10 +356,9 @@ def train(run: Run, net: nn.Module, parts: Parallel, languages: Sequence[Vocabul
     about = {"languages": [words.to_json() for words in languages], "limit": width[1]}
     for epoch in run.epochs():
         net.train()
-        ratio = teacher_forcing_ratio(options, epoch)
         for source, lengths, inputs, target in run.batches(trainloader):
             target_mask = torch.ones_like(target, dtype=torch.bool) if options.count_padding else target != PAD
-            forced = random.random() < ratio
+            forced = random.random() < options.teacher_forcing
             source, inputs = word_dropout(source, options.word_dropout), word_dropout(inputs, options.word_dropout)
             optimizer.zero_grad()
             logits = net(source, lengths, inputs, target_mask, forced)
@@ -390,12 +379,6 @@ def word_dropout(tokens: Tensor, p: float) -> Tensor:
     """Replace words by the unknown token with probability p, so that no sentence can be learned by one word of it."""
     dropped = torch.rand(tokens.shape, device=tokens.device) < p
     return tokens.masked_fill(dropped & (tokens > UNK), UNK)
-
-
-def teacher_forcing_ratio(options: Seq2SeqOptions, epoch: int) -> float:
-    """The probability that a batch of an epoch is decoded from the reference words; it changes linearly."""
-    done = epoch / max(1, options.epochs - 1)
-    return (1 - done) * options.teacher_forcing + done * options.teacher_forcing_end
 
 
 def validate(run: Run, translator: Translator, pairs: Pairs) -> float:
@@ -440,9 +423,6 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
     if options.count_padding:
         metrics |= report.scores_as_trained(translator, parts.train, split, pairs) | report.printed_losses(run)
     if run.logger:
-        if options.teacher_forcing != options.teacher_forcing_end:
-            ratios = [teacher_forcing_ratio(options, epoch) for epoch in range(options.epochs)]
-            run.figure("teacher_forcing", report.ratios_by_epoch(ratios))
         theirs = losses_by_step("seq2seq", run.step, options.epochs) if published and options.count_padding else {}
         run.figure("curves", plots.curves(run.folder / "metrics.jsonl", "bleu", theirs))
         if options.attention != "none":

@@ -144,7 +144,8 @@ def main() -> None:
             metrics |= comparison.on_folds(run, photos.labels, frozen["features"], tune)
         if options.curve:
             untrained = replace(pretrained, weights=None)
-            features = {"frozen": frozen["features"], "random, frozen": compute_features(run, untrained, photos)[0]}
+            of_untrained = compute_features(run, untrained, photos, "features_random")
+            features = {"frozen": frozen["features"], "random, frozen": of_untrained["features"]}
             scratch = partial(tune, weights=untrained)
             metrics |= comparison.learning_curve(run, photos.labels, train, test, features, tune, scratch)
         visualize_model(run, pretrained, photos, datasets["val"], metrics, outcomes)
@@ -310,7 +311,8 @@ def feature_extractor(run: Experiment, pretrained: Pretrained, datasets: Dataset
         return {"head": None, **run.trial("frozen", partial(train_head, pretrained=pretrained, datasets=datasets))}
     import sklearn.model_selection  # noqa: F401 (before the clock starts)
 
-    features, cpu = compute_features(run, pretrained, photos)
+    computed = compute_features(run, pretrained, photos)
+    features, cpu = computed["features"], computed["cpu"]
     count, labels = len(datasets["train"]), datasets["train"].labels
     since = time.process_time()
     head = linear_probe.fit_head(features[:count], labels, run.options.seed)
@@ -333,15 +335,19 @@ def train_head(trial: Trial, pretrained: Pretrained, datasets: Datasets) -> Outc
     return train_model(trial, net, [{"params": list(head.parameters())}], datasets)
 
 
-def compute_features(run: Experiment, pretrained: Pretrained, photos: Photos) -> tuple[Tensor, float]:
-    """Features (N, D) of all pictures, and the CPU seconds they took; computed once for all runs."""
+def compute_features(run: Experiment, pretrained: Pretrained, photos: Photos, name: str = "features") -> Outcome:
+    """The `features` (N, D) of all pictures, and the `cpu` seconds that they took."""
     seed_everything(run.options.seed)  # a resumed run has drawn less by now
-    net = load_model(pretrained, run.options.channels_last)
-    state = {name: value for name, value in net.state_dict().items() if not name.startswith(models.head_name(net))}
-    key = linear_probe.fingerprint(state, photos.files, str(pretrained.preset))
-    path = run.folder.parent / "features" / f"{key}.safetensors"
-    compute = partial(linear_probe.compute_features, net.to(run.device), photos, run.device)
-    return run.place.main_first(lambda: linear_probe.cached(path, compute, run.say))
+    net = load_model(pretrained, run.options.channels_last).to(run.device)
+
+    def work() -> Outcome:
+        since = time.process_time()
+        return {
+            "features": linear_probe.compute_features(net, photos, run.device),
+            "cpu": time.process_time() - since,
+        }
+
+    return run.once(name, work)
 
 
 # 5. Visualizing the model predictions
@@ -373,7 +379,7 @@ def visualize_model(
 def load_net(path: Path) -> tuple[nn.Module, Preset, dict[str, Any]]:
     """The net that a run saved, on the CPU, its transform, and what is known about it: `model`, `classes`, `way`."""
     weights, about = checkpoint.load_best(path, "transfer")
-    preset = Preset(*about.get("preset", about.get("looks")).values())  # its name in older files
+    preset = Preset(*about["preset"].values())
     net = load_model(Pretrained(about["model"], None, preset))
     replace_head(net, len(about["classes"]))
     net.load_state_dict(weights)

@@ -14,7 +14,7 @@ from PIL import Image
 
 import data
 from data import StudyError, eng_fra
-from data.parallel import Pairs, draw
+from data.parallel import Pairs
 from tests import programs
 from tutorials import seq2seq
 from tutorials.common import plots
@@ -47,25 +47,13 @@ def test_a_sentence_is_normalized_as_the_original_does():
 
 def test_the_originals_filter():
     pairs = Pairs(("je suis la", "j etais la", "a b c d e f g h i j"), ("i m here", "i was here", "i m here"))
-    kept, others = seq2seq.filter_pairs(pairs)
-    assert kept == pairs.part([0]) and others == pairs.part([1, 2])
-
-
-def test_extra_pairs_share_no_sentence_with_the_held_out():
-    pairs = Pairs(
-        ("va !", "je dors", "tu dors", "il dort"),
-        ("go !", "i sleep", "you sleep", "he sleeps"),
-    )
-    held_out = (Pairs(("je dors",), ("other",)), Pairs(("autre",), ("you sleep !",)))
-    found = draw(pairs, 10, held_out, 0, eng_fra.key)
-    assert set(zip(found.source, found.target, strict=True)) == {("va !", "go !"), ("il dort", "he sleeps")}
-    assert len(draw(pairs, 1, held_out, 0, eng_fra.key)) == 1
+    assert seq2seq.filter_pairs(pairs) == pairs.part([0])
 
 
 def test_the_filter_keeps_as_many_real_pairs_as_published(real_data):
     pairs = eng_fra.official(real_data)
     plain = Pairs(tuple(map(seq2seq.normalize, pairs.source)), tuple(map(seq2seq.normalize, pairs.target)))
-    kept, _ = seq2seq.filter_pairs(plain)
+    kept = seq2seq.filter_pairs(plain)
     words = [len({word for text in side for word in text.split(" ")}) + 2 for side in (kept.source, kept.target)]
     assert (len(kept), *words) == (11_445, 4_601, 2_991)  # the original counts its two specials as words
 
@@ -177,11 +165,6 @@ def test_without_teacher_forcing_the_decoder_reads_what_it_wrote(kind):
     own = F.pad(free.argmax(-1), (1, -1), value=BOS)
     assert torch.allclose(net(source, lengths, own, real).unflatten(0, target.shape), free, atol=1e-12)
     assert not torch.allclose(net(source, lengths, inputs, real).unflatten(0, target.shape), free)
-
-
-def test_the_share_of_forced_batches_goes_in_a_line():
-    options = seq2seq.Seq2SeqOptions(epochs=5, teacher_forcing=1.0, teacher_forcing_end=0.2)
-    assert np.allclose([seq2seq.teacher_forcing_ratio(options, epoch) for epoch in range(5)], [1, 0.8, 0.6, 0.4, 0.2])
 
 
 # Decoding

@@ -106,30 +106,6 @@ def test_a_head_from_the_probe_gives_the_net_the_probes_scores(model):
         assert torch.allclose(net(images), linear_probe.logits(features, head), atol=1e-4)
 
 
-def test_features_are_computed_once(tmp_path):
-    calls, told = [], []
-
-    def compute() -> torch.Tensor:
-        calls.append(1)
-        return torch.ones(2, 3)
-
-    for _ in range(2):
-        features, cpu = linear_probe.cached(tmp_path / "features" / "x.safetensors", compute, told.append)
-        assert features.shape == (2, 3) and cpu >= 0
-    assert len(calls) == 1
-    (tmp_path / "features" / "x.safetensors").write_bytes(b"cut")
-    linear_probe.cached(tmp_path / "features" / "x.safetensors", compute, told.append)
-    assert len(calls) == 2 and "computed anew" in " ".join(told)
-    one = {"w": torch.ones(2)}
-    keys = {
-        linear_probe.fingerprint(weights, files, more)
-        for weights in (one, {"w": torch.zeros(2)})
-        for files in ([b"a"], [b"b"])
-        for more in "xy"
-    }
-    assert len(keys) == 8
-
-
 # Batch norm
 
 

@@ -16,13 +16,6 @@ from safetensors import SafetensorError, safe_open
 from data import StudyError
 
 NAMES = ("last", "previous")
-# Options by the names that they had when a net of today's could have been saved.
-RENAMED = {
-    "seq2seq": {"hidden": "hidden_size"},
-    "translation": {"width": "d_model", "feed_forward": "dim_feedforward"},
-    "sentiment": {"dim": "embed_dim"},
-    "language-model": {"width": "d_model", "hidden": "dim_feedforward"},
-}
 
 
 class BrokenCheckpointError(StudyError):
@@ -138,8 +131,6 @@ def load_best(path: Path, name: str) -> tuple[dict[str, torch.Tensor], dict[str,
     about = weights.pop("about", {})
     if about.get("tutorial") != name:
         raise StudyError(f"{path} was saved by {about.get('tutorial', 'another program')}, not by {name}.")
-    renamed = RENAMED.get(name, {})
-    about["options"] = {renamed.get(option, option): value for option, value in about["options"].items()}
     return weights, about
 
 

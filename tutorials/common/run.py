@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 
 # What a checkpoint keeps of a run, beside the states of what is tracked.
 PROGRESS = ("epoch", "batch", "step", "seconds", "processor_seconds", "best_score")
-# Earlier editions did not keep the processor's time.
-NEEDED = {*PROGRESS, "identity", "journal_size", "processes", "total_seconds", "tracked"} - {"processor_seconds"}
+NEEDED = {*PROGRESS, "identity", "journal_size", "processes", "total_seconds", "tracked"}
 
 
 class Run(Session):
@@ -252,7 +251,7 @@ class Run(Session):
 
     def restore(self, state: Mapping[str, Any]) -> None:
         for name in PROGRESS:
-            setattr(self, name, state.get(name, 0.0))
+            setattr(self, name, state[name])
         self.started = time.monotonic() - state["total_seconds"]
         own = state["processes"][self.place.rank]
         self.passed_over = self.batch

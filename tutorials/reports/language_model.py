@@ -11,7 +11,7 @@ from torch import Tensor
 from tutorials.common import plots, summary
 from tutorials.common.plots import Panel
 from tutorials.common.run import Run
-from tutorials.text.generation import Style, race, write
+from tutorials.text.generation import Style, write
 from tutorials.text.transformer import encoder_step
 
 if TYPE_CHECKING:
@@ -125,12 +125,11 @@ def attention(net: torch.nn.Module, words: Sequence[str], row: Tensor) -> "Figur
 
 
 def show_writing(run: Run, net: torch.nn.Module, words: Sequence[str], tokens: Tensor, start: int = 12) -> None:
-    """Texts at several temperatures that go on from the beginning of a text (tokens,); what keeping saves."""
+    """Texts at several temperatures that go on from the beginning of a text (tokens,)."""
     beginning = tokens[:start].tolist()
     given, lines = " ".join(words[token] for token in beginning), []
     for temperature in (0.0, 0.7, 1.0):
         written = write(net, beginning, 60, Style(temperature, seed=run.options.seed))
         lines.append(f"temperature {temperature}: {given} | {' '.join(words[token] for token in written)}")
-    lines.append(race(net, beginning))
     run.say("\n".join(lines))
     run.logger.text("writing", "\n\n".join(lines), run.step)

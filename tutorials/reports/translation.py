@@ -123,12 +123,6 @@ def printed_losses(run: Run) -> dict[str, float]:
     return {name: float(np.mean(np.array(values)[np.array(at) > first])) for name, (at, values) in losses.items()}
 
 
-def ratios_by_epoch(ratios: Sequence[float]) -> "Figure":
-    """The probability of teacher forcing in each epoch."""
-    line = (range(1, len(ratios) + 1), ratios)
-    return plots.panels(plots.Panel("teacher-forcing ratio", {"": line}, axes={"ylim": (-0.05, 1.05)}))
-
-
 def head_maps(translator: Translator, source: str) -> "Figure":
     """Where each head of each decoder layer looks in the source, one row of maps for each layer."""
     read, write = translator.languages

@@ -1,7 +1,6 @@
 """Go on writing after some tokens, word by word, with a causal net that keeps what it has computed."""
 
 import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
@@ -28,8 +27,8 @@ class Style:
 
 
 @torch.no_grad()
-def write(net: Any, tokens: list[int], count: int, style: Style, keep: bool = True) -> list[int]:
-    """`count` tokens that follow the given ones; with `keep`, what was computed of earlier ones is not computed again.
+def write(net: Any, tokens: list[int], count: int, style: Style) -> list[int]:
+    """`count` tokens that follow the given ones; what was computed of earlier ones is not computed again.
 
     The net has `length`, the most tokens that it sees, and `step(tokens (N, T), start, past)`, which gives the
     log-probabilities (N, V) of the next and what to keep. When `length` tokens are full it goes on with the later half.
@@ -40,8 +39,6 @@ def write(net: Any, tokens: list[int], count: int, style: Style, keep: bool = Tr
     for _ in range(count):
         if len(written) - begin > net.length:
             begin, seen, past = len(written) - net.length // 2, 0, None
-        if not keep:
-            seen, past = 0, None
         new = torch.tensor([written[begin + seen :]], device=next(net.parameters()).device)
         log_p, past = net.step(new, seen, past)
         seen += new.shape[1]
@@ -98,20 +95,3 @@ def write_anew(net: Any, tokens: list[int], count: int) -> list[int]:
         log_p = net.words.log_prob(net.encode(window)[0])  # of what follows each of them
         written.append(choose(log_p[-1].cpu(), Style(), None))
     return written[len(tokens) :]
-
-
-def race(net: Any, tokens: list[int], count: int = 200) -> str:
-    """Processor seconds to write `count` words in three ways, in words, and whether these are the same."""
-    ways = {
-        "with kept keys and values": lambda: write(net, tokens, count, Style()),
-        "by the same steps without keeping": lambda: write(net, tokens, count, Style(), keep=False),
-        "by running the net again on all there is": lambda: write_anew(net, tokens, count),
-    }
-    seconds, texts = [], []
-    for way in ways.values():
-        begun = time.process_time()
-        texts.append(way())
-        seconds.append(time.process_time() - begun)
-    times = ", ".join(f"{one:.2f} s {name} ({one / seconds[0]:.1f}x)" for name, one in zip(ways, seconds, strict=True))
-    same = "the same words" if texts[0] == texts[1] == texts[2] else "NOT the same words"
-    return f"{count} words: {times}; {same}"

@@ -8,13 +8,14 @@ from typing import Any, Protocol
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader
 
 from data.parallel import Pairs
 from tutorials.common import checkpoint
 from tutorials.text.decoding import beam, greedy
 from tutorials.text.pairs import Collate, encode
-from tutorials.text.vocabulary import BOS, PAD, Vocabulary, from_json, pad
+from tutorials.text.vocabulary import BOS, PAD, Vocabulary, from_json
 
 
 class Net(Protocol):
@@ -49,8 +50,8 @@ class Translator:
     def batches(self, sources: Sequence[str], size: int = 250) -> Iterator[tuple[Tensor, Tensor]]:
         """Sources (N, S) and their lengths (N,), on the net's device."""
         for start in range(0, len(sources), size):
-            rows = [self.languages[0].encode(text) for text in sources[start : start + size]]
-            source, lengths = pad(rows), torch.tensor([len(row) for row in rows])
+            rows = [torch.tensor(self.languages[0].encode(text)) for text in sources[start : start + size]]
+            source, lengths = pad_sequence(rows, True, PAD), torch.tensor([len(row) for row in rows])
             if self.padded_to:
                 source = F.pad(source, (0, self.padded_to - source.shape[1]), value=PAD)
                 lengths = torch.full_like(lengths, self.padded_to)

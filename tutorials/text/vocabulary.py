@@ -1,4 +1,4 @@
-"""Tokens and their numbers: words, or subwords learned by byte-pair encoding; sentences as padded rows of numbers."""
+"""Tokens and their numbers: words, or subwords learned by byte-pair encoding."""
 
 import re
 from base64 import b64decode, b64encode
@@ -8,10 +8,7 @@ from io import BytesIO
 from itertools import chain
 from typing import Any, Self
 
-import numpy as np
-import torch
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer, set_random_generator_seed
-from torch import Tensor
 
 from data import StudyError
 
@@ -147,11 +144,3 @@ def from_json(content: Mapping[str, Any]) -> Vocabulary:
     if content["kind"] == "Subwords":
         return Subwords(b64decode(content["model"]))
     return {"Words": Words, "Vocabulary": Vocabulary}[content["kind"]](content["tokens"])
-
-
-def pad(rows: Sequence[Sequence[int]]) -> Tensor:
-    """Rows of numbers as one tensor (N, T) int64, as wide as the longest row, filled up with PAD."""
-    lengths = np.array([len(row) for row in rows], dtype=np.int64)
-    padded = np.full((len(rows), lengths.max(initial=0)), PAD, dtype=np.int64)
-    padded[np.arange(padded.shape[1]) < lengths[:, None]] = np.fromiter(chain.from_iterable(rows), dtype=np.int64)
-    return torch.from_numpy(padded)

@@ -10,9 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from absl import app
-from tensorboard import default, main_lib, program
-from tensorboard.plugins.base_plugin import FlagsError
+from tensorboard.main import run_main
 
 LIMIT = 40
 
@@ -61,12 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with TemporaryDirectory() as place:
         folder = logdir(options.root, options.runs, Path(place))
         sys.argv = ["tensorboard", f"--logdir={folder}", "--load_fast=false", *others]
-        main_lib.global_init()
-        board = program.TensorBoard(default.get_plugins())
-        try:
-            app.run(board.main, flags_parser=board.configure)
-        except FlagsError as error:
-            sys.exit(f"tensorboard: {error}")
+        run_main()
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """`make scorecard`: keep the summaries of official runs under docs/results, and hold them against the originals.
 
-The README gets a plain table; docs/scorecard.md and docs/scorecard.json say more: every metric, where a figure was
-published, times and machines of both sides, versions. The figures of each target's study run with seed 0 are kept small
-under docs/figures, for the book and from_scratch/ANSWERS.md. `--seeds 5 cifar10` prints the mean over the newest runs.
+The README gets a plain table; docs/scorecard.md says more: every metric, where a figure was published, times and
+machines of both sides, versions. The figures of each target's study run with seed 0 are kept small under docs/figures,
+for the book and from_scratch/ANSWERS.md. `--seeds 5 cifar10` prints the mean over the newest runs.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from tutorials.common.published import ORIGINALS, Figure, Original
 from tutorials.tools import scorecard_page as page
 from tutorials.tools.run_all import PROGRAMS
 
-RESULTS, RUNS, WHOLE = Path("docs/results"), Path("runs"), Path("docs/scorecard")
+RESULTS, RUNS, WHOLE = Path("docs/results"), Path("runs"), Path("docs/scorecard.md")
 FIGURES, ANSWERS = Path("docs/figures"), Path("from_scratch/ANSWERS.md")
 READMES = (Path("README.md"), Path("README.ko.md"))
 BEGIN, END = "<!-- results: written by make scorecard -->", "<!-- end of results -->"
@@ -44,8 +44,8 @@ SOURCE = (
     "versions",
 )  # what source.json says of the run
 # Figures of photographs, which are not ours to publish; they stay in the run's folder.
-PHOTOGRAPHS = {"gallery", "grad_cam", "hardest", "overfit_samples", "predictions", "test_captions", "training_batch",
-               "training_captions"}  # fmt: skip
+PHOTOGRAPHS = {"families_differ", "gallery", "grad_cam", "hardest", "overfit_samples", "predictions", "test_captions",
+               "training_batch", "training_captions"}  # fmt: skip
 # In ANSWERS.md: <!-- figure target/name: what it shows -->, and behind it the picture once there is one.
 PLACE = re.compile(r"(<!-- figure ([\w-]+/\w+): (.+?) -->\n)(?:!\[[^\n]*\n)?", re.S)
 Summaries = Sequence[Mapping[str, Any]]
@@ -85,9 +85,8 @@ def written(summaries: Summaries) -> dict[Path, str]:
     """All that the scorecard writes, by path."""
     found, others, plain = rows(summaries), read_summaries(RESULTS / "others"), plain_table(summaries)
     readmes = {path: replace_table(path.read_text(encoding="utf-8"), plain) for path in READMES}
-    record = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
     answers = {ANSWERS: show_figures(ANSWERS.read_text(encoding="utf-8"), FIGURES)}
-    return readmes | answers | {WHOLE.with_suffix(".md"): page.whole(found, others), WHOLE.with_suffix(".json"): record}
+    return readmes | answers | {WHOLE: page.whole(found, others)}
 
 
 # Summaries

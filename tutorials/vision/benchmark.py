@@ -47,17 +47,6 @@ def measure(net: nn.Module, size: int, batch_size: int, repetitions: int) -> Cos
     )
 
 
-def measure_size(net: nn.Module, size: int, repetitions: int) -> dict[str, float]:
-    """What grows with the image (3, size, size): multiply-adds (1e9), median latency (ms) and peak memory."""
-    weight = next(net.parameters())
-    image = torch.randn(1, 3, size, size, device=weight.device, dtype=weight.dtype)
-    return {
-        "gflops": count_gflops(net, image),
-        "latency": statistics.median(time_calls(lambda: net(image), weight.device, repetitions)),
-        "memory": peak_memory(net, image),
-    }
-
-
 @torch.no_grad()  # in inference mode the counter sees nothing
 def count_gflops(net: nn.Module, images: Tensor) -> float:
     """Multiply-adds, in 1e9, of all convolutions and matrix products: half of what torch's counter says."""

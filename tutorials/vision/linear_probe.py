@@ -1,47 +1,14 @@
-"""A linear probe: logistic regression on a frozen net's features, which are computed once and kept."""
-
-import hashlib
-import time
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+"""A linear probe: logistic regression on a frozen net's features."""
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from tutorials.common import checkpoint
 from tutorials.vision import models
 
 # N samples, D features, C classes
 Head = tuple[Tensor, Tensor]  # weight (C, D), bias (C,)
-
-
-def fingerprint(weights: Mapping[str, Tensor], files: Iterable[Path | bytes], more: str) -> str:
-    """A hash of everything that features follow from: weights, the content of the files, and their transform."""
-    total = hashlib.sha256(more.encode())
-    for name, weight in weights.items():
-        total.update(name.encode() + weight.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    for file in files:
-        total.update(hashlib.sha256(file if isinstance(file, bytes) else file.read_bytes()).digest())
-    return total.hexdigest()[:20]
-
-
-def cached(path: Path, compute: Callable[[], Tensor], say: Callable[[str], None]) -> tuple[Tensor, float]:
-    """Features (N, D) from a file, or computed and written to it; and the CPU seconds that computing took."""
-    if path.exists():
-        try:
-            found = checkpoint.load(path)
-            say(f"features: {tuple(found['features'].shape)} are at {path}; they took {found['cpu']:.1f} CPU seconds")
-            return found["features"], found["cpu"]
-        except checkpoint.BrokenCheckpointError:
-            say(f"{path}: cut short; computed anew")
-    since = time.process_time()
-    features = compute()
-    cpu = time.process_time() - since
-    checkpoint.save(path, {"features": features, "cpu": cpu})
-    say(f"features: {tuple(features.shape)} computed in {cpu:.1f} CPU seconds, kept at {path}")
-    return features, cpu
 
 
 @torch.no_grad()
