@@ -5,7 +5,6 @@ Original: "Language Modeling with nn.Transformer and torchtext", the PyTorch tut
 
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import chain
 from math import exp, inf, log, sqrt
@@ -16,7 +15,6 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn, optim
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tutorials.common import checkpoint
 from tutorials.common.autocast import Autocast
@@ -32,7 +30,7 @@ from tutorials.text.continuous_cache import fit_memory
 from tutorials.text.dynamic_evaluation import fit_dynamic_evaluation
 from tutorials.text.generation import write_on
 from tutorials.text.perplexity import bits_per_character, blind_guess, measure, read
-from tutorials.text.transformer import encoder_step
+from tutorials.text.transformer import attention_for_training, encoder_step
 
 # N windows, T tokens of each, E features (d_model), V words
 
@@ -258,9 +256,7 @@ class LanguageModel(nn.Module):
         T, mask = tokens.shape[1], None
         if self.causal:  # True: hidden
             mask = torch.ones(T, T, dtype=torch.bool, device=tokens.device).triu(1)
-        # On a CPU the plain products are faster in training than torch's fused attention.
-        plain = sdpa_kernel(SDPBackend.MATH) if tokens.device.type == "cpu" else nullcontext()
-        with plain:
+        with attention_for_training(tokens.device):
             return self.dropout(self.encoder(self.embed(tokens), mask=mask, is_causal=self.causal))
 
     def forward(self, tokens: Tensor, targets: Tensor) -> Tensor:

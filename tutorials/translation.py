@@ -35,7 +35,7 @@ from tutorials.reports import translation_plots
 from tutorials.text import translation_metrics as scores
 from tutorials.text.decoding import NEVER
 from tutorials.text.pairs import encode, encode_with_dropout, leave_out_long, training_loader
-from tutorials.text.transformer import decoder_memory, decoder_step
+from tutorials.text.transformer import attention_for_training, decoder_memory, decoder_step
 from tutorials.text.translator import Translator, load_translator
 from tutorials.text.vocabulary import BOS, EOS, PAD, Subwords, Vocabulary, Words
 
@@ -304,7 +304,7 @@ def train(run: Run, net: nn.Module, parts: Parallel, languages: tuple[Vocabulary
         for source, lengths, inputs, target in run.batches(trainloader):
             target_mask = target != PAD
             optimizer.zero_grad()
-            with autocast():
+            with autocast(), attention_for_training(run.device):
                 logits = net(source, lengths, inputs, target_mask).float()
             loss = criterion(logits, target[target_mask])
             loss.backward()

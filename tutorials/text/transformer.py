@@ -8,14 +8,22 @@ Source: A. Vaswani et al., "Attention Is All You Need", 2017.
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 # N sentences, S source and T target positions, E width, h heads of d = E / h
 
 Kept = tuple[Tensor, Tensor]  # keys and values (N, h, T, d) of one layer
+
+
+def attention_for_training(device: torch.device) -> AbstractContextManager:
+    """Inside it torch's layers compute attention in the way that is fastest to train: on a CPU that is by plain matrix
+    products, as the fused attention's backward pass is slow there."""
+    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
 
 
 # One layer
