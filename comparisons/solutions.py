@@ -1,7 +1,7 @@
 """The well-known solutions of the course's exercises, written anew from its contracts: each must be accepted.
 
-They are plain on purpose (loops, np.random, no checks), unlike from_scratch's own, whose caches the backwards read.
-Each topic has a module of its own; here they are by name.
+They are plain on purpose (loops, np.random, no checks), unlike from_scratch's own, whose caches the backwards read;
+what could only repeat from_scratch's own is not here. Each topic has a module of its own; here they are by name.
 """
 
 import inspect

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from comparisons.solutions_dense import gelu_backward, gelu_forward, sigmoid
+from comparisons.solutions_dense import gelu_forward, sigmoid
 from comparisons.solutions_normalization import dropout_forward
 from from_scratch import layers as L
 from from_scratch import rnn_layers as R
@@ -172,17 +172,6 @@ def multi_head_attention_forward(query, key, value, params, num_heads, attn_mask
     return joined.dot(params["Wo"]) + params["bo"], None
 
 
-def multi_head_attention_backward(dout, cache):
-    *projections, attention, out, num_heads = cache
-    dx, dWo, dbo = R.temporal_affine_backward(dout, out)
-    grads, found = {"Wo": dWo, "bo": dbo}, []
-    for name, dhead, projection in zip("qkv", attention_backward(split_heads(dx, num_heads), attention), projections,
-                                       strict=True):  # fmt: skip
-        dinput, grads[f"W{name}"], grads[f"b{name}"] = R.temporal_affine_backward(join_heads(dhead), projection)
-        found.append(dinput)
-    return (*found, grads)
-
-
 def feed_forward_forward(x, params, activation="relu", dropout_param=None):
     hidden = x.dot(params["W1"]) + params["b1"]
     hidden = np.maximum(0, hidden) if activation == "relu" else gelu_forward(hidden)[0]
@@ -191,23 +180,9 @@ def feed_forward_forward(x, params, activation="relu", dropout_param=None):
     return hidden.dot(params["W2"]) + params["b2"], None
 
 
-def feed_forward_backward(dout, cache):
-    first, activation, active, dropped, second = cache
-    dhidden, dW2, db2 = R.temporal_affine_backward(dout, second)
-    dhidden = L.dropout_backward(dhidden, dropped)
-    dhidden = dhidden * (active > 0) if activation == "relu" else gelu_backward(dhidden, active)
-    dx, dW1, db1 = R.temporal_affine_backward(dhidden, first)
-    return dx, {"W1": dW1, "b1": db1, "W2": dW2, "b2": db2}
-
-
 def normalized(x, params, name):
     rows = x.reshape(-1, x.shape[-1])
     return L.layernorm_forward(rows, params[f"{name}.gamma"], params[f"{name}.beta"], {})[0].reshape(x.shape)
-
-
-def through_norm(dout, norm, name, grads):
-    dx, grads[f"{name}.gamma"], grads[f"{name}.beta"] = L.layernorm_backward(dout.reshape(-1, dout.shape[-1]), norm)
-    return dx.reshape(dout.shape)
 
 
 def decoder_layer_forward(x, memory, params, num_heads, attn_mask=None):
@@ -217,39 +192,7 @@ def decoder_layer_forward(x, memory, params, num_heads, attn_mask=None):
     return normalized(x + feed_forward_forward(x, params)[0], params, "norm3"), None
 
 
-def decoder_layer_backward(dout, cache):
-    own, norm1, cross, norm2, feed, norm3 = cache
-    grads = {}
-    dx = through_norm(dout, norm3, "norm3", grads)
-    dnew, found = feed_forward_backward(dx, feed)
-    grads.update(found)
-    dx = through_norm(dx + dnew, norm2, "norm2", grads)
-    dquery, dkey, dvalue, found = multi_head_attention_backward(dx, cross)
-    grads.update(T.prefixed("cross.", found))
-    dmemory = dkey + dvalue
-    dx = through_norm(dx + dquery, norm1, "norm1", grads)
-    *three, found = multi_head_attention_backward(dx, own)
-    grads.update(T.prefixed("self.", found))
-    return dx + sum(three), dmemory, grads
-
-
 def decoder_layer_step(x, memory, params, num_heads, past):
     past["x"] = np.concatenate([past["x"], x], axis=1) if "x" in past else x
     mask = np.tril(np.ones((past["x"].shape[1],) * 2))
     return decoder_layer_forward(past["x"], memory, params, num_heads, mask)[0][:, -1:]
-
-
-def layer_init(blocks, dim, dim_feedforward, rng, std, dtype):
-    params = {}
-    for block in blocks:
-        for name in "kqvo":
-            params[f"{block}W{name}"], params[f"{block}b{name}"] = std * rng.standard_normal((dim, dim)), np.zeros(dim)
-    params["W1"], params["b1"] = std * rng.standard_normal((dim, dim_feedforward)), np.zeros(dim_feedforward)
-    params["W2"], params["b2"] = std * rng.standard_normal((dim_feedforward, dim)), np.zeros(dim)
-    for name in ("norm1", "norm2", "norm3")[: len(blocks) + 1]:
-        params[f"{name}.gamma"], params[f"{name}.beta"] = np.ones(dim), np.zeros(dim)
-    return {name: value.astype(dtype) for name, value in params.items()}
-
-
-def decoder_layer_init(dim, dim_feedforward, rng=np.random, std=0.02, dtype=np.float64):
-    return layer_init(("self.", "cross."), dim, dim_feedforward, rng, std, dtype)

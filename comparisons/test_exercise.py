@@ -79,7 +79,8 @@ def test_a_wrong_answer_is_red_and_says_why(name, tmp_path, capsys):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_courses_own_solution_is_accepted(name, tmp_path):
     path = tmp_path / f"{name}.py"
-    path.write_text(f"from {SOLUTIONS[name].__module__} import {name}\n")
+    solution = SOLUTIONS.get(name, FUNCTIONS[name])
+    path.write_text(f"from {solution.__module__} import {name}\n")
     green, count, report = checked(name, path)
     assert green == count >= 5, report
     labels = [check.label for check in checks_of(name)]
