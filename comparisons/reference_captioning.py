@@ -89,16 +89,16 @@ def feed_forward(x, params, activation: str = "relu", dropout_param: dict | None
     return temporal_affine(hidden, params["W2"], params["b2"])
 
 
-def layer_weights(params: dict[str, Tensor], blocks: dict[str, str], prefix: str = "") -> dict[str, Tensor]:
+def layer_weights(params: dict[str, Tensor], blocks: dict[str, str]) -> dict[str, Tensor]:
     """The parameters of torch's encoder or decoder layer, whose attention `blocks` have these names on both sides."""
     weights = {}
     for ours, theirs in blocks.items():
-        weights |= attention_weights(params, ours, prefix + theirs)
+        weights |= attention_weights(params, ours, theirs)
     for k in (1, 2):
-        weights |= {f"{prefix}linear{k}.weight": params[f"W{k}"].T, f"{prefix}linear{k}.bias": params[f"b{k}"]}
+        weights |= {f"linear{k}.weight": params[f"W{k}"].T, f"linear{k}.bias": params[f"b{k}"]}
     for k in range(1, len(blocks) + 2):
         gamma, beta = params[f"norm{k}.gamma"], params[f"norm{k}.beta"]
-        weights |= {f"{prefix}norm{k}.weight": gamma, f"{prefix}norm{k}.bias": beta}
+        weights |= {f"norm{k}.weight": gamma, f"norm{k}.bias": beta}
     return weights
 
 

@@ -1,6 +1,6 @@
 """torch's counterpart of patches and encoder layers."""
 
-from functools import cache, partial
+from functools import partial
 
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -42,23 +42,6 @@ def encoder_layer(x, params, num_heads, attn_mask=None, dropout_param=None) -> T
     layer = module(nn.TransformerEncoderLayer, x.shape[-1], num_heads, params["W1"].shape[1], **options)
     weights = layer_weights(params, {"self.": "self_attn."})
     return functional_call(layer, weights, (x, None if attn_mask is None else attn_mask == 0))
-
-
-def encoder(x: Tensor, params: dict[str, Tensor], num_layers: int, num_heads: int) -> Tensor:
-    """nn.TransformerEncoder, of layers whose parameters have the prefix `layer{i}.`."""
-    layers = [without_prefix(params, f"layer{i}.") for i in range(num_layers)]
-    weights = {}
-    for i, layer in enumerate(layers):
-        weights |= layer_weights(layer, {"self.": "self_attn."}, f"layers.{i}.")
-    return functional_call(encoder_module(num_layers, x.shape[-1], num_heads, layers[0]["W1"].shape[1], x.dtype),
-                           weights, (x,))  # fmt: skip
-
-
-@cache
-def encoder_module(num_layers: int, *sizes_and_dtype: object) -> nn.Module:
-    *sizes, dtype = sizes_and_dtype
-    layer = nn.TransformerEncoderLayer(*sizes, dropout=0, activation="gelu", batch_first=True, dtype=dtype)
-    return nn.TransformerEncoder(layer, num_layers, enable_nested_tensor=False)
 
 
 encoder_layer_init = partial(layer_init, ("self",))
