@@ -13,11 +13,10 @@ from types import ModuleType
 import numpy as np
 
 from comparisons.case import Case
-from comparisons.mistakes_captioning import CAPTIONING
 from comparisons.mistakes_conv import CONV
 from comparisons.mistakes_dense import DENSE
 from comparisons.mistakes_generative import GENERATIVE
-from comparisons.mistakes_vision import VISION
+from comparisons.mistakes_sequences import SEQUENCES
 from comparisons.nets import NET_CASES, worst_difference
 from comparisons.parity import TRAINING, check
 from comparisons.public import FUNCTIONS, NETS
@@ -96,7 +95,7 @@ def effect_in_nets(mistake: Mistake) -> Effect:
     return worst if worst.relative > TRAINING else Effect(mistake)
 
 
-IN_LAYERS = [*DENSE, *CONV, *CAPTIONING, *VISION, *GENERATIVE]
+IN_LAYERS = [*DENSE, *CONV, *SEQUENCES, *GENERATIVE]
 # Net, right, wrong, why, where.
 IN_NETS = [
     ("neural_net.TwoLayerNet", "2 * reg * p[name]", "reg * p[name]", "0.5 in the gradient, not in the loss",

@@ -19,16 +19,17 @@ from comparisons.reference import (
     max_pool,
     without_prefix,
 )
-from comparisons.reference_captioning import (
+from comparisons.reference_generative import cosine_beta_schedule, linear_beta_schedule, q_sample, unet
+from comparisons.reference_sequences import (
     decoder_layer,
+    encoder_layer,
     lstm,
+    patch_embedding,
     positional_encoding,
     rnn,
     temporal_affine,
     temporal_softmax_loss,
 )
-from comparisons.reference_generative import cosine_beta_schedule, linear_beta_schedule, q_sample, unet
-from comparisons.reference_vision import encoder_layer, patch_embedding
 
 POOL = {"pool_height": 2, "pool_width": 2, "stride": 2}
 

@@ -7,20 +7,18 @@ what could only repeat from_scratch's own is not here. Each topic has a module o
 import inspect
 
 from comparisons import (
-    solutions_captioning,
     solutions_conv,
     solutions_dense,
     solutions_generative,
     solutions_normalization,
-    solutions_vision,
+    solutions_sequences,
 )
 
 MODULES = (
     solutions_dense,
     solutions_normalization,
     solutions_conv,
-    solutions_captioning,
-    solutions_vision,
+    solutions_sequences,
     solutions_generative,
 )
 SOLUTIONS = {name: function for module in MODULES for name, function in inspect.getmembers(module, inspect.isfunction)}
