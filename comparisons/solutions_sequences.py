@@ -23,11 +23,12 @@ def rnn_step_backward(dnext_h, cache):
 
 
 def rnn_forward(x, h0, Wx, Wh, b):
-    h, prev_h = np.zeros((x.shape[0], x.shape[1], h0.shape[1])), h0
+    h, prev_h, steps = np.zeros((x.shape[0], x.shape[1], h0.shape[1])), h0, []
     for t in range(x.shape[1]):
-        prev_h, _ = R.rnn_step_forward(x[:, t, :], prev_h, Wx, Wh, b)
+        prev_h, step = R.rnn_step_forward(x[:, t, :], prev_h, Wx, Wh, b)
         h[:, t, :] = prev_h
-    return h, None
+        steps.append(step)
+    return h, (x, steps)
 
 
 rnn_forward_naive = rnn_forward
@@ -107,11 +108,12 @@ def lstm_step_backward(dnext_h, dnext_c, cache):
 
 
 def lstm_forward(x, h0, Wx, Wh, b):
-    h, prev_h, prev_c = np.zeros((x.shape[0], x.shape[1], h0.shape[1])), h0, np.zeros_like(h0)
+    h, prev_h, prev_c, steps = np.zeros((x.shape[0], x.shape[1], h0.shape[1])), h0, np.zeros_like(h0), []
     for t in range(x.shape[1]):
-        prev_h, prev_c, _ = R.lstm_step_forward(x[:, t, :], prev_h, prev_c, Wx, Wh, b)
+        prev_h, prev_c, step = R.lstm_step_forward(x[:, t, :], prev_h, prev_c, Wx, Wh, b)
         h[:, t, :] = prev_h
-    return h, None
+        steps.append(step)
+    return h, (x, steps)
 
 
 lstm_forward_naive = lstm_forward
