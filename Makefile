@@ -233,7 +233,7 @@ lock: ## update both lock files from pyproject.toml (needs uv)
 	@$(LOCK) $(EXTRAS) --extra text --output-file requirements-torchtext.lock
 
 clean: ## remove environments and caches; data and runs stay
-	@rm -rf .venv .venv-torchtext .venv-latest .venv-lowest .pytest_cache .ruff_cache .hypothesis .benchmarks
+	@rm -rf .venv .venv-torchtext .venv-latest .venv-lowest .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:

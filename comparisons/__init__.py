@@ -1,8 +1,9 @@
 """Every hand-written gradient held against torch's, number by number: the only place where NumPy and torch meet.
 
-To prove a new layer: torch's counterpart in `reference*.py`, a case in `cases_*.py`, in `mistakes_*.py` a mistake or
-two that the case must catch, and in `solutions_*.py` a solution that must be accepted. A new net: the same net in torch
-in `reference_nets.py`, a row in `nets.py`, a mistake in `mistakes.py`. The suite fails for what has none.
+To prove a new layer: torch's counterpart in `reference*.py`, a case in `cases_*.py`, and in `mistakes_*.py` a mistake
+or two that the case must catch. A new net: the same net in torch in `reference_nets.py`, a row in `nets.py`, a mistake
+in `mistakes.py`. The suite fails for what has none. A solution in another form than from_scratch's own goes into
+`solutions_*.py`, and must be accepted.
 
 `case.py` says how a function is run on both sides, `parity.py` compares, `causes.py` guesses what went wrong.
 `checks.py` makes the checks of an exercise from its cases, so that it turns green little by little.

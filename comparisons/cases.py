@@ -1,6 +1,6 @@
 """All cases, in the course's order, and the sizes that each is also tried with."""
 
-from comparisons import cases_captioning, cases_conv, cases_dense, cases_generative, cases_vision
+from comparisons import cases_conv, cases_dense, cases_generative, cases_sequences
 
 NOTEBOOKS = {
     "Nearest neighbors": cases_dense.NEIGHBORS,
@@ -10,9 +10,9 @@ NOTEBOOKS = {
     "BatchNormalization": cases_dense.NORMALIZATION + cases_dense.BLOCKS,
     "Dropout": cases_dense.DROPOUT,
     "ConvolutionalNetworks": cases_conv.CONVOLUTION + cases_conv.IM2COL + cases_conv.POOLING + cases_conv.BLOCKS,
-    "RNN and LSTM captioning": cases_captioning.RECURRENT,
-    "Transformer captioning": cases_captioning.TRANSFORMER,
-    "Vision transformer": cases_vision.VISION_TRANSFORMER,
+    "RNN and LSTM captioning": cases_sequences.RECURRENT,
+    "Transformer captioning": cases_sequences.TRANSFORMER,
+    "Vision transformer": cases_sequences.VISION_TRANSFORMER,
     "Diffusion": cases_generative.DIFFUSION,
     "Contrastive learning": cases_generative.CONTRASTIVE,
 }

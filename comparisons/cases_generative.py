@@ -4,11 +4,8 @@ from torch.nn import functional as F
 
 from comparisons import reference_generative as reference
 from comparisons.case import Case
+from comparisons.cases_dense import images
 from from_scratch import activations, gaussian_diffusion, simclr, unet_layers
-
-
-def images(draw, N, C, H, W):
-    return dict(x=draw(N, C, H, W))
 
 
 def norm_params(draw, C, number=""):

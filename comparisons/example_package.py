@@ -8,57 +8,6 @@ from textwrap import dedent
 from comparisons.solutions import SOLUTIONS
 
 HEAD = "from past.builtins import xrange\nimport numpy as np\n"
-# What the solutions have with another's cache; and whole nets.
-GROUPNORM = """
-def spatial_groupnorm_forward(x, gamma, beta, G, gn_param):
-    N, C, H, W = x.shape
-    x_hat, std, _, _ = standardize(x.reshape(N * G, -1), 1, gn_param.get("eps", 1e-5))
-    return gamma * x_hat.reshape(x.shape) + beta, (x_hat, std, gamma, x.shape)
-"""
-POOLED = """
-def conv_relu_pool_forward(x, w, b, conv_param, pool_param):
-    out, cache = conv_relu_forward(x, w, b, conv_param)
-    out, pool = max_pool_forward_fast(out, pool_param)
-    return out, (*cache, pool)
-"""
-SEQUENCES = """
-def rnn_forward(x, h0, Wx, Wh, b):
-    h, prev_h, cache = np.zeros((x.shape[0], x.shape[1], h0.shape[1])), h0, []
-    for t in xrange(x.shape[1]):
-        prev_h, step = rnn_step_forward(x[:, t, :], prev_h, Wx, Wh, b)
-        h[:, t, :] = prev_h
-        cache.append(step)
-    return h, cache
-
-
-def rnn_backward(dh, cache):
-    N, T, H = dh.shape
-    dx, dprev_h = np.zeros((N, T, cache[0][0].shape[1])), np.zeros((N, H))
-    dWx, dWh, db = 0, 0, 0
-    for t in reversed(range(T)):
-        dx[:, t], dprev_h, dWx_t, dWh_t, db_t = rnn_step_backward(dh[:, t] + dprev_h, cache[t])
-        dWx, dWh, db = dWx + dWx_t, dWh + dWh_t, db + db_t
-    return dx, dprev_h, dWx, dWh, db
-
-
-def lstm_forward(x, h0, Wx, Wh, b):
-    h, prev_h, prev_c, cache = np.zeros((x.shape[0], x.shape[1], h0.shape[1])), h0, np.zeros_like(h0), []
-    for t in xrange(x.shape[1]):
-        prev_h, prev_c, step = lstm_step_forward(x[:, t, :], prev_h, prev_c, Wx, Wh, b)
-        h[:, t, :] = prev_h
-        cache.append(step)
-    return h, cache
-
-
-def lstm_backward(dh, cache):
-    N, T, H = dh.shape
-    dx, dprev_h, dprev_c = np.zeros((N, T, cache[0][0].shape[1])), np.zeros((N, H)), np.zeros((N, H))
-    dWx, dWh, db = 0, 0, 0
-    for t in reversed(range(T)):
-        dx[:, t], dprev_h, dprev_c, dWx_t, dWh_t, db_t = lstm_step_backward(dh[:, t] + dprev_h, dprev_c, cache[t])
-        dWx, dWh, db = dWx + dWx_t, dWh + dWh_t, db + db_t
-    return dx, dprev_h, dWx, dWh, db
-"""
 FC_NET = """
 class TwoLayerNet(object):
     def __init__(self, input_dim=3 * 32 * 32, hidden_dim=100, num_classes=10, weight_scale=1e-3, reg=0.0):
@@ -223,7 +172,7 @@ class TwoLayerNet(object):
 def taken(*names: str) -> str:
     """Solutions, as those of one module that calls its own."""
     sources = [inspect.getsource(SOLUTIONS[name]) for name in names]
-    return "\n\n".join(re.sub(r"\b(?:L|R|lu)\.(\w+)\(", r"\1(", source) for source in sources)
+    return "\n\n".join(re.sub(r"\b(?:L|R|lu|fast)\.(\w+)", r"\1", source) for source in sources)
 
 
 def both(*names: str) -> str:
@@ -273,20 +222,21 @@ def modules() -> dict[str, str]:
             both("affine", "relu"), taken("softmax_loss", "svm_loss", "standardize", "standardize_backward"),
             both("batchnorm"), taken("batchnorm_backward_alt"), both("layernorm", "dropout"), taken("pairs"),
             taken("conv_forward_naive", "conv_backward_naive", "max_pool_forward_naive", "max_pool_backward_naive"),
-            both("spatial_batchnorm"), GROUPNORM, taken("spatial_groupnorm_backward"),
+            both("spatial_batchnorm", "spatial_groupnorm"),
         ]),
-        "layer_utils.py": LAYERS + "from cs231n.fast_layers import *\n" + "\n\n".join([
-            both("affine_relu", "conv_relu", "conv_bn_relu"), POOLED,
-            taken("conv_relu_pool_backward").replace("fast.max_pool_backward_fast", "max_pool_backward_naive"),
-        ]),
+        "layer_utils.py": LAYERS + "from cs231n.fast_layers import *\n" + both(
+            "affine_relu", "conv_relu", "conv_bn_relu", "conv_relu_pool"
+        ),
         "fast_layers.py": LAYERS + FAST,
         "im2col.py": taken("get_im2col_indices", "im2col_indices", "col2im_indices"),
         "optim.py": taken("defaults", "sgd", "sgd_momentum", "adagrad", "rmsprop", "adam"),
         "classifiers/fc_net.py": LAYERS + "from cs231n.layer_utils import *\n" + FC_NET,
         "classifiers/cnn.py": LAYERS + "from cs231n.layer_utils import *\n" + CNN,
         "rnn_layers.py": "\n\n".join([
-            both("rnn_step"), SEQUENCES, both("word_embedding", "temporal_affine"),
-            taken("temporal_softmax_loss", "sigmoid"), both("lstm_step"),
+            both("rnn_step", "lstm_step", "word_embedding", "temporal_affine"),
+            taken("temporal_softmax_loss", "sigmoid"),
+            taken("rnn_forward", "lstm_forward", "backward_of", "rnn_backward_naive", "lstm_backward_naive"),
+            "rnn_backward, lstm_backward = rnn_backward_naive, lstm_backward_naive",
         ]),
         "classifiers/rnn.py": LAYERS + "from cs231n.rnn_layers import *\n" + RNN,
     }  # fmt: skip

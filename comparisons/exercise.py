@@ -60,15 +60,22 @@ def known(name: str) -> str:
 
 def listing(folder: Path) -> str:
     """Every exercise under its notebook; those with a file say whether it is there."""
-    lines, seen = [], set()
-    for notebook, cases in NOTEBOOKS.items():
-        new = dict.fromkeys(name for case in cases for name in case.functions if name not in seen)
-        seen |= new.keys()
+    lines = []
+    for notebook, names in by_notebook().items():
         lines.append(f"\n{notebook}")
-        for name in new:
+        for name in names:
             word, note = state(folder / f"{name}.py")
             lines.append(f"  {name}" if word == "open" else f"  {name}  ({word}{note and f': {note}'})")
     return "\n".join([*lines, "", "Begin one: make exercise LAYER=affine_forward"]).lstrip()
+
+
+def by_notebook() -> dict[str, list[str]]:
+    """The exercises of each notebook; one that stands in two belongs to the first."""
+    homes = {}
+    for notebook, cases in NOTEBOOKS.items():
+        for name in (name for case in cases for name in case.functions):
+            homes.setdefault(name, notebook)
+    return {notebook: [name for name, home in homes.items() if home == notebook] for notebook in NOTEBOOKS}
 
 
 def state(path: Path) -> tuple[str, str]:

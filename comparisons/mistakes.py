@@ -13,11 +13,10 @@ from types import ModuleType
 import numpy as np
 
 from comparisons.case import Case
-from comparisons.mistakes_captioning import CAPTIONING
 from comparisons.mistakes_conv import CONV
 from comparisons.mistakes_dense import DENSE
 from comparisons.mistakes_generative import GENERATIVE
-from comparisons.mistakes_vision import VISION
+from comparisons.mistakes_sequences import SEQUENCES
 from comparisons.nets import NET_CASES, worst_difference
 from comparisons.parity import TRAINING, check
 from comparisons.public import FUNCTIONS, NETS
@@ -96,7 +95,7 @@ def effect_in_nets(mistake: Mistake) -> Effect:
     return worst if worst.relative > TRAINING else Effect(mistake)
 
 
-IN_LAYERS = [*DENSE, *CONV, *CAPTIONING, *VISION, *GENERATIVE]
+IN_LAYERS = [*DENSE, *CONV, *SEQUENCES, *GENERATIVE]
 # Net, right, wrong, why, where.
 IN_NETS = [
     ("neural_net.TwoLayerNet", "2 * reg * p[name]", "reg * p[name]", "0.5 in the gradient, not in the loss",
@@ -108,10 +107,10 @@ IN_NETS = [
      "FullyConnectedNet._backward"),
     ("FullyConnectedNet", "affine_backward(dout, last_cache)", "affine_backward(dout / 2, last_cache)",
      "a factor on the way back", "FullyConnectedNet._backward"),
-    ("ThreeLayerConvNet", "relu_backward(max_pool_backward_fast(dpooled, pool_cache), relu_cache)",
-     "max_pool_backward_fast(dpooled, pool_cache)", "ReLU forgotten on the way back", "ThreeLayerConvNet.loss"),
-    ("DeepConvNet", "dout = relu_backward(dout, relu_cache)", "pass", "ReLU forgotten on the way back",
-     "DeepConvNet.conv_backward"),
+    ("ThreeLayerConvNet", "affine_relu_backward(dhidden, hidden_cache)", "affine_backward(dhidden, hidden_cache[0])",
+     "ReLU forgotten on the way back", "ThreeLayerConvNet.loss"),
+    ("DeepConvNet", "dw, _, dgamma, dbeta =", "dw, _, dbeta, dgamma =", "scale and shift swapped",
+     "DeepConvNet.loss"),
     ("VisionTransformer", "x.mean(axis=1)", "x[:, 0]", "the first patch for the mean", "VisionTransformer.forward"),
     ("VisionTransformer", "dmean[:, None] / shape[1]", "dmean[:, None]", "1/P missing", "VisionTransformer.backward"),
     ("VisionTransformer", "dx.sum(axis=0)", "dx.mean(axis=0)", "mean for sum: positions serve every picture",

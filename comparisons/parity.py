@@ -157,4 +157,4 @@ def same(before: object, after: object) -> bool:
         return all(same(value, after.get(key)) for key, value in before.items() if not key.startswith("running_"))
     if isinstance(before, list | tuple):
         return len(before) == len(after) and all(map(same, before, after))
-    return not isinstance(before, np.ndarray) or np.array_equal(before, after)
+    return not isinstance(before, np.ndarray) or np.array_equal(before, after, equal_nan=before.dtype.kind == "f")

@@ -1,6 +1,6 @@
 """torch's counterpart of every layer, update rule and initializer, with the assignment's arguments and conventions.
 
-`reference_captioning.py`, `reference_vision.py` and `reference_generative.py` go on. How the two sides differ:
+`reference_sequences.py` and `reference_generative.py` go on. How the two sides differ:
 
 | topic | assignment | torch |
 |---|---|---|

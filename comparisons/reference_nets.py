@@ -19,16 +19,17 @@ from comparisons.reference import (
     max_pool,
     without_prefix,
 )
-from comparisons.reference_captioning import (
+from comparisons.reference_generative import cosine_beta_schedule, linear_beta_schedule, q_sample, unet
+from comparisons.reference_sequences import (
     decoder_layer,
+    encoder_layer,
     lstm,
+    patch_embedding,
     positional_encoding,
     rnn,
     temporal_affine,
     temporal_softmax_loss,
 )
-from comparisons.reference_generative import cosine_beta_schedule, linear_beta_schedule, q_sample, unet
-from comparisons.reference_vision import encoder, encoder_layer, patch_embedding
 
 POOL = {"pool_height": 2, "pool_width": 2, "stride": 2}
 
@@ -90,10 +91,8 @@ def vision_transformer(net: object, p: dict[str, Tensor], X: Tensor, y: Tensor |
     x = x + p.get("positions", positional_encoding(P, E, np.float64).to(X))
     if net.dropout_param:
         x = dropout(x, net.dropout_param)
-        for i in range(net.num_layers):
-            x = encoder_layer(x, without_prefix(p, f"layer{i}."), net.num_heads, None, net.dropout_param)
-    else:
-        x = encoder(x, p, net.num_layers, net.num_heads)
+    for i in range(net.num_layers):
+        x = encoder_layer(x, without_prefix(p, f"layer{i}."), net.num_heads, None, net.dropout_param)
     return loss_of(affine(x.mean(1), p["W_head"], p["b_head"]), y, net, p)
 
 

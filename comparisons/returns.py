@@ -12,6 +12,7 @@ import numpy as np
 from comparisons.case import Case, is_leaf
 from comparisons.cases import CASES
 from comparisons.cases_dense import trajectory
+from comparisons.parity import same
 from comparisons.reference import TorchsMask, TorchsNormals
 
 
@@ -54,7 +55,7 @@ class Recorder:
         found = dict(arrays_in(shown, "")) | dict(arrays_in(options, "options"))
         names = list(inspect.signature(self.case.functions[self.name]).parameters)
         pairs = zip(names, before, arguments, strict=False)
-        written = [name for name, old, new in pairs if not unchanged(old, new)]
+        written = [name for name, old, new in pairs if not same(old, new)]
         rule = self.case.call is trajectory  # which may go on with the same w
         self.calls.append(Call(found, [name for name in written if name != "w" or not rule]))
 
@@ -231,15 +232,6 @@ def shallow_copy(argument: object) -> object:
     if isinstance(argument, tuple | list):
         return [part.copy() if isinstance(part, np.ndarray) else None for part in argument]
     return copy.deepcopy(argument) if isinstance(argument, np.ndarray) or is_leaf(argument) else None
-
-
-def unchanged(before: object, now: object) -> bool:
-    """Whether what `shallow_copy` took is still the same."""
-    if isinstance(before, list):
-        return all(map(unchanged, before, now))
-    if isinstance(before, dict):
-        return all(unchanged(value, now.get(name)) for name, value in before.items())
-    return before is None or np.array_equal(before, now, equal_nan=before.dtype.kind == "f")
 
 
 def arrays_in(value: object, path: str) -> Iterator[tuple[str, np.ndarray]]:

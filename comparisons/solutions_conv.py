@@ -118,8 +118,9 @@ def spatial_groupnorm_forward(x, gamma, beta, G, gn_param):
     N, C, H, W = x.shape
     groups = x.reshape(N, G, C // G, H, W)
     mean, var = groups.mean(axis=(2, 3, 4), keepdims=True), groups.var(axis=(2, 3, 4), keepdims=True)
-    x_hat = ((groups - mean) / np.sqrt(var + gn_param.get("eps", 1e-5))).reshape(x.shape)
-    return gamma * x_hat + beta, x_hat
+    std = np.sqrt(var + gn_param.get("eps", 1e-5))
+    x_hat = (groups - mean) / std
+    return gamma * x_hat.reshape(x.shape) + beta, (x_hat.reshape(N * G, -1), std.reshape(N * G, 1), gamma, x.shape)
 
 
 def spatial_groupnorm_backward(dout, cache):
@@ -153,7 +154,8 @@ def conv_bn_relu_backward(dout, cache):
 
 def conv_relu_pool_forward(x, w, b, conv_param, pool_param):
     out, cache = conv_relu_forward(x, w, b, conv_param)
-    return L.max_pool_forward_naive(out, pool_param)[0], cache
+    out, pool = fast.max_pool_forward_fast(out, pool_param)
+    return out, (*cache, pool)
 
 
 def conv_relu_pool_backward(dout, cache):

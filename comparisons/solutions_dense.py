@@ -1,4 +1,4 @@
-"""Nearest neighbors, linear classifiers, fully connected nets, update rules, initializers: plain solutions."""
+"""Nearest neighbors, linear classifiers, fully connected nets, update rules: plain solutions."""
 
 import math
 
@@ -153,11 +153,6 @@ def gelu_forward(x):
     return 0.5 * x * (1 + erf(x / np.sqrt(2))), None
 
 
-def gelu_backward(dout, cache):
-    x, share = cache
-    return dout * (share + x * np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi))
-
-
 def affine_relu_forward(x, w, b):
     a, fc_cache = L.affine_forward(x, w, b)
     out, relu_cache = L.relu_forward(a)
@@ -249,30 +244,3 @@ def adamw(w, dw, config=None):
     decay = config["learning_rate"] * config["weight_decay"] * w
     next_w, config = adam(w, dw, config)
     return next_w - decay, config
-
-
-# Initialization
-
-
-def gaussian(shape, scale=1e-2, rng=np.random, dtype=float):
-    return (scale * rng.standard_normal(shape)).astype(dtype)
-
-
-def sizes(shape):
-    window = np.prod(shape[2:]) if len(shape) > 2 else 1
-    return (shape[0], shape[1]) if len(shape) == 2 else (shape[1] * window, shape[0] * window)
-
-
-def xavier(shape, rng=np.random, dtype=float):
-    return gaussian(shape, np.sqrt(2 / sum(sizes(shape))), rng, dtype)
-
-
-def he(shape, rng=np.random, dtype=float):
-    return gaussian(shape, np.sqrt(2 / sizes(shape)[0]), rng, dtype)
-
-
-def orthogonal(shape, gain=1.0, rng=np.random, dtype=float):
-    flat = rng.standard_normal(shape).reshape(shape[0], -1)
-    q, r = np.linalg.qr(flat if flat.shape[0] >= flat.shape[1] else flat.T)
-    q = q * np.sign(np.diag(r))
-    return (gain * (q if q.shape == flat.shape else q.T)).reshape(shape).astype(dtype)

@@ -58,11 +58,6 @@ def silu_forward(x):
     return x / (1 + np.exp(-x)), None
 
 
-def silu_backward(dout, cache):
-    x, s = cache
-    return dout * (s + x * s * (1 - s))
-
-
 def upsample_forward(x, factor=2):
     return np.kron(x, np.ones((1, 1, factor, factor), x.dtype)), None
 
@@ -77,12 +72,6 @@ def modulate_forward(x, scale_shift):
     return x * (scale + 1) + shift, None
 
 
-def modulate_backward(dout, cache):
-    x, factor = cache
-    dscale, dshift = np.sum(dout * x, axis=(2, 3)), np.sum(dout, axis=(2, 3))
-    return dout * factor, np.hstack([dscale, dshift])
-
-
 def resnet_block_forward(x, emb, params, G):
     h = silu_forward(L.spatial_groupnorm_forward(x, params["gamma1"], params["beta1"], G, {})[0])[0]
     h = L.conv_forward_naive(h, params["W1"], params["b1"], {"stride": 1, "pad": 1})[0]
@@ -94,35 +83,9 @@ def resnet_block_forward(x, emb, params, G):
     return x + h, None
 
 
-def resnet_block_backward(dout, cache):
-    norm1, silu1, conv1, affine, norm2, modulate, silu2, conv2, shortcut = cache
-    grads = {}
-    dh, grads["W2"], grads["b2"] = L.conv_backward_naive(dout, conv2)
-    dh, dscale_shift = modulate_backward(silu_backward(dh, silu2), modulate)
-    demb, grads["We"], grads["be"] = L.affine_backward(dscale_shift, affine)
-    dh, grads["gamma2"], grads["beta2"] = L.spatial_groupnorm_backward(dh, norm2)
-    dh, grads["W1"], grads["b1"] = L.conv_backward_naive(dh, conv1)
-    dx, grads["gamma1"], grads["beta1"] = L.spatial_groupnorm_backward(silu_backward(dh, silu1), norm1)
-    if shortcut is None:
-        return dx + dout, demb, grads
-    dshort, grads["Ws"], grads["bs"] = L.conv_backward_naive(dout, shortcut)
-    return dx + dshort, demb, grads
-
-
 def embed_forward(time, classes, params):
     h = silu_forward(time.dot(params["W1"]) + params["b1"])[0]
     return silu_forward(h.dot(params["W2"]) + params["b2"] + params["classes.W"][classes])[0], None
-
-
-def embed_backward(dout, cache):
-    first, silu1, second, (classes, shape), silu2 = cache
-    dsum = silu_backward(dout, silu2)
-    table = np.zeros(shape, dout.dtype)
-    for n, one in enumerate(classes):
-        table[one] += dsum[n]
-    dh, dW2, db2 = L.affine_backward(dsum, second)
-    dtime, dW1, db1 = L.affine_backward(silu_backward(dh, silu1), first)
-    return dtime, {"W1": dW1, "b1": db1, "W2": dW2, "b2": db2, "classes.W": table}
 
 
 def unet_forward(x, time, classes, params, G):
@@ -143,41 +106,6 @@ def unet_forward(x, time, classes, params, G):
         h = block(np.concatenate([upsample_forward(h)[0], kept.pop()], axis=1), f"up{len(kept)}")
     h = L.spatial_groupnorm_forward(h, params["last.gamma"], params["last.beta"], G, {})[0]
     return conv(silu_forward(h)[0], "last"), None
-
-
-def unet_backward(dout, cache, with_dx=True):
-    embed, first, down, middle, up, norm, silu, last = cache
-    grads, dembs, dkept = {}, [], {}
-
-    def add(prefix, found):
-        grads.update({prefix + name: value for name, value in found.items()})
-
-    def conv(dh, name, of_conv):
-        dh, dW, db = fast.conv_backward_strides(dh, of_conv)
-        add(f"{name}.", {"W": dW, "b": db})
-        return dh
-
-    def block(dh, name, of_block):
-        dh, demb, found = U.resnet_block_backward(dh, of_block)
-        dembs.append(demb)
-        add(f"{name}.", found)
-        return dh
-
-    dh = silu_backward(conv(dout, "last", last), silu)
-    dh, dgamma, dbeta = L.spatial_groupnorm_backward(dh, norm)
-    add("last.", {"gamma": dgamma, "beta": dbeta})
-    for level in range(len(up)):
-        factor, of_block, channels = up[len(up) - 1 - level]
-        dh, dkept[level] = np.split(block(dh, f"up{level}", of_block), [-channels], axis=1)
-        dh = upsample_backward(dh, factor)
-    dh = block(dh, "middle", middle)
-    for level in range(len(down) - 1, -1, -1):
-        of_block, half = down[level]
-        dh = block(conv(dh, f"half{level}", half) + dkept[level], f"down{level}", of_block)
-    dx = conv(dh, "first", first)
-    dtime, found = embed_backward(sum(dembs), embed)
-    add("embed.", found)
-    return dx, dtime, grads
 
 
 # Contrastive learning

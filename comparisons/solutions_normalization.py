@@ -66,12 +66,6 @@ def groupnorm_forward(x, gamma, beta, gn_param):
     return gamma * out.reshape(N, D) + beta, cache
 
 
-def groupnorm_backward(dout, cache):
-    x_hat, std, gamma, _ = cache
-    dx = standardize_backward((dout * gamma.ravel()).reshape(x_hat.shape), x_hat, std, 1).reshape(dout.shape)
-    return dx, np.sum(dout * x_hat.reshape(dout.shape), axis=0), np.sum(dout, axis=0)
-
-
 def affine_norm_relu_dropout_forward(x, w, b, gamma, beta, normalization, norm_param, dropout_param):
     out, fc = L.affine_forward(x, w, b)
     norms = {"batchnorm": L.batchnorm_forward, "layernorm": L.layernorm_forward, "groupnorm": lu.groupnorm_forward}
@@ -81,17 +75,6 @@ def affine_norm_relu_dropout_forward(x, w, b, gamma, beta, normalization, norm_p
     if dropout_param:
         out, _ = L.dropout_forward(out, dropout_param)
     return out, fc
-
-
-def affine_norm_relu_dropout_backward(dout, cache):
-    normalization, fc, norm, relu, dropout = cache
-    if dropout:
-        dout = L.dropout_backward(dout, dropout)
-    dout, dgamma, dbeta = L.relu_backward(dout, relu), None, None
-    norms = {"batchnorm": L.batchnorm_backward, "layernorm": L.layernorm_backward, "groupnorm": lu.groupnorm_backward}
-    if normalization:
-        dout, dgamma, dbeta = norms[normalization](dout, norm)
-    return (*L.affine_backward(dout, fc), dgamma, dbeta)
 
 
 def dropout_forward(x, dropout_param):

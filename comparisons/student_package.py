@@ -120,9 +120,9 @@ def imports_torch(text: bytes, name: str) -> bool:
     """Whether a file's own lines import torch; raises SyntaxError."""
     import ast
 
-    nodes = ast.walk(ast.parse(text, name))
+    nodes = list(ast.walk(ast.parse(text, name)))
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
-    names += [node.module or "" for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
     return any(name.split(".")[0] == "torch" for name in names)
 
 

@@ -67,19 +67,11 @@ def test_blank_is_red_and_filled_in_is_green(name, tmp_path, capsys):
     assert code == 0 and text.startswith("GREEN"), text
 
 
-@pytest.mark.parametrize("name", ["affine_backward", "batchnorm_backward", "softmax_loss", "adagrad", "relu_forward"])
-def test_a_wrong_answer_is_red_and_says_why(name, tmp_path, capsys):
-    mistake = next(m for m in MISTAKES if m.function == name and not m.where)
-    path = exercise.create(name, tmp_path / f"{name}.py")
-    fill(path, name, body(name).replace(mistake.right, mistake.wrong))
-    code, text = run(name, "--check", "--folder", str(tmp_path), capsys=capsys)
-    assert code == 1 and "RED" in text and " and must be " in text and "error " in text, text
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_the_courses_own_solution_is_accepted(name, tmp_path):
     path = tmp_path / f"{name}.py"
-    path.write_text(f"from {SOLUTIONS[name].__module__} import {name}\n")
+    solution = SOLUTIONS.get(name, FUNCTIONS[name])
+    path.write_text(f"from {solution.__module__} import {name}\n")
     green, count, report = checked(name, path)
     assert green == count >= 5, report
     labels = [check.label for check in checks_of(name)]
@@ -107,7 +99,7 @@ STAGES = {  # an answer on its way, and what is said of it
     ("affine_backward", "raise NotImplementedError"): (0, "still to be written"),
     ("affine_backward", "return dout"): (0, "returns (dx, dw, db)"),
     ("affine_backward", "x, w, b = cache; return w, x, b"): (1, "shapes and dtypes"),
-    ("affine_backward", "x, w, b = cache; return x, w, b"): (2, "db for an upstream gradient of ones"),
+    ("affine_backward", "x, w, b = cache; return x, w, b"): (2, " and must be 2 (relative error "),
     ("affine_backward", "x, w, b = cache; return x, w, dout.sum(0)"):
         (3, "dx, dw, db for an upstream gradient of ones"),
     ("affine_backward", "x, w, b = cache; X = x.reshape(len(x), -1).T; "

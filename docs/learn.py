@@ -4,8 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from comparisons.cases import NOTEBOOKS
-from comparisons.exercise import FOLDER, state
+from comparisons.exercise import FOLDER, by_notebook, state
 from comparisons.table import layout
 from data import StudyError
 from docs.ideas import home
@@ -31,13 +30,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def rungs() -> dict[str, list[str]]:
-    """The exercises of each rung; one that stands on two belongs to the lower."""
-    found, seen = {}, set()
-    for notebook in sorted(NOTEBOOKS, key=lambda notebook: notebook != FIRST):
-        found[notebook] = [name for name in dict.fromkeys(
-            name for case in NOTEBOOKS[notebook] for name in case.functions) if name not in seen]  # fmt: skip
-        seen |= set(found[notebook])
-    return found
+    """The exercises of each rung."""
+    found = by_notebook()
+    return {FIRST: found[FIRST]} | found
 
 
 def ladder(folder: Path) -> str:

@@ -129,11 +129,11 @@ def conv_bn_relu_forward(
     return out, (conv_cache, bn_cache, relu_cache)
 
 
-def conv_bn_relu_backward(dout: np.ndarray, cache: tuple) -> tuple:
-    """dout (N, F, OH, OW) -> dx, dw, db, dgamma, dbeta."""
+def conv_bn_relu_backward(dout: np.ndarray, cache: tuple, with_dx: bool = True) -> tuple:
+    """dout (N, F, OH, OW) -> dx, dw, db, dgamma, dbeta; without `with_dx`, dx is None (see `conv_backward_fast`)."""
     conv_cache, bn_cache, relu_cache = cache
     dout, dgamma, dbeta = spatial_batchnorm_backward(relu_backward(dout, relu_cache), bn_cache)
-    return *conv_backward_fast(dout, conv_cache), dgamma, dbeta
+    return *conv_backward_fast(dout, conv_cache, with_dx), dgamma, dbeta
 
 
 def conv_relu_pool_forward(
@@ -146,7 +146,8 @@ def conv_relu_pool_forward(
     return out, (conv_cache, relu_cache, pool_cache)
 
 
-def conv_relu_pool_backward(dout: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """dout (N, F, PH, PW) -> dx, dw, db."""
+def conv_relu_pool_backward(dout: np.ndarray, cache: tuple, with_dx: bool = True) -> tuple:
+    """dout (N, F, PH, PW) -> dx, dw, db; without `with_dx`, dx is None (see `conv_backward_fast`)."""
     conv_cache, relu_cache, pool_cache = cache
-    return conv_backward_fast(relu_backward(max_pool_backward_fast(dout, pool_cache), relu_cache), conv_cache)
+    dout = relu_backward(max_pool_backward_fast(dout, pool_cache), relu_cache)
+    return conv_backward_fast(dout, conv_cache, with_dx)

@@ -14,22 +14,3 @@ from from_scratch.recurrent import (
     rnn_step_forward,
 )
 from from_scratch.temporal import temporal_affine_backward, temporal_affine_forward, temporal_softmax_loss
-
-__all__ = [
-    "affine_backward",
-    "affine_forward",
-    "lstm_backward",
-    "lstm_forward",
-    "lstm_step_backward",
-    "lstm_step_forward",
-    "rnn_backward",
-    "rnn_forward",
-    "rnn_step_backward",
-    "rnn_step_forward",
-    "sigmoid",
-    "temporal_affine_backward",
-    "temporal_affine_forward",
-    "temporal_softmax_loss",
-    "word_embedding_backward",
-    "word_embedding_forward",
-]

@@ -6,24 +6,18 @@ from from_scratch import checks
 from from_scratch.classifiers.net import Net
 from from_scratch.convolution import output_size
 from from_scratch.fast_layers import *  # noqa: F403  the notebooks reach the layers through this module
-from from_scratch.fast_layers import (
-    conv_backward_fast,
-    conv_forward_fast,
-    max_pool_backward_fast,
-    max_pool_forward_fast,
-)
+from from_scratch.fast_layers import max_pool_backward_fast, max_pool_forward_fast
 from from_scratch.layer_utils import *  # noqa: F403
-from from_scratch.layer_utils import affine_relu_backward, affine_relu_forward, conv_relu_pool_forward
-from from_scratch.layers import *  # noqa: F403
-from from_scratch.layers import (
-    affine_backward,
-    affine_forward,
-    relu_backward,
-    relu_forward,
-    softmax_loss,
-    spatial_batchnorm_backward,
-    spatial_batchnorm_forward,
+from from_scratch.layer_utils import (
+    affine_relu_backward,
+    affine_relu_forward,
+    conv_bn_relu_backward,
+    conv_bn_relu_forward,
+    conv_relu_pool_backward,
+    conv_relu_pool_forward,
 )
+from from_scratch.layers import *  # noqa: F403
+from from_scratch.layers import affine_backward, affine_forward, softmax_loss
 
 # N batch, C channels, H W image, F filters
 
@@ -80,9 +74,7 @@ class ThreeLayerConvNet(Net):
         loss = softmax loss + 0.5 reg (|W1|^2 + |W2|^2 + |W3|^2). Raises ValueError or TypeError if X or y does not fit.
         """
         X, p = images(X, self.input_dim, self.dtype), self.params
-        pooled, (conv_cache, relu_cache, pool_cache) = conv_relu_pool_forward(
-            X, p["W1"], p["b1"], self.conv_param, POOL
-        )
+        pooled, pooled_cache = conv_relu_pool_forward(X, p["W1"], p["b1"], self.conv_param, POOL)
         hidden, hidden_cache = affine_relu_forward(pooled, p["W2"], p["b2"])
         scores, scores_cache = affine_forward(hidden, p["W3"], p["b3"])
         if y is None:
@@ -92,9 +84,7 @@ class ThreeLayerConvNet(Net):
         grads = {}
         dhidden, grads["W3"], grads["b3"] = affine_backward(dscores, scores_cache)
         dpooled, grads["W2"], grads["b2"] = affine_relu_backward(dhidden, hidden_cache)
-        # Not conv_relu_pool_backward: nothing needs the gradient of the images.
-        dconv = relu_backward(max_pool_backward_fast(dpooled, pool_cache), relu_cache)
-        _, grads["W1"], grads["b1"] = conv_backward_fast(dconv, conv_cache, with_dx=False)
+        _, grads["W1"], grads["b1"] = conv_relu_pool_backward(dpooled, pooled_cache, with_dx=False)
         return self.add_weight_decay(loss, grads), grads
 
 
@@ -159,7 +149,10 @@ class DeepConvNet(Net):
         caches = []
         for block in self.blocks:
             for _ in block:
-                out, cache = self.conv_forward(out, layer=len(caches) + 1)
+                layer = len(caches) + 1
+                w, gamma, beta = (p[f"{name}{layer}"] for name in ("W", "gamma", "beta"))
+                no_bias, bn_param = np.zeros(len(w), self.dtype), self.bn_params[layer - 1]
+                out, cache = conv_bn_relu_forward(out, w, no_bias, gamma, beta, self.conv_param, bn_param)
                 caches.append([cache, None])
             out, caches[-1][1] = max_pool_forward_fast(out, POOL)
         last = self.num_layers
@@ -174,21 +167,6 @@ class DeepConvNet(Net):
             conv_cache, pool_cache = caches[layer - 1]
             if pool_cache is not None:
                 dout = max_pool_backward_fast(dout, pool_cache)
-            dout = self.conv_backward(dout, conv_cache, grads, layer)
+            dout, dw, _, dgamma, dbeta = conv_bn_relu_backward(dout, conv_cache, with_dx=layer > 1)
+            grads |= {f"W{layer}": dw, f"gamma{layer}": dgamma, f"beta{layer}": dbeta}
         return self.add_weight_decay(loss, grads), grads
-
-    def conv_forward(self, x: np.ndarray, layer: int) -> tuple[np.ndarray, tuple]:
-        """conv - spatial batch norm - ReLU with the parameters of this layer."""
-        w, gamma, beta = (self.params[f"{name}{layer}"] for name in ("W", "gamma", "beta"))
-        out, conv_cache = conv_forward_fast(x, w, np.zeros(len(w), self.dtype), self.conv_param)
-        out, norm_cache = spatial_batchnorm_forward(out, gamma, beta, self.bn_params[layer - 1])
-        out, relu_cache = relu_forward(out)
-        return out, (conv_cache, norm_cache, relu_cache)
-
-    def conv_backward(self, dout: np.ndarray, cache: tuple, grads: dict, layer: int) -> np.ndarray | None:
-        """Put the gradients of this layer's parameters into `grads` and return that of its input (layer 1: None)."""
-        conv_cache, norm_cache, relu_cache = cache
-        dout = relu_backward(dout, relu_cache)
-        dout, grads[f"gamma{layer}"], grads[f"beta{layer}"] = spatial_batchnorm_backward(dout, norm_cache)
-        dx, grads[f"W{layer}"], _ = conv_backward_fast(dout, conv_cache, with_dx=layer > 1)
-        return dx

@@ -5,7 +5,6 @@ Sources: CS231n assignment 3, RNN_Captioning, LSTM_Captioning and Transformer_Ca
 """
 
 import textwrap
-import tracemalloc
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from from_scratch.classifiers.transformer import CaptioningTransformer
 from from_scratch.rnn_layers import temporal_softmax_loss
 from from_scratch.studies import sequence_questions
 from from_scratch.studies.beam_search import beam_search
-from from_scratch.studies.shared import net_errors, rise_and_fall
+from from_scratch.studies.shared import net_errors, peak, rise_and_fall
 from from_scratch.studies.study import Study, StudyOptions
 from tutorials.common.options import parse
 from tutorials.common.plots import NEUTRAL, Panel, new_figure, panels
@@ -284,16 +283,6 @@ def bits_per_character(net: object, data: dict, split: Split, level: str) -> flo
     return nats / np.log(2) / np.mean([len(between.join(text[:counted])) + (len(text) < counted) for text in texts])
 
 
-def peak(net: object, data: dict, batch: int = 100) -> float:
-    """MiB of arrays that one loss with its gradients needs beyond the net and the batch."""
-    features = data["train_features"][data["train_image_idxs"][:batch]]
-    tracemalloc.start()
-    net.loss(features, data["train_captions"][:batch])
-    size = tracemalloc.get_traced_memory()[1] / 2**20
-    tracemalloc.stop()
-    return size
-
-
 def compare(study: Study, captions: Captions, data: dict, nets: dict) -> dict[str, float]:
     """BLEU of every captioner and of the commonest caption; words against characters; what they say."""
     commonest, _ = Counter(chain(*captions.train.references)).most_common(1)[0]
@@ -310,7 +299,9 @@ def compare(study: Study, captions: Captions, data: dict, nets: dict) -> dict[st
         tokens = float((coded["train_captions"][:, 1:] != NULL).sum(1).mean())
         vocabulary, embedding = len(coded["idx_to_word"]), net.params["W_embed"].size + net.params["W_vocab"].size
         epoch = seconds / max(solver.epoch, 1)
-        levels.append((recipe.name, vocabulary, embedding, tokens, peak(net, coded), epoch, bits, scores[0]))
+        batch = coded["train_features"][coded["train_image_idxs"][:100]], coded["train_captions"][:100]
+        step = peak(net.loss, *batch) / 2**20
+        levels.append((recipe.name, vocabulary, embedding, tokens, step, epoch, bits, scores[0]))
     head = ("captioner", "parameters", "seconds", "val BLEU-4", "test BLEU-4", "what it says most often")
     study.table("captioners", head, rows)
     head = ("captioner", "vocabulary", "embedding and output weights", "tokens a caption", "step's peak, MiB",

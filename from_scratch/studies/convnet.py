@@ -22,7 +22,7 @@ from from_scratch.studies.convnet_layers import (
     show_norm_statistics,
     time_layers,
 )
-from from_scratch.studies.shared import average_views, mirror_and_shift, rise_and_fall, small
+from from_scratch.studies.shared import average_views, learning, mirror_and_shift, rise_and_fall, small
 from from_scratch.studies.study import Study, StudyOptions
 from from_scratch.vis_utils import visualize_grid
 from tutorials.common.image_grids import image_grid
@@ -90,16 +90,6 @@ def overfit(study: Study, data: Mapping[str, np.ndarray]) -> dict[str, float]:
     peers = [["last, peers", 0.99, ""], ["kept, peers", 0.82, 0.25]] if study.options.data == "official" else []
     study.table("overfit", ["parameters", "train", "val"], rows + peers)
     return {"overfit/train_accuracy": solver.train_acc_history[-1]}
-
-
-def learning(solver: Solver, width: int, level: float | None = None) -> Figure:
-    """The training loss (means of `width` steps) and both accuracies, with a dashed line at `level`."""
-    loss = {"training": smooth(solver.loss_history, width)}
-    accuracy = {"training": solver.train_acc_history, "validation": solver.val_acc_history}
-    return panels(
-        Panel("training loss (nats)", loss, "step", "o" if width == 1 else ""),
-        Panel("accuracy" if level is None else f"accuracy (dashed: {level})", accuracy, line=level),
-    )
 
 
 # Experiments 22 and 23: one epoch on everything, and the filters it leaves
@@ -174,11 +164,10 @@ def deep_net(study: Study, data: Mapping[str, np.ndarray], recipe: Deep) -> dict
     about = asdict(recipe) | {"parameters": size, "minutes of training": round((study.seconds - before) / 60, 1)}
     study.table("deep_recipe", ["option", "value"], [[name, str(value)] for name, value in about.items()])
     X, y = data["X_test"], data["y_test"]
-    one_view = np.concatenate([net.loss(X[start : start + 500]) for start in range(0, len(X), 500)])
     scores = average_views(net, X, recipe.view_shift)
     show_test(study, scores, y)
-    accuracies = {f"deep/{name}": float(np.mean(found.argmax(axis=1) == y))
-                  for name, found in (("one_view_test_accuracy", one_view), ("test_accuracy", scores))}  # fmt: skip
+    accuracies = {"deep/one_view_test_accuracy": solver.check_accuracy(X, y, batch_size=500),
+                  "deep/test_accuracy": np.mean(scores.argmax(axis=1) == y)}  # fmt: skip
     return {"deep/val_accuracy": solver.best_val_acc, **accuracies}
 
 

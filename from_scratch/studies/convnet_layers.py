@@ -4,7 +4,6 @@ Source: CS231n assignment 2, ConvolutionalNetworks.
 """
 
 import time
-import tracemalloc
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,7 @@ from data.pictures import open_picture
 from from_scratch import fast_layers, layers
 from from_scratch.classifiers.cnn import DeepConvNet, ThreeLayerConvNet
 from from_scratch.gradient_check import eval_numerical_gradient_array
-from from_scratch.studies.shared import gradient_errors, net_errors
+from from_scratch.studies.shared import gradient_errors, net_errors, peak
 from from_scratch.studies.study import Study
 from tutorials.common.plots import new_figure
 
@@ -205,13 +204,3 @@ def measure_memory(study: Study, blocks: tuple[tuple[int, ...], ...]) -> None:
         rows.append([title, N, *(amount / 2**20 for amount in (size, peak(net.loss, X, y), peak(net.loss, X)))])
     head = ["net, float32", "pictures", "parameters, MiB", "loss and gradients, MiB", "scores, MiB"]
     study.table("memory", head, rows)
-
-
-def peak(call: Callable, *arguments: object) -> int:
-    """Bytes that a call holds at most."""
-    call(*arguments)  # what stays for the calls to come is not counted
-    tracemalloc.start()
-    call(*arguments)
-    most = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return most

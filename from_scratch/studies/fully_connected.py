@@ -24,6 +24,7 @@ from from_scratch.studies.shared import (
     average_views,
     check_gradients,
     heat_maps,
+    learning,
     mirror_and_shift,
     progress,
     rise_and_fall,
@@ -32,7 +33,7 @@ from from_scratch.studies.shared import (
 from from_scratch.studies.study import Study, StudyOptions
 from tutorials.common.image_grids import filters
 from tutorials.common.options import parse
-from tutorials.common.plots import Panel, confusion, panels, smooth
+from tutorials.common.plots import Panel, confusion, panels
 
 # N pictures, D = 3 x 32 x 32 numbers of a picture, C = 10 classes
 
@@ -133,9 +134,7 @@ def two_layers(study: Study, data: dict) -> dict[str, float]:
     net = TwoLayerNet(hidden_dim=100, weight_scale=1e-3, reg=0.25, rng=study.rng("two layers"))
     solver = study.train("two_layers", net, data, num_epochs=TWO_LAYERS[study.options.data], batch_size=200,
                          update_rule="sgd_momentum", optim_config={"learning_rate": 2e-4}, lr_decay=0.9)  # fmt: skip
-    accuracy = {"training": solver.train_acc_history, "validation": solver.val_acc_history}
-    loss = Panel("training loss (nats)", {"training": smooth(solver.loss_history, 20)}, "step", "")
-    study.figure("two_layers", panels(loss, Panel("accuracy (dashed: 0.5)", accuracy, line=0.5)))
+    study.figure("two_layers", learning(solver, 20, 0.5))
     return {"two_layer/val_accuracy": solver.best_val_acc}
 
 
@@ -251,20 +250,18 @@ def best_net(study: Study, data: dict, recipe: Recipe) -> dict[str, float]:
                          update_rule=recipe.rule, optim_config={"learning_rate": recipe.lr},
                          augment=partial(mirror_and_shift, pixels=recipe.shift),
                          schedule=rise_and_fall(recipe.warmup))  # fmt: skip
-    accuracy = {"training": solver.train_acc_history, "validation": solver.val_acc_history}
-    loss = Panel("training loss (nats)", {"training": smooth(solver.loss_history, 20)}, "step", "")
-    study.figure("best", panels(loss, Panel("accuracy", accuracy)))
+    study.figure("best", learning(solver, 20))
     learned = net.params["W1"] - start  # the noise of the start would hide it
     most = np.argsort(-np.linalg.norm(learned, axis=0))[:32]
     study.figure("best_filters", filters(learned.T[most].reshape(-1, 3, 32, 32)))
     X, y = data["X_test"], data["y_test"]
-    one_view = np.concatenate([net.loss(X[start : start + 500]).argmax(axis=1) for start in range(0, len(X), 500)])
     predicted = average_views(net, X, recipe.view_shift).argmax(axis=1)
     counts = np.zeros((10, 10), int)
     np.add.at(counts, (y, predicted), 1)
     study.figure("best_confusion", confusion(counts, study.load_data("cifar10").classes))
     study.table("best_recipe", ["option", "value"], [[name, str(value)] for name, value in asdict(recipe).items()])
-    accuracies = {"best/one_view_test_accuracy": np.mean(one_view == y), "best/test_accuracy": np.mean(predicted == y)}
+    one_view = solver.check_accuracy(X, y, batch_size=500)
+    accuracies = {"best/one_view_test_accuracy": one_view, "best/test_accuracy": np.mean(predicted == y)}
     return {"best/val_accuracy": solver.best_val_acc, **accuracies}
 
 

@@ -1,5 +1,6 @@
-"""What several studies need: parts of the data, augmentation, schedules, the gradient check, and two figures."""
+"""What several studies need: parts of the data, augmentation, schedules, the gradient check, memory, and figures."""
 
+import tracemalloc
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -64,6 +65,26 @@ def progress(solvers: Mapping[str, Solver], width: int = 10, scale: str = "linea
         Panel("training accuracy", {n: s.train_acc_history for n, s in solvers.items()}),
         Panel("validation accuracy", {n: s.val_acc_history for n, s in solvers.items()}),
     )
+
+
+def learning(solver: Solver, width: int, level: float | None = None) -> Figure:
+    """The training loss (means of `width` steps) and both accuracies, with a dashed line at `level`."""
+    loss = {"training": smooth(solver.loss_history, width)}
+    accuracy = {"training": solver.train_acc_history, "validation": solver.val_acc_history}
+    return panels(
+        Panel("training loss (nats)", loss, "step", "o" if width == 1 else ""),
+        Panel("accuracy" if level is None else f"accuracy (dashed: {level})", accuracy, line=level),
+    )
+
+
+def peak(call: Callable, *arguments: object) -> int:
+    """Bytes that a call holds at most."""
+    call(*arguments)  # what stays for the calls to come is not counted
+    tracemalloc.start()
+    call(*arguments)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return most
 
 
 def gradient_errors(numerical: Mapping, grads: Mapping) -> dict:

@@ -18,8 +18,8 @@ from from_scratch.classifiers.cnn import DeepConvNet
 from from_scratch.classifiers.vision_transformer import VisionTransformer
 from from_scratch.patches import join_patches, split_patches
 from from_scratch.solver import Solver
-from from_scratch.studies.convnet import DEEP, Deep, learning, scale
-from from_scratch.studies.shared import mirror_and_shift, rise_and_fall, small
+from from_scratch.studies.convnet import DEEP, Deep, scale
+from from_scratch.studies.shared import learning, mirror_and_shift, rise_and_fall, small
 from from_scratch.studies.study import Study, StudyOptions
 from tutorials.common.image_grids import image_grid, overlay
 from tutorials.common.options import parse

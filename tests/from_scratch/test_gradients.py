@@ -112,6 +112,7 @@ LAYERS = {
     "leaky_relu": (*pair(layers, "leaky_relu"), (IMAGES,)),
     "sigmoid": (*pair(layers, "sigmoid"), (3 * IMAGES,)),
     "silu": (*pair(layers, "silu"), (IMAGES,)),
+    "gelu": (*pair(layers, "gelu"), (IMAGES,)),
     "tanh": (*pair(layers, "tanh"), (IMAGES,)),
     "dropout": (with_options(layers.dropout_forward, DROPOUT), layers.dropout_backward, (IMAGES,)),
     "batchnorm": (with_options(layers.batchnorm_forward, TRAIN), layers.batchnorm_backward, (ROWS, *SCALE)),

@@ -1,4 +1,4 @@
-"""Cases of the captioning notebooks: vanilla RNN, LSTM, Transformer."""
+"""Cases of the captioning notebooks (vanilla RNN, LSTM, Transformer) and of the vision transformer."""
 
 from collections.abc import Callable
 
@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from comparisons import reference_captioning as reference
+from comparisons import reference_sequences as reference
 from comparisons.case import Case
+from comparisons.cases_dense import dropping
 from comparisons.reference import TorchsNormals, with_gradient
-from from_scratch import activations, attention, recurrent, rnn_layers, transformer_layers
+from from_scratch import activations, attention, patches, recurrent, rnn_layers, transformer_layers
 
 
 def rnn_weights(draw, D, H, blocks=1):
@@ -85,13 +86,19 @@ def feed_forward(draw, N, T, M, heads, d):
     return dict(x=draw(N, T, heads * d), params=feed_forward_params(draw, heads * d, M))
 
 
+def layer_params(draw, E, M, *blocks):
+    params = {}
+    for block in blocks:
+        params |= attention_params(draw, E, block)
+    params |= feed_forward_params(draw, E, M)
+    return params | {f"norm{k}.{name}": draw(E) for k in range(1, len(blocks) + 2) for name in ("gamma", "beta")}
+
+
 def decoder_layer(draw, N, S, T, M, heads, d):
     draw.needs(d > 2)  # the norm of two features leaves hardly a gradient
     E = heads * d
     inputs = dict(x=draw(N, T, E), memory=draw(N, S, E))
-    params = attention_params(draw, E, "self.") | attention_params(draw, E, "cross.") | feed_forward_params(draw, E, M)
-    params |= {f"norm{k}.{name}": draw(E) for k in (1, 2, 3) for name in ("gamma", "beta")}
-    return inputs | dict(params=params, num_heads=heads)
+    return inputs | dict(params=layer_params(draw, E, M, "self.", "cross."), num_heads=heads)
 
 
 def word_by_word(step: Callable, x: np.ndarray, memory: np.ndarray, params: dict, num_heads: int) -> np.ndarray:
@@ -122,5 +129,53 @@ TRANSFORMER = [
     Case("decoder_layer_step", transformer_layers.decoder_layer_step, None, reference.decoder_layer_step,
          decoder_layer, call=word_by_word),
     Case("decoder_layer_init", transformer_layers.decoder_layer_init, None, reference.decoder_layer_init,
+         lambda draw, heads, d, M: dict(dim=heads * d, hidden=M, rng=TorchsNormals(3), std=0.05, dtype=draw.dtype)),
+]  # fmt: skip
+
+
+def wide(draw, N, C, H, W):
+    """Numbers of both tails."""
+    return dict(x=2 * draw(N, C, H, W))
+
+
+def pictures(draw, N, C, T, S, WW):
+    """T rows of S patches, which have the side WW."""
+    return dict(x=draw(N, C, T * WW, S * WW))
+
+
+def gelu_feed_forward(draw, N, T, M, heads, d):
+    return feed_forward(draw, N, T, M, heads, d) | dict(activation="gelu", dropout_param=dropping(draw))
+
+
+def encoder_layer(draw, N, T, M, heads, d):
+    draw.needs(d > 2)  # the norm of two features leaves hardly a gradient
+    E = heads * d
+    return dict(x=draw(N, T, E), params=layer_params(draw, E, M, "self."), num_heads=heads)
+
+
+ENCODER_LAYER = (
+    transformer_layers.encoder_layer_forward,
+    transformer_layers.encoder_layer_backward,
+    reference.encoder_layer,
+)
+KEY_BIAS = dict(vanishing=("dself.bk",))  # it adds the same to all scores of a query: see TRANSFORMER
+VISION_TRANSFORMER = [
+    Case("erf", activations.erf, None, torch.erf, wide),
+    Case("gelu", activations.gelu_forward, activations.gelu_backward, F.gelu, wide),
+    Case("split_patches", patches.split_patches, None, reference.split_patches,
+         lambda draw, N, C, T, S, WW: pictures(draw, N, C, T, S, WW) | dict(side=WW)),
+    Case("join_patches", patches.join_patches, None, reference.join_patches,
+         lambda draw, N, C, T, S, WW: dict(
+             patches=draw(N, T * S, C * WW * WW), picture=(C, T * WW, S * WW), side=WW)),
+    Case("patch_embedding", patches.patch_embedding_forward, patches.patch_embedding_backward,
+         reference.patch_embedding, lambda draw, N, C, T, S, WW, M: (
+             pictures(draw, N, C, T, S, WW) | dict(w=draw(C * WW * WW, M), b=draw(M), side=WW))),
+    Case("feed_forward, GELU, dropout", transformer_layers.feed_forward_forward,
+         transformer_layers.feed_forward_backward, reference.feed_forward, gelu_feed_forward),
+    Case("encoder_layer", *ENCODER_LAYER, encoder_layer, **KEY_BIAS),
+    Case("encoder_layer, mask, dropout", *ENCODER_LAYER, lambda draw, N, T, M, heads, d: (
+        encoder_layer(draw, N, T, M, heads, d) | dict(attn_mask=mask(draw, T, T), dropout_param=dropping(draw))),
+         **KEY_BIAS),
+    Case("encoder_layer_init", transformer_layers.encoder_layer_init, None, reference.encoder_layer_init,
          lambda draw, heads, d, M: dict(dim=heads * d, hidden=M, rng=TorchsNormals(3), std=0.05, dtype=draw.dtype)),
 ]  # fmt: skip

@@ -1,8 +1,8 @@
-"""Words, RNN, LSTM, attention and decoder layers: plain solutions."""
+"""Words, RNN, LSTM, attention, decoder layers, patches and encoder layers: plain solutions."""
 
 import numpy as np
 
-from comparisons.solutions_dense import gelu_backward, gelu_forward, sigmoid
+from comparisons.solutions_dense import gelu_forward, sigmoid
 from comparisons.solutions_normalization import dropout_forward
 from from_scratch import layers as L
 from from_scratch import rnn_layers as R
@@ -23,11 +23,12 @@ def rnn_step_backward(dnext_h, cache):
 
 
 def rnn_forward(x, h0, Wx, Wh, b):
-    h, prev_h = np.zeros((x.shape[0], x.shape[1], h0.shape[1])), h0
+    h, prev_h, steps = np.zeros((x.shape[0], x.shape[1], h0.shape[1])), h0, []
     for t in range(x.shape[1]):
-        prev_h, _ = R.rnn_step_forward(x[:, t, :], prev_h, Wx, Wh, b)
+        prev_h, step = R.rnn_step_forward(x[:, t, :], prev_h, Wx, Wh, b)
         h[:, t, :] = prev_h
-    return h, None
+        steps.append(step)
+    return h, (x, steps)
 
 
 rnn_forward_naive = rnn_forward
@@ -107,11 +108,12 @@ def lstm_step_backward(dnext_h, dnext_c, cache):
 
 
 def lstm_forward(x, h0, Wx, Wh, b):
-    h, prev_h, prev_c = np.zeros((x.shape[0], x.shape[1], h0.shape[1])), h0, np.zeros_like(h0)
+    h, prev_h, prev_c, steps = np.zeros((x.shape[0], x.shape[1], h0.shape[1])), h0, np.zeros_like(h0), []
     for t in range(x.shape[1]):
-        prev_h, prev_c, _ = R.lstm_step_forward(x[:, t, :], prev_h, prev_c, Wx, Wh, b)
+        prev_h, prev_c, step = R.lstm_step_forward(x[:, t, :], prev_h, prev_c, Wx, Wh, b)
         h[:, t, :] = prev_h
-    return h, None
+        steps.append(step)
+    return h, (x, steps)
 
 
 lstm_forward_naive = lstm_forward
@@ -172,17 +174,6 @@ def multi_head_attention_forward(query, key, value, params, num_heads, attn_mask
     return joined.dot(params["Wo"]) + params["bo"], None
 
 
-def multi_head_attention_backward(dout, cache):
-    *projections, attention, out, num_heads = cache
-    dx, dWo, dbo = R.temporal_affine_backward(dout, out)
-    grads, found = {"Wo": dWo, "bo": dbo}, []
-    for name, dhead, projection in zip("qkv", attention_backward(split_heads(dx, num_heads), attention), projections,
-                                       strict=True):  # fmt: skip
-        dinput, grads[f"W{name}"], grads[f"b{name}"] = R.temporal_affine_backward(join_heads(dhead), projection)
-        found.append(dinput)
-    return (*found, grads)
-
-
 def feed_forward_forward(x, params, activation="relu", dropout_param=None):
     hidden = x.dot(params["W1"]) + params["b1"]
     hidden = np.maximum(0, hidden) if activation == "relu" else gelu_forward(hidden)[0]
@@ -191,23 +182,9 @@ def feed_forward_forward(x, params, activation="relu", dropout_param=None):
     return hidden.dot(params["W2"]) + params["b2"], None
 
 
-def feed_forward_backward(dout, cache):
-    first, activation, active, dropped, second = cache
-    dhidden, dW2, db2 = R.temporal_affine_backward(dout, second)
-    dhidden = L.dropout_backward(dhidden, dropped)
-    dhidden = dhidden * (active > 0) if activation == "relu" else gelu_backward(dhidden, active)
-    dx, dW1, db1 = R.temporal_affine_backward(dhidden, first)
-    return dx, {"W1": dW1, "b1": db1, "W2": dW2, "b2": db2}
-
-
 def normalized(x, params, name):
     rows = x.reshape(-1, x.shape[-1])
     return L.layernorm_forward(rows, params[f"{name}.gamma"], params[f"{name}.beta"], {})[0].reshape(x.shape)
-
-
-def through_norm(dout, norm, name, grads):
-    dx, grads[f"{name}.gamma"], grads[f"{name}.beta"] = L.layernorm_backward(dout.reshape(-1, dout.shape[-1]), norm)
-    return dx.reshape(dout.shape)
 
 
 def decoder_layer_forward(x, memory, params, num_heads, attn_mask=None):
@@ -217,39 +194,39 @@ def decoder_layer_forward(x, memory, params, num_heads, attn_mask=None):
     return normalized(x + feed_forward_forward(x, params)[0], params, "norm3"), None
 
 
-def decoder_layer_backward(dout, cache):
-    own, norm1, cross, norm2, feed, norm3 = cache
-    grads = {}
-    dx = through_norm(dout, norm3, "norm3", grads)
-    dnew, found = feed_forward_backward(dx, feed)
-    grads.update(found)
-    dx = through_norm(dx + dnew, norm2, "norm2", grads)
-    dquery, dkey, dvalue, found = multi_head_attention_backward(dx, cross)
-    grads.update(T.prefixed("cross.", found))
-    dmemory = dkey + dvalue
-    dx = through_norm(dx + dquery, norm1, "norm1", grads)
-    *three, found = multi_head_attention_backward(dx, own)
-    grads.update(T.prefixed("self.", found))
-    return dx + sum(three), dmemory, grads
-
-
 def decoder_layer_step(x, memory, params, num_heads, past):
     past["x"] = np.concatenate([past["x"], x], axis=1) if "x" in past else x
     mask = np.tril(np.ones((past["x"].shape[1],) * 2))
     return decoder_layer_forward(past["x"], memory, params, num_heads, mask)[0][:, -1:]
 
 
-def layer_init(blocks, dim, dim_feedforward, rng, std, dtype):
-    params = {}
-    for block in blocks:
-        for name in "kqvo":
-            params[f"{block}W{name}"], params[f"{block}b{name}"] = std * rng.standard_normal((dim, dim)), np.zeros(dim)
-    params["W1"], params["b1"] = std * rng.standard_normal((dim, dim_feedforward)), np.zeros(dim_feedforward)
-    params["W2"], params["b2"] = std * rng.standard_normal((dim_feedforward, dim)), np.zeros(dim)
-    for name in ("norm1", "norm2", "norm3")[: len(blocks) + 1]:
-        params[f"{name}.gamma"], params[f"{name}.beta"] = np.ones(dim), np.zeros(dim)
-    return {name: value.astype(dtype) for name, value in params.items()}
+# Vision transformer
 
 
-def decoder_layer_init(dim, dim_feedforward, rng=np.random, std=0.02, dtype=np.float64):
-    return layer_init(("self.", "cross."), dim, dim_feedforward, rng, std, dtype)
+def split_patches(x, side):
+    N, _, H, W = x.shape
+    corners = [(i, j) for i in range(0, H, side) for j in range(0, W, side)]
+    return np.stack([x[:, :, i : i + side, j : j + side].reshape(N, -1) for i, j in corners], axis=1)
+
+
+def join_patches(patches, picture, side):
+    C, H, W = picture
+    x = np.zeros((len(patches), C, H, W), patches.dtype)
+    corners = [(i, j) for i in range(0, H, side) for j in range(0, W, side)]
+    for p, (i, j) in enumerate(corners):
+        x[:, :, i : i + side, j : j + side] = patches[:, p].reshape(-1, C, side, side)
+    return x
+
+
+def patch_embedding_forward(x, w, b, side):
+    return split_patches(x, side).dot(w) + b, None
+
+
+def encoder_layer_forward(x, params, num_heads, attn_mask=None, dropout_param=None):
+    def branch(new):
+        return dropout_forward(new, dropout_param)[0] if dropout_param else new
+
+    attended = multi_head_attention_forward(x, x, x, T.part(params, "self."), num_heads, attn_mask)[0]
+    x = normalized(x + branch(attended), params, "norm1")
+    fed = feed_forward_forward(x, params, "gelu", dropout_param)[0]
+    return normalized(x + branch(fed), params, "norm2"), None

@@ -1,4 +1,7 @@
-"""torch's counterpart of words, RNN, LSTM, attention and decoder layers; `reference.py` says how the two differ."""
+"""torch's counterpart of words, RNN, LSTM, attention, patches, decoder and encoder layers.
+
+`reference.py` says how the two differ.
+"""
 
 from functools import cache, partial
 
@@ -7,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from comparisons.reference import TorchsNormals, cast, dropout, in_our_layout
+from comparisons.reference import TorchsNormals, cast, dropout, in_our_layout, without_prefix
 
 # N batch, T S time, D features, E embedding, H hidden units
 
@@ -89,16 +92,16 @@ def feed_forward(x, params, activation: str = "relu", dropout_param: dict | None
     return temporal_affine(hidden, params["W2"], params["b2"])
 
 
-def layer_weights(params: dict[str, Tensor], blocks: dict[str, str], prefix: str = "") -> dict[str, Tensor]:
+def layer_weights(params: dict[str, Tensor], blocks: dict[str, str]) -> dict[str, Tensor]:
     """The parameters of torch's encoder or decoder layer, whose attention `blocks` have these names on both sides."""
     weights = {}
     for ours, theirs in blocks.items():
-        weights |= attention_weights(params, ours, prefix + theirs)
+        weights |= attention_weights(params, ours, theirs)
     for k in (1, 2):
-        weights |= {f"{prefix}linear{k}.weight": params[f"W{k}"].T, f"{prefix}linear{k}.bias": params[f"b{k}"]}
+        weights |= {f"linear{k}.weight": params[f"W{k}"].T, f"linear{k}.bias": params[f"b{k}"]}
     for k in range(1, len(blocks) + 2):
         gamma, beta = params[f"norm{k}.gamma"], params[f"norm{k}.beta"]
-        weights |= {f"{prefix}norm{k}.weight": gamma, f"{prefix}norm{k}.bias": beta}
+        weights |= {f"norm{k}.weight": gamma, f"norm{k}.bias": beta}
     return weights
 
 
@@ -142,3 +145,33 @@ def layer_init(blocks: tuple[str, ...], dim: int, dim_feedforward: int, rng: Tor
 
 
 decoder_layer_init = partial(layer_init, ("self", "cross"))
+
+
+def split_patches(x: Tensor, side: int) -> Tensor:
+    return F.unfold(x, side, stride=side).transpose(1, 2)
+
+
+def join_patches(patches: Tensor, picture: tuple[int, ...], side: int) -> Tensor:
+    return F.fold(patches.transpose(1, 2), picture[1:], side, stride=side)
+
+
+def patch_embedding(x: Tensor, w: Tensor, b: Tensor, side: int) -> Tensor:
+    """A convolution that goes from patch to patch."""
+    filters = w.T.unflatten(1, (x.shape[1], side, side))
+    return F.conv2d(x, filters, b, stride=side).flatten(2).transpose(1, 2)
+
+
+def encoder_layer(x, params, num_heads, attn_mask=None, dropout_param=None) -> Tensor:
+    """nn.TransformerEncoderLayer; with dropout its steps one by one, since masks are shared one by one."""
+    if dropout_param:
+        new = multi_head_attention(x, x, x, without_prefix(params, "self."), num_heads, attn_mask)
+        x = norm_of(x + dropout(new, dropout_param), params, 1)
+        new = feed_forward(x, params, "gelu", dropout_param)
+        return norm_of(x + dropout(new, dropout_param), params, 2)
+    options = dict(dropout=0, activation="gelu", batch_first=True, dtype=x.dtype)
+    layer = module(nn.TransformerEncoderLayer, x.shape[-1], num_heads, params["W1"].shape[1], **options)
+    weights = layer_weights(params, {"self.": "self_attn."})
+    return functional_call(layer, weights, (x, None if attn_mask is None else attn_mask == 0))
+
+
+encoder_layer_init = partial(layer_init, ("self",))
