@@ -154,6 +154,7 @@ def gelu_forward(x: np.ndarray) -> tuple[np.ndarray, tuple]:
     out = x P(x), P(x) = (1 + erf(x / sqrt 2)) / 2; cache (x, P(x)). Raises TypeError for integers. Source: Hendrycks
     and Gimpel, "Gaussian Error Linear Units", 2016.
     """
+    checks.floats("x", x)
     share = 0.5 * (1 + erf(x * 0.5**0.5))
     return x * share, (x, share)
 

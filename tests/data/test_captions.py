@@ -5,6 +5,7 @@ import http.server
 import io
 import json
 import re
+import sys
 import threading
 import urllib.request
 import zipfile
@@ -159,6 +160,8 @@ def test_words_as_the_course_has_them():
     taken, features, urls = coco_utils.sample_coco_minibatch(found, 50, "train", np.random.default_rng(0))
     assert taken.shape == (50, 6) and set(urls) == {"0.jpg", "1.jpg"}
     np.testing.assert_array_equal(features, found["train_features"][(urls == "1.jpg").astype(int)])
+    with pytest.raises(ValueError, match="split"):
+        coco_utils.sample_coco_minibatch(found, split="none")
 
 
 def test_features_are_standardized_by_the_training_pictures():
@@ -375,9 +378,13 @@ def test_coco_files_are_read(tmp_path, monkeypatch):
     assert found["train_features"].shape == (3, 512) and found["val_urls"].tolist()[1] == "https://b"
     assert all((found[name] == array).all() for name, array in arrays.items())
     assert coco_utils.load_coco_data(folder, pca_features=False)["val_features"].shape == (3, 4096)
-    assert coco_utils.load_coco_data(folder, max_train=5)["train_captions"].shape == (5, 17)
+    more = coco_utils.load_coco_data(folder, max_train=20)
+    assert more["train_captions"].shape == (20, 17) and more["train_image_idxs"].shape == (20,)
     (folder / "coco2014_captions.h5").write_bytes(b"no HDF5")
     with pytest.raises(StudyError, match=r"coco2014_captions\.h5 cannot be read"):
+        coco_utils.load_coco_data()
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(StudyError, match="pip install h5py"):
         coco_utils.load_coco_data()
 
 
