@@ -212,9 +212,6 @@ def test_the_twin_survives_encoding(level):
         assert split.features.shape == (len(split.files), 512) and split.features.dtype == np.float32
         assert found[f"{name}_captions"].shape[0] == 5 * len(split.files)
         assert decode(found[f"{name}_captions"], found["idx_to_word"], level) == list(chain(*split.references))
-    again, other = data.load("captions", "tiny"), data.load("captions", "tiny", seed=1)
-    assert (twin.val.features == again.val.features).all() and twin.val.references == again.val.references
-    assert (twin.val.features != other.val.features).any() and twin.val.references != other.val.references
 
 
 def test_the_twin_can_be_learnt():
@@ -304,14 +301,6 @@ def test_features_are_computed_and_read_back(flickr, monkeypatch):
     for content in ({}, {"features.0.bias": torch.zeros(2)}):
         with pytest.raises(StudyError, match="does not fit squeezenet1_0"):
             caption_features.load_net(save_own(content, flickr / "other"))
-
-
-def test_the_weights_are_held_to_torchvisions_hash(tmp_path):
-    [file] = [file for file in SOURCES["weights"].files if "squeezenet" in file.path]
-    torchvision = pytest.importorskip("torchvision")
-    published = torchvision.models.SqueezeNet1_0_Weights.IMAGENET1K_V1
-    assert file.urls[0] == published.url and file.hash == "sha256:b66bff10"
-    assert abs(file.size - published.meta["_file_size"] * 2**20) < 600
 
 
 def test_the_features_command_replaces_nothing_unasked(flickr, monkeypatch, capsys):
