@@ -205,7 +205,7 @@ def test_a_checkpoint_of_other_options_is_refused(whole, tmp_path):
     assert code == 1 and "lr: 0.05 in the checkpoint, 0.01 now" in printed
 
 
-def test_resume_without_a_checkpoint_begins_and_says_so_and_the_same_seed_gives_the_same_run(whole, tmp_path):
+def test_resume_without_a_checkpoint_begins_says_so_and_gives_the_same_run(whole, tmp_path):
     code, printed = run(tmp_path / "new", "--resume")
     assert code == 0 and "no checkpoint yet; starting from the beginning" in printed
     same(whole, tmp_path / "new")

@@ -177,9 +177,8 @@ def test_what_a_kill_in_the_first_second_leaves_is_no_earlier_run(tmp_path, go):
 
 def test_what_is_no_run_is_left_alone(tmp_path, go):
     record = {"metrics.jsonl": "{}\n"}
-    for number, foreign in enumerate(
-        (record, record | {"identity.json": '{"owner": "me"}'}, {"thesis.txt": "of years"})
-    ):
+    owned = record | {"identity.json": '{"owner": "me"}'}
+    for number, foreign in enumerate((record, owned, {"thesis.txt": "years of work"})):
         folder = tmp_path / f"mine{number}"
         folder.mkdir()
         for name, text in foreign.items():
