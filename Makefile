@@ -215,7 +215,7 @@ test-latest: setup-latest ## run the tests with the newest packages, in an envir
 test-lowest: KIND = lowest
 test-lowest: setup-lowest ## run a quick part of the tests with the oldest packages that pyproject.toml allows
 	@$(RUN) pytest -n 2 comparisons/test_parity.py $(patsubst %,tests/common/test_%.py,checkpoint run weights) \
-	  tests/data/test_fetch.py tests/from_scratch/test_dense.py tests/from_scratch/test_gradients.py tests/tools/test_dashboard.py
+	  tests/data/test_fetch.py tests/from_scratch/test_dense.py tests/tools/test_dashboard.py
 
 test-debian: ## run make study and make test on a bare Debian 13, before a release (needs root and debootstrap)
 	@sh tests/debian.sh

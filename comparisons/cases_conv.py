@@ -66,6 +66,12 @@ def pool(draw, N, C, H, W, HH, WW, stride):
     return dict(x=draw(N, C, H, W), pool_param={"pool_height": HH, "pool_width": WW, "stride": stride})
 
 
+def pool_of_pairs(draw, N, C, H, W, HH, WW, stride):
+    """A stride of its own for rows and columns."""
+    pool_param = {"pool_height": HH, "pool_width": WW, "stride": (stride, stride + 1)}
+    return pool(draw, N, C, H, W, HH, WW, stride) | dict(pool_param=pool_param)
+
+
 def tiles(draw, N, C, H, W, HH):
     """Square windows side by side, nothing left over."""
     return pool(draw, N, C, HH * H, HH * W, HH, HH, HH)
@@ -78,10 +84,12 @@ POOL_FAST = fast_layers.max_pool_forward_fast, fast_layers.max_pool_backward_fas
 POOLING = [
     Case("max_pool_naive, overlapping", *POOL_NAIVE, pool, sizes=dict(HH=3, WW=3)),
     Case("max_pool_naive, gaps", *POOL_NAIVE, pool, sizes=dict(stride=4)),
+    Case("max_pool_naive, pairs", *POOL_NAIVE, pool_of_pairs),
     Case("max_pool_im2col, overlapping", *POOL_IM2COL, pool, sizes=dict(HH=3, WW=3)),
     Case("max_pool_reshape", *POOL_RESHAPE, tiles),
     Case("max_pool_fast, tiles", *POOL_FAST, tiles),
     Case("max_pool_fast, overlapping", *POOL_FAST, pool, sizes=dict(HH=3, WW=3)),
+    Case("max_pool_fast, pairs", *POOL_FAST, pool_of_pairs),
 ]
 
 

@@ -57,7 +57,8 @@ OPTIONAL = {"svm_loss", "nesterov", "adagrad", "sigmoid", *MODULES["im2col.py"],
 # What the course's blank functions return: zeros, where others return None.
 BLANK_ZEROS = {name for file in ("k_nearest_neighbor", "linear_svm", "softmax") for name in
                MODULES[f"classifiers/{file}.py"]}  # fmt: skip
-BEYOND = {"conv_naive, pairs", "conv_fast, pairs", "FullyConnectedNet, group norm"}  # the course has no such options
+BEYOND = {*(f"{layer}_{way}, pairs" for layer in ("conv", "max_pool") for way in ("naive", "fast")),
+          "FullyConnectedNet, group norm"}  # the course has no such options  # fmt: skip
 
 
 def exact(case: Case) -> dict[str, int]:

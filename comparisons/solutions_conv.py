@@ -7,14 +7,12 @@ from from_scratch import fast_layers as fast
 from from_scratch import layers as L
 
 
-def pairs(conv_param):
-    return [
-        value if isinstance(value, tuple) else (value, value) for value in (conv_param["stride"], conv_param["pad"])
-    ]
+def pair(value):
+    return value if isinstance(value, tuple) else (value, value)
 
 
 def conv_forward_naive(x, w, b, conv_param):
-    (sy, sx), (py, px) = pairs(conv_param)
+    (sy, sx), (py, px) = pair(conv_param["stride"]), pair(conv_param["pad"])
     (N, _, H, W), (F, _, HH, WW) = x.shape, w.shape
     padded = np.pad(x, ((0, 0), (0, 0), (py, py), (px, px)), mode="constant")
     out = np.zeros((N, F, 1 + (H + 2 * py - HH) // sy, 1 + (W + 2 * px - WW) // sx))
@@ -29,7 +27,7 @@ def conv_forward_naive(x, w, b, conv_param):
 
 def conv_backward_naive(dout, cache):
     x, w, b, conv_param = cache
-    (sy, sx), (py, px) = pairs(conv_param)
+    (sy, sx), (py, px) = pair(conv_param["stride"]), pair(conv_param["pad"])
     HH, WW = w.shape[2:]
     padded = np.pad(x, ((0, 0), (0, 0), (py, py), (px, px)), mode="constant")
     dpadded, dw, db = np.zeros_like(padded), np.zeros_like(w), np.zeros_like(b)
@@ -73,21 +71,21 @@ def col2im_indices(cols, x_shape, field_height=3, field_width=3, padding=1, stri
 
 
 def max_pool_forward_naive(x, pool_param):
-    height, width, stride = (pool_param[key] for key in ("pool_height", "pool_width", "stride"))
+    height, width, (sy, sx) = pool_param["pool_height"], pool_param["pool_width"], pair(pool_param["stride"])
     N, C, H, W = x.shape
-    out = np.zeros((N, C, 1 + (H - height) // stride, 1 + (W - width) // stride))
+    out = np.zeros((N, C, 1 + (H - height) // sy, 1 + (W - width) // sx))
     for i, j in np.ndindex(*out.shape[2:]):
-        window = x[:, :, i * stride : i * stride + height, j * stride : j * stride + width]
+        window = x[:, :, i * sy : i * sy + height, j * sx : j * sx + width]
         out[:, :, i, j] = np.max(window, axis=(2, 3))
     return out, (x, pool_param)
 
 
 def max_pool_backward_naive(dout, cache):
     x, pool_param = cache[0], cache[-1]
-    height, width, stride = (pool_param[key] for key in ("pool_height", "pool_width", "stride"))
+    height, width, (sy, sx) = pool_param["pool_height"], pool_param["pool_width"], pair(pool_param["stride"])
     dx = np.zeros_like(x)
     for n, c, i, j in np.ndindex(*dout.shape):
-        rows, columns = slice(i * stride, i * stride + height), slice(j * stride, j * stride + width)
+        rows, columns = slice(i * sy, i * sy + height), slice(j * sx, j * sx + width)
         window = x[n, c, rows, columns]
         dx[n, c, rows, columns] += (window == window.max()) * dout[n, c, i, j]
     return dx

@@ -8,7 +8,7 @@ from textwrap import dedent
 import pytest
 
 from comparisons import exercise, verdicts
-from comparisons.cases import CASES
+from comparisons.cases import CASES, NOTEBOOKS
 from comparisons.checks import checks_of, examine
 from comparisons.mistakes import ACCEPTED, MISTAKES
 from comparisons.public import FUNCTIONS
@@ -56,11 +56,16 @@ def fill(path: Path, name: str, source: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_blank_is_red_and_filled_in_is_green(name, tmp_path, capsys):
+def test_a_blank_is_red_and_does_not_hold_the_answer(name, tmp_path, capsys):
     path = tmp_path / f"{name}.py"
     code, text = run(name, "--folder", str(tmp_path), capsys=capsys)
     assert code == 0 and path.exists() and "RED" in text and "still to be written" in text
     assert body(name).strip().splitlines()[-1].strip() not in path.read_text(), "the answer is in the file"
+
+
+@pytest.mark.parametrize("name", [list(cases[-1].functions)[-1] for cases in NOTEBOOKS.values()])
+def test_what_is_filled_in_as_here_turns_green(name, tmp_path, capsys):
+    path = exercise.create(name, tmp_path / f"{name}.py")
     assert run(name, "--check", "--folder", str(tmp_path), capsys=capsys)[0] == 1
     fill(path, name, body(name))
     code, text = run(name, "--check", "--folder", str(tmp_path), capsys=capsys)

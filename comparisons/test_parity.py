@@ -1,4 +1,7 @@
-"""Every public function of from_scratch against torch: at prime sizes, at the edges, and at sizes drawn at random."""
+"""Every public function of from_scratch against torch: at prime sizes, at the edges, and at sizes drawn at random.
+
+And what all layers owe their callers: a cache that serves twice, and errors that name what does not fit.
+"""
 
 from contextlib import suppress
 from dataclasses import asdict
@@ -16,6 +19,8 @@ from comparisons.public import FUNCTIONS, HELPERS, public_functions
 from from_scratch import activations
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
+LAYERS = [case for case in CASES if case.backward]
+every_layer = pytest.mark.parametrize("case", LAYERS, ids=str)
 PROVED = {name for case in CASES for name in case.functions}
 
 
@@ -72,6 +77,45 @@ def test_torch_agrees_at_any_sizes(case, data):
     except SizeError:
         reject()
     assert not problems(differences), problems(differences)
+
+
+@every_layer
+def test_a_cache_serves_twice_and_a_gradient_may_lie_in_any_order(case):
+    inputs, rng = case.draw({}), np.random.default_rng(1)
+    *outs, cache = case.forward(*inputs.values())
+    upstream = [rng.standard_normal(out.shape) for out in outs]
+    once, again = (flat(case.backward(*map(order, upstream), cache)) for order in (np.array, np.asfortranarray))
+    assert once
+    for one, other in zip(once, again, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-13)
+
+
+def flat(grads: object) -> list[np.ndarray]:
+    """The arrays of what a backward returns, be it one, several, some left out, or a dict of parameters'."""
+    if isinstance(grads, dict | tuple):
+        return [array for part in (grads.values() if isinstance(grads, dict) else grads) for array in flat(part)]
+    return [] if grads is None else [grads]
+
+
+@every_layer
+def test_wrong_arguments_are_named(case):
+    inputs = case.draw({})
+    *outs, cache = case.forward(*inputs.values())
+    if "test mode" not in case.name:  # dropout's cache then knows no shape
+        with pytest.raises(ValueError, match=r"must have the shape .* not \("):
+            case.backward(*(np.ones((*out.shape[:-1], out.shape[-1] + 1)) for out in outs), cache)
+    first = next(name for name, value in inputs.items() if isinstance(value, np.ndarray) and value.dtype == float)
+    with pytest.raises(TypeError, match=r"must be an array of floats, not an array of int"):
+        case.forward(*(inputs | {first: inputs[first].astype(int)}).values())
+
+
+@pytest.mark.parametrize("case", [case for case in LAYERS if case.name.startswith(("rnn", "lstm"))], ids=str)
+def test_states_and_weights_that_do_not_fit_are_named(case):
+    _, *others = inputs = case.draw({})
+    for name in others:
+        wrong = np.zeros(tuple(size + 1 for size in inputs[name].shape))
+        with pytest.raises(ValueError, match=r"must have the shape|axes"):
+            case.forward(*(inputs | {name: wrong}).values())
 
 
 @pytest.mark.parametrize(

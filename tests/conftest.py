@@ -1,4 +1,4 @@
-"""What all tests share: one thread, no GPU, the real data where STUDY_DATA has them."""
+"""What all tests share: one thread, no GPU, no network, the real data where STUDY_DATA has them."""
 
 import os
 import shutil
@@ -9,6 +9,10 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 from pathlib import Path
 
 import pytest
+
+# What would download is refused at once, as on a machine without a network; the tests' own servers are reached.
+NOWHERE = "http://127.0.0.1:9"
+os.environ |= {"http_proxy": NOWHERE, "https_proxy": NOWHERE, "no_proxy": "127.0.0.1,localhost"}
 
 
 @pytest.fixture(scope="session")

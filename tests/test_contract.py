@@ -49,6 +49,8 @@ def test_a_wrong_option_exits_with_2_and_says_which(program, tmp_path, capsys):
     for argv, message in (
         (("--seed", "x"), "--seed"),
         (("--epochs", "-1"), "--epochs"),
+        (("--save-every", "-1"), "--save-every"),
+        (("--data", "huge"), "--data"),
         (("--no-such", "1"), "--no-such"),
     ):
         with pytest.raises(SystemExit) as stopped:
@@ -129,12 +131,26 @@ def test_the_original_recipe_is_the_published_protocol(program, values):
     assert {name: getattr(options, name) for name in values} == values
 
 
-@named(TRANSLATION, LANGUAGE_MODEL)  # the others' have tests of their own beside their module's name
+@named(SENTIMENT, LANGUAGE_MODEL)  # the others' have tests of their own beside their module's name
 def test_the_original_recipe_runs(program, tmp_path):
     code, printed = program.run(tmp_path / "original", "--recipe", "original", *program.small, "--epochs", "1")
     assert code == 0, printed
     summary = json.loads((tmp_path / "original" / "summary.json").read_text())
     assert summary["recipe"] == "original" and summary["published"] == {} and summary["epochs"] == 1
+
+
+FIGURES = {
+    CIFAR10: "training_images curves confusion class_accuracy filters mistakes test_batch",
+    CIFAR10_FAST: "curves class_accuracy mistakes",
+    PRETRAINED: "accuracy_against_gflops latency cost_against_size reliability robustness gallery hardest "
+                "families_differ grad_cam filters_resnet18 filters_shufflenet_v2_x0_5",
+    TRANSFER: "training_batch confusion predictions grad_cam folds curves_finetune",
+    NAMES: "curves confusion language_accuracy length_accuracy saliency letter_by_letter vanishing_gradients",
+    SENTIMENT: "curves confusion class_accuracy telling_ngrams learning_curve",
+    SEQ2SEQ: "curves attention",
+    TRANSLATION: "curves attention heads positions lengths",
+    LANGUAGE_MODEL: "curves leak attention perplexity_by_time",
+}  # fmt: skip
 
 
 @named(*TUTORIALS)
@@ -146,6 +162,7 @@ def test_the_twin_is_learnt_and_shown(program, tmp_path_factory):
     row = next(row for row in PROGRAMS if row.module == program.module)
     value, chance = summary["metrics"][row.headline], summary["chance"][row.headline]
     assert (value > row.learned) == (row.learned > chance) and summary["data"] == "tiny" and summary["published"] == {}
+    assert {path.stem for path in (folder / "figures").iterdir()} == set(FIGURES[program].split())
     for path in (folder / "figures").glob("*.png"):
         assert np.asarray(Image.open(path).convert("L")).std() > 5, f"{path.name} is blank"
         assert path.with_suffix(".svg").exists()

@@ -147,15 +147,6 @@ def test_a_lock_is_exact_and_hashed_and_names_no_index(lock, versions):
     assert {name: pins[name] for name in ("torch", "torchvision", "torchtext") if name in pins} == versions
 
 
-@pytest.mark.parametrize("name", ["README.md", "README.ko.md"])
-def test_the_readmes_table_is_what_the_runs_wrote(name):
-    from tutorials.tools import scorecard
-
-    text = (ROOT / name).read_text(encoding="utf-8")
-    summaries = scorecard.read_summaries(ROOT / "docs/results")
-    assert scorecard.replace_table(text, scorecard.plain_table(summaries)) == text, "stale: run make scorecard"
-
-
 @pytest.mark.parametrize("page", ["README", "docs/how-to-run"])
 @pytest.mark.parametrize("language", ["", ".ko"])
 def test_a_page_names_what_there_is(page, language):

@@ -31,6 +31,7 @@ class SmallOptions(Options):
     """A file from whose number of lines the data follow."""
 
     own = ("table",)
+    keeping = Options.keeping | {"pause"}  # of no matter to what is computed
 
 
 RECIPES = {"study": {"epochs": 4, "log_every": 7}, "original": {"epochs": 1}}

@@ -5,6 +5,7 @@ import http.server
 import io
 import json
 import re
+import sys
 import threading
 import urllib.request
 import zipfile
@@ -159,6 +160,8 @@ def test_words_as_the_course_has_them():
     taken, features, urls = coco_utils.sample_coco_minibatch(found, 50, "train", np.random.default_rng(0))
     assert taken.shape == (50, 6) and set(urls) == {"0.jpg", "1.jpg"}
     np.testing.assert_array_equal(features, found["train_features"][(urls == "1.jpg").astype(int)])
+    with pytest.raises(ValueError, match="split"):
+        coco_utils.sample_coco_minibatch(found, split="none")
 
 
 def test_features_are_standardized_by_the_training_pictures():
@@ -209,9 +212,6 @@ def test_the_twin_survives_encoding(level):
         assert split.features.shape == (len(split.files), 512) and split.features.dtype == np.float32
         assert found[f"{name}_captions"].shape[0] == 5 * len(split.files)
         assert decode(found[f"{name}_captions"], found["idx_to_word"], level) == list(chain(*split.references))
-    again, other = data.load("captions", "tiny"), data.load("captions", "tiny", seed=1)
-    assert (twin.val.features == again.val.features).all() and twin.val.references == again.val.references
-    assert (twin.val.features != other.val.features).any() and twin.val.references != other.val.references
 
 
 def test_the_twin_can_be_learnt():
@@ -303,14 +303,6 @@ def test_features_are_computed_and_read_back(flickr, monkeypatch):
             caption_features.load_net(save_own(content, flickr / "other"))
 
 
-def test_the_weights_are_held_to_torchvisions_hash(tmp_path):
-    [file] = [file for file in SOURCES["weights"].files if "squeezenet" in file.path]
-    torchvision = pytest.importorskip("torchvision")
-    published = torchvision.models.SqueezeNet1_0_Weights.IMAGENET1K_V1
-    assert file.urls[0] == published.url and file.hash == "sha256:b66bff10"
-    assert abs(file.size - published.meta["_file_size"] * 2**20) < 600
-
-
 def test_the_features_command_replaces_nothing_unasked(flickr, monkeypatch, capsys):
     pytest.importorskip("torch")
     from tutorials.tools import caption_features
@@ -375,9 +367,13 @@ def test_coco_files_are_read(tmp_path, monkeypatch):
     assert found["train_features"].shape == (3, 512) and found["val_urls"].tolist()[1] == "https://b"
     assert all((found[name] == array).all() for name, array in arrays.items())
     assert coco_utils.load_coco_data(folder, pca_features=False)["val_features"].shape == (3, 4096)
-    assert coco_utils.load_coco_data(folder, max_train=5)["train_captions"].shape == (5, 17)
+    more = coco_utils.load_coco_data(folder, max_train=20)
+    assert more["train_captions"].shape == (20, 17) and more["train_image_idxs"].shape == (20,)
     (folder / "coco2014_captions.h5").write_bytes(b"no HDF5")
     with pytest.raises(StudyError, match=r"coco2014_captions\.h5 cannot be read"):
+        coco_utils.load_coco_data()
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(StudyError, match="pip install h5py"):
         coco_utils.load_coco_data()
 
 

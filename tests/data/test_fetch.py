@@ -44,7 +44,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if name == "slow":
             for place in range(0, len(content), 10_000):
                 self.wfile.write(content[place : place + 10_000])
-                time.sleep(0.05)
+                time.sleep(0.01)
         else:
             self.wfile.write(content[: len(content) // 2] if cut else content)
 
@@ -58,7 +58,7 @@ def server(monkeypatch):
     Handler.asked = []
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.files = {}
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     monkeypatch.setattr("pooch.core.time", SimpleNamespace(sleep=lambda seconds: None))
     server.address = f"http://127.0.0.1:{server.server_port}"
     yield server
@@ -114,7 +114,7 @@ def test_a_bad_file_never_gets_its_name(offer, tmp_path, name, told):
 
 
 def test_a_crawling_host_is_given_up_for_a_mirror(offer, tmp_path, monkeypatch):
-    monkeypatch.setattr("data.fetch.PATIENCE", 0.2)
+    monkeypatch.setattr("data.fetch.PATIENCE", 0.05)
     monkeypatch.setattr("data.fetch.SLOWEST", 10_000_000)
     offer("slow", "good")
     fetch("thing", tmp_path)

@@ -72,9 +72,8 @@ def test_a_broken_picture_is_named(tmp_path):
         found.open(1)
 
 
-def test_the_twin_is_seeded_and_balanced():
-    one, same, other = (data.load("imagenet", "tiny", seed=seed) for seed in (0, 0, 1))
-    assert np.array_equal(one.pictures, same.pictures) and not np.array_equal(one.pictures, other.pictures)
+def test_the_twin_is_balanced():
+    one = data.load("imagenet", "tiny")
     assert one.pictures.shape == (150, 64, 64, 3) and one.pictures.dtype == np.uint8
     assert np.bincount(one.labels).min() >= 10 and one.present == list(range(10)) and len(one.classes) == 10
     known = {picture.tobytes() for picture in one.train.pictures}

@@ -140,8 +140,7 @@ def test_a_corpus_that_is_cut_short_is_refused(tmp_path, monkeypatch):
 
 def test_the_french_twin_is_of_the_real_kind():
     pairs = data.load("eng_fra", "tiny")
-    assert isinstance(pairs, Pairs) and pairs == data.load("eng_fra", "tiny") != data.load("eng_fra", "tiny", seed=1)
-    assert len(pairs) == len(set(zip(pairs.source, pairs.target, strict=True)))
+    assert isinstance(pairs, Pairs) and len(pairs) == len(set(zip(pairs.source, pairs.target, strict=True)))
     said: dict[str, set] = {}
     for source, target in zip(pairs.source, pairs.target, strict=True):
         said.setdefault(source, set()).add(target)

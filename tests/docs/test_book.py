@@ -5,7 +5,6 @@ import json
 import re
 import sys
 import warnings
-from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -21,6 +20,7 @@ from comparisons.nets import NET_CASES
 from docs import book as generator
 from docs import evidence, ideas, lesson, prose, script
 from docs.chapter import Chapter
+from tests.docs.pages import TARGETS, answered, code_in, words_of_the_code
 from tutorials.tools.run_all import PROGRAMS
 
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
@@ -127,26 +127,16 @@ def test_every_tutorial_has_its_prose():
     assert {path.stem for path in prose.CHAPTERS.glob("*.md")} <= {program.target for program in PROGRAMS}
 
 
-@cache
-def words_of_the_code() -> set[str]:
-    files = [path for folder in ("from_scratch", "tutorials", "data") for path in (lesson.ROOT / folder).rglob("*.py")]
-    return set(re.findall(r"\w+", " ".join(path.read_text(encoding="utf-8") for path in files)))
-
-
 @pytest.mark.parametrize("target", CHAPTERS)
 def test_a_chapters_prose_ends_with_questions_and_names_only_what_there_is(target):
     text = (prose.CHAPTERS / f"{target}.md").read_text(encoding="utf-8")
     assert 200 < len(text.partition("\n## Questions")[0].split()) <= 1000
     assert re.findall(r"\]\(https?://", prose.of(target).opening.text)
-    answer = r"^(\d)\. .*?^   <details>\n   <summary>Answer</summary>\n\n   \S.*?\n\n   </details>$"
-    found = re.findall(answer, prose.of(target).questions, re.M | re.S)
-    assert found == [str(number) for number in range(1, len(found) + 1)] and 3 <= len(found) <= 5
-    assert text.count("<details>") == len(found)
+    assert 3 <= answered(prose.of(target).questions) == text.count("<details>") <= 5
     words = words_of_the_code()
-    targets = re.findall(r"^([\w-]+):", (lesson.ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
-    for code in re.findall(r"(?<!`)`([^`]+)`(?!`)", text):
+    for code in code_in(text):
         assert {name.replace("-", "_") for name in re.findall(r"--(?:no-)?([\w-]+)", code)} <= words, code
-        assert not code.startswith("make ") or code.split()[1] in targets, code
+        assert not code.startswith("make ") or code.split()[1] in TARGETS, code
         assert not re.fullmatch(r"[A-Za-z]+_\w+", code) or code in words, code
 
 

@@ -14,20 +14,13 @@ pytest.importorskip("sphinx", reason="needs the packages of make book")
 
 from docs import book, diagram, ideas, lesson
 from docs.evidence import RESULTS
-from docs.markdown import ROOT
+from tests.docs.pages import TARGETS, answered, code_in, words_of_the_code
 
 PAGES = sorted(path.stem for path in lesson.LESSONS.glob("*.md"))
 HEADINGS = ["The picture", "The formula", "By hand, in NumPy", "In torch", "Checked against PyTorch", "What goes wrong",
             "Exercises", "Where it is used", "Sources"]  # fmt: skip
 BY_HAND = ("By hand, in NumPy", "Checked against PyTorch")  # what an idea lacks that only the tutorials have
 KNOWN = {"torch": torch, "nn": torch.nn, "F": torch.nn.functional, "np": np}
-
-
-@cache
-def vocabulary() -> set[str]:
-    """Every name that the code says, and every table of a result."""
-    files = [path for folder in ("from_scratch", "tutorials") for path in (ROOT / folder).rglob("*.py")]
-    return set(re.findall(r"\w+", " ".join(path.read_text(encoding="utf-8") for path in files)))
 
 
 @cache
@@ -56,24 +49,21 @@ def test_a_lesson_is_short_and_has_all_its_parts(page):
     assert {mark[0] for mark in lesson.MARK.findall(text)} == marks | {"in torch", "used"}
     assert text.count("\n$$\n") >= 4 and lesson.BLOCK.search(text)
     exercises = text.partition("## Exercises")[2].partition("## Where")[0]
-    found = re.findall(r"^(\d)\. .*?^   <details>\n   <summary>Answer</summary>\n\n   \S.*?\n\n   </details>$",
-                       exercises, re.M | re.S)  # fmt: skip
-    assert found == ["1", "2", "3"]
+    assert answered(exercises) == 3
     assert len(re.findall(r"^- .*\]\(https?://", text.partition("## Sources")[2], re.M)) >= 3
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_lesson_names_only_what_there_is(page):
     text = prose(lesson.text(page))
-    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
-    for name in re.findall(r"(?<!`)`([^`]+)`(?!`)", text):
+    for name in code_in(text):
         if re.fullmatch(r"(torch|nn|F|np)(\.\w+)+", name):
             first, *rest = name.split(".")
             assert reduce(getattr, rest, KNOWN[first]), name
         elif re.fullmatch(r"[A-Za-z_]+_\w+", name):
-            assert name in vocabulary() | tables() | set(dir(torch.nn.utils)) | set(dir(torch.nn.Module)), name
+            assert name in words_of_the_code() | tables() | set(dir(torch.nn.utils)) | set(dir(torch.nn.Module)), name
         elif name.startswith("make "):
-            assert name.split()[1] in targets, name
+            assert name.split()[1] in TARGETS, name
     assert set(re.findall(r"\btable\s`([^`]+)`", text)) <= tables()
 
 

@@ -34,26 +34,6 @@ def close(ours, theirs, tolerance=1e-10):
     np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("name", ["naive", *QUICK])
-def test_convolution_gives_the_courses_values(name):
-    x = np.linspace(-0.1, 0.5, 96).reshape(2, 3, 4, 4)
-    w = np.linspace(-0.2, 0.3, 144).reshape(3, 3, 4, 4)
-    out, _ = conv(name)[0](x, w, np.linspace(-0.1, 0.2, 3), {"stride": 2, "pad": 1})
-    first = [[-0.08759809, -0.10987781, -0.18387192, -0.2109216], [0.21027089, 0.21661097, 0.22847626, 0.23004637]]
-    first += [[0.50813986, 0.54309974, 0.64082444, 0.67101435]]
-    second = [[-0.98053589, -1.03143541, -1.19128892, -1.24695841], [0.69108355, 0.66880383, 0.59480972, 0.56776003]]
-    second += [[2.36270298, 2.36904306, 2.38090835, 2.38247847]]
-    close(out.reshape(2, 3, 4), [first, second], 1e-7)
-
-
-@pytest.mark.parametrize("name", ["naive", "fast", "reshape", "im2col"])
-def test_pooling_gives_the_courses_values(name):
-    x = np.linspace(-0.3, 0.4, 96).reshape(2, 3, 4, 4)
-    out, _ = pool(name)[0](x, pool_param(2, 2, 2))
-    close(out[0, 0], [[-0.26315789, -0.24842105], [-0.20421053, -0.18947368]], 1e-7)
-    close(out[1, 2], [[0.32631579, 0.34105263], [0.38526316, 0.4]], 1e-7)
-
-
 @st.composite
 def convolutions(draw):
     """Shapes, stride and pad of a convolution of which at least one window fits."""
@@ -65,10 +45,9 @@ def convolutions(draw):
     return (N, C, H, W), (F, C, HH, WW), {"stride": stride, "pad": pad}
 
 
-@pytest.mark.parametrize("images", [1, 2, 5])
-@settings(deadline=None, max_examples=60)
-@given(convolutions())
-def test_quick_convolutions_equal_the_loops(images, drawn):
+@settings(deadline=None, max_examples=80)
+@given(convolutions(), st.sampled_from([1, 2, 5]))
+def test_quick_convolutions_equal_the_loops(drawn, images):
     """The last block of images may be smaller than the others."""
     x_shape, w_shape, param = drawn
     x, w, b = arrays(x_shape, w_shape, w_shape[0])
@@ -82,23 +61,6 @@ def test_quick_convolutions_equal_the_loops(images, drawn):
             out, cache = forward(x, w, b, param)
             for ours, theirs in zip((out, *backward(dout, cache)), wanted, strict=True):
                 close(ours, theirs, 1e-9)
-
-
-@settings(deadline=None, max_examples=60)
-@given(
-    st.tuples(*[st.integers(1, 3)] * 2, *[st.integers(4, 9)] * 2),
-    *[st.integers(1, 4)] * 2,
-    st.tuples(*[st.integers(1, 5)] * 2),
-)
-def test_quick_pooling_equals_the_loops(shape, height, width, stride):
-    x = np.random.default_rng(0).permutation(np.prod(shape)).reshape(shape) / 10
-    out, cache = convolution.max_pool_forward_naive(x, pool_param(height, width, stride))
-    (dout,) = arrays(out.shape, seed=1)
-    for name in ("fast", "im2col"):
-        forward, backward = pool(name)
-        ours, ours_cache = forward(x, pool_param(height, width, stride))
-        close(ours, out, 0)
-        close(backward(dout, ours_cache), convolution.max_pool_backward_naive(dout, cache))
 
 
 @pytest.mark.parametrize("name", ["naive", "im2col"])

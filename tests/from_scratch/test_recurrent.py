@@ -3,15 +3,10 @@
 The printed reference arrays are those of CS231n's RNN and LSTM captioning notebooks.
 """
 
-import json
-import sys
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
-from data import StudyError
-from from_scratch import coco_utils, image_utils, optim, recurrent
+from from_scratch import coco_utils, image_utils, recurrent
 from from_scratch import transformer_layers as tl
 from from_scratch.captioning_solver import CaptioningSolver
 from from_scratch.classifiers.rnn import CaptioningRNN
@@ -21,6 +16,7 @@ from from_scratch.rnn_layers import (
     lstm_step_forward,
     rnn_forward,
     rnn_step_forward,
+    temporal_softmax_loss,
     word_embedding_backward,
     word_embedding_forward,
 )
@@ -36,9 +32,6 @@ def rng():
 
 def draw(rng, *shapes):
     return [rng.standard_normal(shape) for shape in shapes]
-
-
-SEQUENCE = {k: [(N, T, D), (N, H), (D, k * H), (H, k * H), (k * H,)] for k in (1, 4)}
 
 
 def ramp(low, high, *shape):
@@ -69,16 +62,12 @@ def test_the_course_s_lstm_values():
     np.testing.assert_allclose(h[1, 2], [0.81733511, 0.83677871, 0.85403753, 0.86935314], atol=1e-8)
 
 
-@pytest.mark.parametrize("name", ["rnn", "lstm"])
-def test_fast_sequences_equal_the_loops_over_their_steps(name, rng):
-    arrays = draw(rng, *SEQUENCE[4 if name == "lstm" else 1])
-    (dh,) = draw(rng, (N, T, H))
-    results = []
-    for suffix in ("_naive", ""):
-        h, cache = getattr(recurrent, f"{name}_forward{suffix}")(*arrays)
-        results.append((h, *getattr(recurrent, f"{name}_backward{suffix}")(dh, cache)))
-    for plain, fast in zip(*results, strict=True):
-        np.testing.assert_allclose(fast, plain, rtol=1e-11, atol=1e-13)
+def test_temporal_softmax_loss_shifts_its_scores_and_names_bad_input(rng):
+    x, y, mask = rng.standard_normal((N, T, V)), rng.integers(V, size=(N, T)), rng.random((N, T)) < 0.5
+    assert np.isclose(*(temporal_softmax_loss(x + shift, y, mask)[0] for shift in (0, 1e4)))
+    for arguments, name in (((x, y + V, mask), "y"), ((x, y[:1], mask), "y"), ((x, y, mask[:, 1:]), "mask")):
+        with pytest.raises(ValueError, match=f"{name} must"):
+            temporal_softmax_loss(*arguments)
 
 
 def test_huge_inputs_do_not_overflow():
@@ -166,21 +155,12 @@ def test_captioner_starts_at_log_v_and_keeps_float32_and_its_arguments(kind, rng
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_captioner_overfits_and_samples_what_it_learned(kind, rng):
-    features, captions = caption_set(rng, 5)
-    net, configs = captioner(kind), {}
-    for _ in range(800):
-        loss, grads = net.loss(features, captions)
-        for name, grad in grads.items():
-            config = configs.setdefault(name, {"learning_rate": 1e-2})
-            net.params[name], _ = optim.adam(net.params[name], grad, config)
-    assert loss < 0.05
+def test_captions_are_sampled_word_by_word_as_training_goes_over_the_whole_prefix(kind, rng):
+    features, net = 3 * rng.standard_normal((9, D)), captioner(kind)
+    net.params = {name: w + rng.standard_normal(w.shape) for name, w in net.params.items()}  # far from even
     sampled = net.sample(features, max_length=5)
-    assert sampled.dtype == np.int32
-    known = captions[:, 1:] != 0
-    np.testing.assert_array_equal(sampled[known], captions[:, 1:][known])
-    # Word by word, against the forward pass of training over the whole prefix.
-    fed = np.c_[np.full(5, 1), sampled[:, :-1]]
+    assert sampled.dtype == np.int32 and len(np.unique(sampled)) > 3
+    fed = np.c_[np.full(9, 1), sampled[:, :-1]]
     if kind == "transformer":
         scores, _ = net.forward(features, fed)
     else:
@@ -231,8 +211,7 @@ def coco(rng, count=N):
     return {f"{name}_{key}": value for name in ("train", "val") for key, value in split.items()}
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_captioning_solver(kind, rng, capsys):
+def test_captioning_solver(rng, capsys, kind="rnn"):
     steps = []
     data = coco(rng, 5)
     options = dict(update_rule="adam", optim_config={"learning_rate": 1e-2}, lr_decay=0.9, batch_size=2, num_epochs=4)
@@ -252,8 +231,7 @@ def test_captioning_solver(kind, rng, capsys):
             CaptioningSolver(captioner(kind), data, update_rule=rule)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_captioning_solver_keeps_the_best_and_resumes(kind, rng, tmp_path):
+def test_captioning_solver_keeps_the_best_and_resumes(rng, tmp_path, kind="transformer"):
     data = coco(rng, 6)
     data["val_captions"] = data["val_captions"][::-1]  # other captions than in training: the loss rises in the end
     options = dict(update_rule="adam", optim_config={"learning_rate": 3e-2}, batch_size=2, num_epochs=6, verbose=False)
@@ -306,47 +284,6 @@ def test_decode_captions():
         coco_utils.decode_captions(np.zeros((1, 1, 1), int), words)
     with pytest.raises(ValueError, match="that idx_to_word does not know"):
         coco_utils.decode_captions(np.array([1, 9]), words)
-
-
-def test_coco_minibatch(rng):
-    data = coco(rng, 5)
-    captions, features, urls = coco_utils.sample_coco_minibatch(data, 7, "val", rng)
-    np.testing.assert_array_equal(captions, data["val_captions"][urls])
-    np.testing.assert_array_equal(features, data["val_features"][urls])
-    with pytest.raises(ValueError, match="split"):
-        coco_utils.sample_coco_minibatch(data, split="test")
-
-
-def test_coco_files(tmp_path, rng, monkeypatch):
-    data = coco(rng, 5)
-    files = {"coco2014_captions.h5": {k: v for k, v in data.items() if k.endswith(("captions", "idxs"))}}
-    for split in ("train", "val"):
-        files[f"{split}2014_vgg16_fc7_pca.h5"] = {"features": data[f"{split}_features"]}
-        (tmp_path / f"{split}2014_urls.txt").write_text("\n".join("abcde") + "\n")
-    (tmp_path / "coco2014_vocab.json").write_text(json.dumps({"idx_to_word": list(WORDS), "word_to_idx": WORDS}))
-    with pytest.raises(StudyError, match=r"coco2014_captions\.h5"):
-        coco_utils.load_coco_data(tmp_path)
-    for name in files:
-        (tmp_path / name).touch()
-    monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(StudyError, match="pip install h5py"):
-        coco_utils.load_coco_data(tmp_path)
-
-    class File(dict):
-        def __init__(self, path, mode):
-            super().__init__(files[path.name])
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *error):
-            pass
-
-    monkeypatch.setitem(sys.modules, "h5py", SimpleNamespace(File=File))
-    read = coco_utils.load_coco_data(tmp_path, max_train=9)
-    assert read["train_captions"].shape == (9, 6) and read["train_image_idxs"].shape == (9,)
-    np.testing.assert_array_equal(read["val_features"], data["val_features"])
-    assert read["word_to_idx"] == WORDS and read["val_urls"].tolist() == list("abcde")
 
 
 def test_image_utils(rng):

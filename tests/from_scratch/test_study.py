@@ -49,7 +49,7 @@ def test_epochs_caps_every_training(tmp_path):
     assert [record(tmp_path / "short" / net)[-1]["step"] for net in NETS] == [15, 15]
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_an_interrupted_study_goes_on_to_the_same_bits(whole, tmp_path, number):
     folder, output = tmp_path / "stopped", tmp_path / "out.txt"
     process = start(slow_study, "--run-dir", str(folder), "--save-every", "0.05", output=output)
@@ -114,13 +114,10 @@ def without(key: str):
 
 CHECKPOINT = {
     "cut": lambda path: os.truncate(path, path.stat().st_size // 2),
-    "emptied": lambda path: path.write_bytes(b""),
-    "no archive": lambda path: path.write_bytes(b"no archive"),
     "its middle altered": lambda path: path.write_bytes(
         path.read_bytes()[:3000] + bytes(64) + path.read_bytes()[3064:]
     ),
     "without its parameters": without("params"),
-    "without its steps": without("steps"),
     "without its generators": without("generators"),
 }
 
@@ -137,8 +134,7 @@ def test_a_damaged_checkpoint_trains_that_net_anew_to_the_same_figures(name, sto
         assert record(tmp_path / "run" / net) == record(whole / net)
 
 
-@pytest.mark.parametrize("line", [b"\xff{", b"[1]", b'{"step": "x"}'])
-def test_a_damaged_record_of_a_study_loses_no_more_than_its_line(line, stopped, tmp_path, capsys):
+def test_a_damaged_record_of_a_study_loses_no_more_than_its_line(stopped, tmp_path, capsys, line=b"\xff{"):
     shutil.copytree(stopped, tmp_path / "run")
     path = tmp_path / "run" / NETS[0] / "metrics.jsonl"
     lines = path.read_bytes().splitlines()
@@ -148,8 +144,7 @@ def test_a_damaged_record_of_a_study_loses_no_more_than_its_line(line, stopped, 
     assert path.read_bytes().splitlines() == [lines[0], *lines[2:]]
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff"])
-def test_a_study_that_does_not_know_what_it_is_says_so(content, stopped, tmp_path, capsys):
+def test_a_study_that_does_not_know_what_it_is_says_so(stopped, tmp_path, capsys, content=b"{"):
     shutil.copytree(stopped, tmp_path / "run")
     (tmp_path / "run" / "identity.json").write_bytes(content)
     with pytest.raises(SystemExit, match="1"):

@@ -116,10 +116,7 @@ def test_the_study_recipe_learns_the_twin_and_leaves_everything(study):
     metrics = summary["metrics"]
     assert 0.9 < metrics["test/accuracy"] <= metrics["test/ceiling"] and metrics["test/macro_f1"] > 0.85
     assert metrics["test/new_names"] == 1 and metrics["test/accuracy_new_names"] == metrics["test/accuracy"]
-    assert summary["published"] == {} and 0.2 < summary["chance"]["test/accuracy"] < 0.5
-    drawn = {path.stem for path in (folder / "figures").iterdir()}
-    assert drawn == {"curves", "confusion", "language_accuracy", "length_accuracy", "saliency", "letter_by_letter",
-                     "vanishing_gradients"}  # fmt: skip
+    assert 0.2 < summary["chance"]["test/accuracy"] < 0.5
     assert "1,800 names of 6 classes" in printed and re.search(r"Fjordic +\d+\.\d % of \d+ test names", printed)
     assert "accuracy by length: " in printed
 
@@ -139,38 +136,16 @@ def test_the_dashboard_shows_all_kinds(study):
 
 
 def test_the_original_recipe_is_the_published_protocol(tmp_path):
-    code, printed = run(tmp_path / "original", "--recipe", "original", "--epochs", "2", "--log-every", "23")
-    assert code == 0, printed
-    summary = json.loads((tmp_path / "original" / "summary.json").read_text())
-    assert "1,530 names to train, 0 to validate, 270 to test" in printed
-    assert 0 < summary["metrics"]["test/new_names"] < 1  # the leak of a split at random, told
-    assert [json.loads(line)["epoch"] for line in (tmp_path / "original/metrics.jsonl").open()] == [1, 1, 2]
-
-
-def test_sums_of_losses_are_followed_as_the_original_does():
-    """A step of the tutorial's loop with `sum_losses` is a step on the sum of the losses of single names."""
-    lines = NamesDataset(data.load("names", "tiny"))
-    nets = [CharRNN(NamesOptions(), 6) for _ in range(2)]
-    nets[1].load_state_dict(nets[0].state_dict())
-    letters, lengths, labels = lines.__getitems__(list(range(0, 1800, 30)))
-    criterion = nn.CrossEntropyLoss()
-    (len(labels) * criterion(nets[0](letters, lengths), labels)).backward()
-    for i, n in enumerate(lengths.tolist()):
-        criterion(nets[1](letters[i : i + 1, :n], lengths[i : i + 1]), labels[i : i + 1]).backward()
-    for one, other in zip(nets[0].parameters(), nets[1].parameters(), strict=True):
-        assert torch.allclose(one.grad, other.grad, rtol=1e-3, atol=1e-4)
-
-
-def test_the_published_loss_is_read_at_the_end_of_epoch_25(tmp_path):
     argv = ("--recipe", "original", "--epochs", "25", "--batch-size", "510", "--log-every", "3", "--hidden-size", "4")
-    code, printed = run(tmp_path / "long", *argv)
-    assert code == 0, printed
-    metrics = json.loads((tmp_path / "long" / "summary.json").read_text())["metrics"]
-    losses = plots.read_curves(tmp_path / "long" / "metrics.jsonl")["loss/train"][1]
+    code, printed = run(tmp_path / "original", *argv)
+    assert code == 0 and "1,530 names to train, 0 to validate, 270 to test" in printed, printed
+    metrics = json.loads((tmp_path / "original" / "summary.json").read_text())["metrics"]
+    assert 0 < metrics["test/new_names"] < 1  # the leak of a split at random, told
+    losses = plots.read_curves(tmp_path / "original" / "metrics.jsonl")["loss/train"][1]
     assert len(losses) == 26 and metrics["train/loss_epoch_25"] == losses[-1] < losses[0]
 
 
-def test_your_own_names(study, tmp_path):
+def test_your_own_names(study):
     code, printed = run(study[0], "--name", "Brogrundgrad")
     shares = [float(share) for share in re.findall(r"([\d.]+)%", printed)]
     assert code == 0 and len(shares) == 3 and shares == sorted(shares, reverse=True)
@@ -180,8 +155,6 @@ def test_your_own_names(study, tmp_path):
     for name in ("", "東京", "_"):
         code, printed = run(study[0], "--name", name)
         assert code == 1 and "no letter of it is in the alphabet" in printed and "Traceback" not in printed
-    code, printed = run(tmp_path / "nowhere", "--name", "Satoshi")
-    assert code == 1 and "no saved net" in printed
 
 
 def test_a_model_of_an_earlier_edition_is_refused(tmp_path):
@@ -201,18 +174,16 @@ def test_any_folder_of_lines_is_learnt(tmp_path):
     assert code == 0, printed
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["metrics"]["test/accuracy"] > 0.9
     assert run(tmp_path / "run", "--name", "aeiou")[1].splitlines()[1].endswith("Vowels")
-    (path / "Vowels.txt").write_bytes(b"aeio\n\xff\n")
-    code, printed = run(tmp_path / "bad", "--folder", str(path))
-    assert code == 1 and "Vowels.txt, line 2: byte 0xff is not UTF-8" in printed and "Traceback" not in printed
 
 
 def test_the_race_trains_both_ways_alike(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["race_names"])
+    monkeypatch.setattr(race_names.race, "__defaults__", (1,))  # a round
     race_names.main()
     printed = capsys.readouterr().out
     losses = re.findall(r"mean loss ([\d.]+)", printed)
     assert len(losses) == 2 and abs(float(losses[0]) - float(losses[1])) < 1e-5
-    assert float(re.search(r"batched is ([\d.]+) times as fast", printed)[1]) > 4  # about 20 where nothing else runs
+    assert float(re.search(r"batched is ([\d.]+) times as fast", printed)[1]) > 2  # about 20 where nothing else runs
 
 
 @pytest.mark.slow

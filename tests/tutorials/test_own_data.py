@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.programs import LANGUAGE_MODEL, NAMES, SENTIMENT, SEQ2SEQ, TRANSLATION, Program
+from tests.programs import NAMES, SENTIMENT, SEQ2SEQ, TRANSLATION, Program
 from tutorials import char_rnn, seq2seq, text_sentiment, translation
 from tutorials.common import plots
 from tutorials.text.ngrams import buckets_for
@@ -122,19 +122,3 @@ def test_what_is_too_large_is_refused(tmp_path):
 def test_a_learning_rate_beyond_float32_is_told_in_one_line(tmp_path):
     code, printed = NAMES.run(tmp_path / "run", *NAMES.small, "--lr", "1e38")
     assert code == 1 and "Try a lower" in printed and "Traceback" not in printed
-
-
-@pytest.mark.parametrize("option", ["--text", "--name", "--csv", "--pairs", "--source", "--folder"])
-def test_a_text_that_is_not_utf8_is_told_in_one_line(option, capsys):
-    kinds = {
-        "--name": [NAMES],
-        "--folder": [NAMES],
-        "--csv": [SENTIMENT],
-        "--pairs": [SEQ2SEQ],
-        "--source": [TRANSLATION],
-    }
-    for program in kinds.get(option, [SENTIMENT, SEQ2SEQ, TRANSLATION, LANGUAGE_MODEL]):
-        with pytest.raises(SystemExit) as stopped:
-            program.main(option, "Gen\udce8ve")
-        line = capsys.readouterr().err
-        assert stopped.value.code == 2 and line.count("\n") == 1 and "'Gen\\udce8ve': byte 0xe8 is not UTF-8" in line

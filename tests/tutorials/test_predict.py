@@ -34,7 +34,7 @@ def test_a_prediction_imports_nothing_heavy(tmp_path, module, words):
     code = f"import sys; sys.argv = sys.argv[1:]; HEAVY = {HEAVY}\n{LOOK}"
     command = [sys.executable, "-c", code, f"tutorials.{module}", *words, "--run-dir", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert "there is no saved net" in done.stderr
+    assert done.returncode == 1 and "there is no saved net" in done.stderr
     assert done.stdout.splitlines()[-1] == "heavy:"
 
 

@@ -21,7 +21,7 @@ from tutorials.vision import models as model_zoo
 from tutorials.vision.corruptions import STRENGTHS, corrupt
 
 PROGRAM = programs.PRETRAINED
-run, main = PROGRAM.run, PROGRAM.main
+run = PROGRAM.run
 
 FAST = programs.MEASURED
 SMALL = "shufflenet_v2_x0_5"
@@ -140,12 +140,6 @@ def test_the_twin_is_learnt_and_everything_is_there(study):
         assert metrics[f"{name}/top1"] > 0.5 and metrics[f"{name}/top5"] > 0.9
         assert metrics[f"{name}/top1_low"] < metrics[f"{name}/top1"] < metrics[f"{name}/top1_high"]
         assert 0 <= metrics[f"{name}/noise_3"] <= 1 and metrics[f"{name}/gflops"] > 0
-    assert summary["published"] == {}  # nothing is published of the twin's
-    drawn = {path.stem for path in (folder / "figures").iterdir()}
-    assert drawn == {
-        "accuracy_against_gflops", "latency", "cost_against_size", "reliability", "robustness", "gallery",
-        "hardest", "families_differ", "grad_cam", "filters_resnet18", f"filters_{SMALL}",
-    }  # fmt: skip
     assert "restricted %" in printed
 
 
@@ -175,13 +169,8 @@ def test_without_weights_the_cost_alone_is_measured(tmp_path):
 
 
 def test_missing_weights_are_all_named_at_once(tmp_path):
-    environment = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}  # nobody listens there
-    from tests.processes import finish, start
-
-    output = tmp_path / "out.txt"
-    argv = ["--data", "official", "--data-root", str(tmp_path / "root"), "--run-dir", str(tmp_path / "run")]
-    process = start(main, *argv, "--models", "alexnet", "resnet18", output=output, environment=environment)
-    code, printed = finish(process), output.read_text()
+    argv = ["--data", "official", "--data-root", str(tmp_path / "root")]
+    code, printed = run(tmp_path / "run", *argv, "--models", "alexnet", "resnet18")
     assert code == 1 and "Traceback" not in printed
     for name, size in (("alexnet-owt-7be5be79.pth", "244.4 MB"), ("resnet18-f37072fd.pth", "46.8 MB")):
         assert f"{tmp_path / 'root' / 'weights' / name} ({size})" in printed

@@ -16,25 +16,18 @@ import data
 from data import StudyError, eng_fra
 from data.parallel import Pairs
 from tests import programs
+from tests.text.translators import KINDS, LANGUAGES, PAIRS
+from tests.text.translators import gru as build
 from tutorials import seq2seq
 from tutorials.common import plots
 from tutorials.seq2seq import collate
 from tutorials.text import decoding
 from tutorials.text.pairs import encode, leave_out_long
 from tutorials.text.translator import Translator
-from tutorials.text.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
+from tutorials.text.vocabulary import BOS, EOS, PAD, UNK
 
 PROGRAM = programs.SEQ2SEQ
 run, main = PROGRAM.run, PROGRAM.main
-
-KINDS = ("bahdanau", "luong", "none")
-
-
-def build(kind: str = "bahdanau", **more) -> seq2seq.Seq2Seq:
-    torch.manual_seed(0)
-    options = seq2seq.Seq2SeqOptions(hidden_size=6, dropout=0.0, attention=kind, **more)
-    return seq2seq.Seq2Seq(11, 13, options).double()
-
 
 # The pairs
 
@@ -57,9 +50,6 @@ def test_the_filter_keeps_as_many_real_pairs_as_published(real_data):
     words = [len({word for text in side for word in text.split(" ")}) + 2 for side in (kept.source, kept.target)]
     assert (len(kept), *words) == (11_445, 4_601, 2_991)  # the original counts its two specials as words
 
-
-LANGUAGES = (Vocabulary(list("abcdefg")), Vocabulary(list("ABCDEFGHI")))
-PAIRS = Pairs(("a b c d e f", "g", "c c", "f a b a"), ("A B", "C D E F G H I A", "I", "B A B"))
 
 # The net
 
@@ -87,33 +77,6 @@ def test_bahdanaus_loop_is_attention_and_a_gru_step_by_step():
             assert torch.allclose(outputs[row, t], state, atol=1e-12)
             assert torch.allclose(looks[row, t, :length], look, atol=1e-12) and (looks[row, t, length:] == 0).all()
         assert torch.allclose(last[row], state, atol=1e-12) and state.shape == (H,)
-
-
-def loss_and_gradients(net, batch) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    source, lengths, inputs, target = batch
-    real = target != PAD
-    loss = F.cross_entropy(net(source, lengths, inputs, real), target[real], reduction="sum")
-    return loss, torch.autograd.grad(loss, list(net.parameters()))
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("both_ways", [False, True])
-def test_a_batch_is_its_items_one_by_one_and_more_padding_changes_nothing(kind, both_ways):
-    net, pairs = build(kind, bidirectional=both_ways), encode(PAIRS, LANGUAGES)
-    batch = collate(pairs)
-    loss, gradients = loss_and_gradients(net, batch)
-    singly = [loss_and_gradients(net, collate([pairs[number]])) for number in range(4)]
-    assert torch.allclose(sum(one for one, _ in singly), loss, rtol=1e-12)
-    for whole, *parts in zip(gradients, *(one for _, one in singly), strict=True):
-        assert torch.allclose(sum(parts), whole, rtol=1e-9, atol=1e-12)
-    source, lengths, inputs, target = batch
-    wider = (F.pad(source, (0, 5)), lengths, F.pad(inputs, (0, 3)), F.pad(target, (0, 3)))
-    more, padded = loss_and_gradients(net, wider)
-    assert torch.allclose(more, loss, rtol=1e-12)
-    assert all(torch.allclose(*both, rtol=1e-9, atol=1e-12) for both in zip(padded, gradients, strict=True))
-    real = target != PAD
-    alone = [net(*collate([pairs[n]])[:3], torch.ones(1, int(real[n].sum()), dtype=torch.bool)) for n in range(4)]
-    assert torch.allclose(torch.cat(alone), net(source, lengths, inputs, real), atol=1e-12)
 
 
 def test_the_originals_padding_does_count():
@@ -239,12 +202,9 @@ def test_the_study_recipe_learns_the_twin_and_leaves_everything(study):
     metrics = summary["metrics"]
     assert metrics["test/bleu"] > 80 and metrics["test/exact_match"] > 0.6 and metrics["test/chrf"] > 80
     assert metrics["test/greedy_bleu"] > 80 and metrics["test/loss"] < 1 and summary["chance"]["test/bleu"] < 20
-    drawn = {path.stem for path in (folder / "figures").iterdir()}
-    assert drawn == {"curves", "attention"}
     assert "1,500 pairs: 1,200 train, 150 val, 150 test" in printed and "tok:13a" in printed
     assert len(re.findall(r"^> .*\n= .*\n< ", printed, re.M)) == 10
-    curves = plots.read_curves(folder / "metrics.jsonl")
-    assert {"loss/train", "word_loss/train", "loss/val", "bleu/val", "lr", "grad_norm"} <= set(curves)
+    assert {"word_loss/train", "bleu/val"} <= set(plots.read_curves(folder / "metrics.jsonl"))
 
 
 def test_the_originals_protocol_counts_padding_and_tells_both_losses(tmp_path):
@@ -270,8 +230,6 @@ def test_your_own_sentence(study, tmp_path):
     for text, told in (("", "has no words"), (" 123 ", "has no words"), ("xyzzy", "no word of 'xyzzy' is known")):
         code, printed = run(folder, "--text", text)
         assert code == 1 and told in printed and "Traceback" not in printed
-    code, printed = run(folder.parent / "nowhere", "--text", "Je suis la")
-    assert code == 1 and "no saved net" in printed
 
 
 def test_your_own_pairs_in_subwords(tmp_path):
@@ -285,9 +243,6 @@ def test_your_own_pairs_in_subwords(tmp_path):
     assert summary["options"]["pairs"] == str(table) and summary["published"] == {}
     code, printed = run(tmp_path / "own", "--text", "Ein Mann schläft.")
     assert code == 0 and "attention weights" in printed
-    table.write_text("eins\tone\nzwei\n")
-    code, printed = run(tmp_path / "bad", "--pairs", str(table))
-    assert code == 1 and "own.tsv, line 2 has no tab" in printed and "Traceback" not in printed
 
 
 @pytest.mark.slow

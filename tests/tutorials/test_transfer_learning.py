@@ -12,7 +12,7 @@ from torch import nn
 import data
 from tests import programs
 from tests.data.test_hymenoptera import folder
-from tests.weights import publish, save_own
+from tests.weights import publish
 from tutorials import transfer_learning as transfer
 from tutorials.common import checkpoint
 from tutorials.common.experiment import Experiment
@@ -135,17 +135,7 @@ def test_the_study_recipe_compares_on_folds_and_leaves_everything(study):
     assert metrics["frozen/test_accuracy"] > 0.65 and 0 <= metrics["difference/p"] <= 1
     assert metrics["difference/mean"] == pytest.approx(metrics["finetune/fold_mean"] - metrics["frozen_same/fold_mean"])
     assert (found["chance"]["frozen/test_accuracy"], found["chance"]["frozen/fold_mean"]) == (45 / 80, 0.5)
-    assert found["published"] == {}
-    drawn = {path.stem for path in (folder / "figures").iterdir()}
     assert "corrected paired t-test" in printed
-    assert drawn == {
-        "training_batch",
-        "confusion",
-        "predictions",
-        "grad_cam",
-        "folds",
-        "curves_finetune",
-    }
     projector = next(folder.glob("*/features"))
     assert len((projector / "tensors.tsv").read_text().splitlines()) == 200
     assert {line.split("\t")[0] for line in (projector / "metadata.tsv").read_text().splitlines()} == {"ants", "bees"}
@@ -244,16 +234,13 @@ def test_resnet18_from_a_verified_file_learns_a_folder_of_your_own(resnet_root, 
     assert capsys.readouterr().out.count("%") == 3
 
 
-def test_missing_or_wrong_weights_are_told_in_one_line(resnet_root, tmp_path):
+def test_missing_weights_are_told_in_one_line(tmp_path):
     images = folder(tmp_path / "images", 5)
     root = tmp_path / "empty"
     code, printed = run(tmp_path / "none", "--images", str(images), "--data-root", str(root), "--model", "resnet18")
     assert code == 1 and "Traceback" not in printed
     assert "resnet18-f37072fd.pth (46.8 MB)" in printed and f"Put the file at {root / 'weights'}" in printed
     assert "MODEL=small" in printed and "DATA=tiny" not in printed
-    given = str(save_own(models.build("resnet18").state_dict(), tmp_path / "own"))
-    code, printed = run(tmp_path / "wrong", "--images", str(images), "--model", "resnet34", "--weights-file", given)
-    assert code == 1 and "does not fit resnet34" in printed and "Traceback" not in printed
 
 
 def test_few_pictures_of_your_own_need_no_network(tmp_path, capsys, monkeypatch):

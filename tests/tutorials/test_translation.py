@@ -8,17 +8,17 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from PIL import Image
 
 import data
-from data.parallel import Pairs
 from tests import programs
+from tests.text.translators import LANGUAGES, PAIRS, loss_and_gradients
+from tests.text.translators import transformer as build
 from tutorials import translation
 from tutorials.common import plots
 from tutorials.text.pairs import Batches, encode, encode_with_dropout
 from tutorials.text.translator import Translator, load_translator
-from tutorials.text.vocabulary import BOS, EOS, PAD, Subwords, Vocabulary, Words, from_json
+from tutorials.text.vocabulary import BOS, EOS, PAD, Subwords, Words, from_json
 from tutorials.tools import race_translation
 from tutorials.translation import collate
 
@@ -26,14 +26,6 @@ PROGRAM = programs.TRANSLATION
 run, main = PROGRAM.run, PROGRAM.main
 
 SMALL = programs.TRANSFORMER
-LANGUAGES = (Vocabulary(list("abcdefg")), Vocabulary(list("ABCDEFGHI")))
-PAIRS = Pairs(("a b c d e f", "g", "c c", "f a b a"), ("A B", "C D E F G H I A", "I", "B A B"))
-
-
-def build(**more) -> translation.Translation:
-    torch.manual_seed(0)
-    options = translation.TranslationOptions(d_model=12, heads=3, layers=2, dim_feedforward=10, dropout=0.0, **more)
-    return translation.Translation(11, 13, options).double()
 
 
 # The net and its data
@@ -47,28 +39,6 @@ def test_the_net_has_the_originals_parameters():
     total = sum(weight.numel() for weight in net.parameters())
     assert (core, total) == (12_624_896, 33_570_389)  # about 12.6 M and 33.6 M are told of the original
     assert total - core == (19_214 + 10_837) * 512 + 10_837 * 513
-
-
-def loss_and_gradients(net, batch) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    source, lengths, inputs, target = batch
-    real = target != PAD
-    loss = F.cross_entropy(net(source, lengths, inputs, real), target[real], reduction="sum")
-    return loss, torch.autograd.grad(loss, list(net.parameters()))
-
-
-@pytest.mark.parametrize("norm_first", [False, True])
-def test_a_batch_is_its_items_one_by_one_and_more_padding_changes_nothing(norm_first):
-    net, pairs = build(norm_first=norm_first), encode(PAIRS, LANGUAGES)
-    source, lengths, inputs, target = batch = collate(pairs)
-    loss, gradients = loss_and_gradients(net, batch)
-    singly = [loss_and_gradients(net, collate([pairs[number]])) for number in range(4)]
-    assert torch.allclose(sum(one for one, _ in singly), loss, rtol=1e-12)
-    for whole, *parts in zip(gradients, *(one for _, one in singly), strict=True):
-        assert torch.allclose(sum(parts), whole, rtol=1e-9, atol=1e-12)
-    wider = (F.pad(source, (0, 5)), lengths, F.pad(inputs, (0, 3)), F.pad(target, (0, 3)))
-    more, padded = loss_and_gradients(net, wider)
-    assert torch.allclose(more, loss, rtol=1e-12)
-    assert all(torch.allclose(*both, rtol=1e-9, atol=1e-12) for both in zip(padded, gradients, strict=True))
 
 
 def test_half_precision_changes_the_loss_and_its_gradients_but_little():
@@ -163,11 +133,8 @@ def test_the_study_recipe_learns_the_twin_and_leaves_everything(study):
     metrics = summary["metrics"]
     assert metrics["test/bleu"] > 85 and metrics["test/chrf"] > 85 and metrics["test/exact_match"] > 0.5
     assert summary["chance"]["test/bleu"] < 20 and metrics["val/loss"] < 1 and metrics["val/loss_of_batches"] < 1
-    drawn = {path.stem for path in (folder / "figures").iterdir()}
-    assert drawn == {"curves", "attention", "heads", "positions", "lengths"}
     assert "2,000 pairs to train on, 100 pairs to validate, 100 pairs to test with" in printed and "tok:13a" in printed
-    curves = plots.read_curves(folder / "metrics.jsonl")
-    assert {"loss/train", "loss/val", "bleu/val", "lr", "grad_norm"} <= set(curves)
+    assert "bleu/val" in plots.read_curves(folder / "metrics.jsonl")
 
 
 def test_the_attention_follows_the_verb_to_the_end_of_its_clause(study):
@@ -190,8 +157,6 @@ def test_your_own_sentence(study, tmp_path):
     for text, told in (("", "has no words"), ("東京", "no word of '東京' is known")):
         code, printed = run(folder, "--text", text)
         assert code == 1 and told in printed and "Traceback" not in printed
-    code, printed = run(folder.parent / "nowhere", "--text", "Ein Hund")
-    assert code == 1 and "no saved net" in printed
 
 
 def test_your_own_files_by_the_original_recipe(tmp_path):
@@ -206,12 +171,6 @@ def test_your_own_files_by_the_original_recipe(tmp_path):
     words = [set(re.findall(r"\w+|[^\w\s]", " ".join(side[:300]))) for side in (twin.source, twin.target)]
     sizes = map(int, re.search(r"(\d+) tokens of the source language, (\d+) of the target", printed).groups())
     assert losses[1] < losses[0] and all(10 < size <= len(side) + 4 for size, side in zip(sizes, words, strict=True))
-    target.write_text("\n".join(twin.target[:299]))
-    code, printed = run(tmp_path / "unequal", *files)
-    assert code == 1 and "300" in printed and "299" in printed and "Traceback" not in printed
-    target.write_bytes(b"one\ntw\xe4\n")
-    code, printed = run(tmp_path / "latin", *files)
-    assert code == 1 and "own.en, line 2" in printed and "is not UTF-8" in printed
 
 
 @pytest.mark.slow
