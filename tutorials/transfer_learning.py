@@ -342,10 +342,8 @@ def compute_features(run: Experiment, pretrained: Pretrained, photos: Photos, na
 
     def work() -> Outcome:
         since = time.process_time()
-        return {
-            "features": linear_probe.compute_features(net, photos, run.device),
-            "cpu": time.process_time() - since,
-        }
+        features = linear_probe.compute_features(net, photos, run.device)
+        return {"features": features, "cpu": time.process_time() - since}
 
     return run.once(name, work)
 
