@@ -220,7 +220,7 @@ def modules() -> dict[str, str]:
         "classifiers/neural_net.py": NEURAL_NET,
         "layers.py": "\n\n".join([
             both("affine", "relu"), taken("softmax_loss", "svm_loss", "standardize", "standardize_backward"),
-            both("batchnorm"), taken("batchnorm_backward_alt"), both("layernorm", "dropout"), taken("pairs"),
+            both("batchnorm"), taken("batchnorm_backward_alt"), both("layernorm", "dropout"), taken("pair"),
             taken("conv_forward_naive", "conv_backward_naive", "max_pool_forward_naive", "max_pool_backward_naive"),
             both("spatial_batchnorm", "spatial_groupnorm"),
         ]),

@@ -27,7 +27,7 @@ class Fault(NamedTuple):
 LAYERS, OPTIM, RNN, FC = "layers.py", "optim.py", "rnn_layers.py", "classifiers/fc_net.py"
 POOLED = "dx[n, c, rows, columns] += (window == window.max()) * dout[n, c, i, j]"
 POOLING = f"""for n, c, i, j in np.ndindex(*dout.shape):
-        rows, columns = slice(i * stride, i * stride + height), slice(j * stride, j * stride + width)
+        rows, columns = slice(i * sy, i * sy + height), slice(j * sx, j * sx + width)
         window = x[n, c, rows, columns]
         {POOLED}"""
 PADDED = "return dpadded[:, :, py : py + x.shape[2], px : px + x.shape[3]], dw, db"
@@ -65,7 +65,7 @@ FAULTS = [
           "= for +=: windows overlap"),
     Fault("max-pool gradients overwritten, argmax", "max_pool_backward_naive", LAYERS, POOLED,
           "k = np.unravel_index(window.argmax(), window.shape)\n"
-          "        dx[n, c, i * stride + k[0], j * stride + k[1]] = dout[n, c, i, j]", "= for +=: windows overlap"),
+          "        dx[n, c, i * sy + k[0], j * sx + k[1]] = dout[n, c, i, j]", "= for +=: windows overlap"),
     Fault("padding left on dx", "conv_backward_naive", LAYERS, PADDED, "return dpadded, dw, db", "padding forgotten"),
     Fault("padding cut at the wrong side", "conv_backward_naive", LAYERS, PADDED,
           "return dpadded[:, :, : x.shape[2], : x.shape[3]], dw, db", "padding forgotten"),

@@ -12,8 +12,7 @@ from data import StudyError
 from data.imagenet import IMAGENETTE
 from tests.data.test_hymenoptera import folder as class_folders
 from tests.processes import run_to_end
-from tests.tutorials.test_pretrained import FAST
-from tests.tutorials.test_pretrained import main as pretrained
+from tests.tutorials.test_pretrained import FAST, PROGRAM
 from tests.tutorials.test_transfer_learning import main as transfer
 from tests.weights import publish, save_evil
 from tutorials.common import weights
@@ -79,7 +78,7 @@ def test_the_tutorials_run_no_code_of_a_file(tmp_path, monkeypatch):
     code, printed = run_to_end(transfer, tmp_path / "run", *argv)
     assert code == 1 and "evil.pth" in printed and "Traceback" not in printed
     argv = ["--weights-file", f"{SMALL}=evil.pth", "--image", str(next(Path(images).rglob("*.jpg")))]
-    code, printed = run_to_end(pretrained, tmp_path / "run", *argv)
+    code, printed = run_to_end(PROGRAM.main, tmp_path / "run", *argv)
     assert code == 1 and "evil.pth" in printed and "Traceback" not in printed
     if not weights.SAFE:
         assert "make convert WEIGHTS=evil.pth" in printed and "make setup, without TORCHTEXT=1" in printed
@@ -193,13 +192,13 @@ def test_pretrained_and_transfer_take_safetensors(tmp_path):
         torch.manual_seed(0)
         safetensors.torch.save_file(models.build(name).state_dict(), tmp_path / f"{name}.safetensors")
     argv = ["--weights-file", f"{SMALL}={tmp_path / SMALL}.safetensors"]
-    code, printed = run_to_end(pretrained, tmp_path / "none", *argv, "--image", str(picture))
+    code, printed = run_to_end(PROGRAM.main, tmp_path / "none", *argv, "--image", str(picture))
     assert code == 0 and printed.count("%") == 5
     for number, wnid in enumerate(IMAGENETTE):
         target = tmp_path / "val" / wnid / f"{number}.jpg"
         target.parent.mkdir(parents=True)
         target.write_bytes(picture.read_bytes())
-    code, printed = run_to_end(pretrained, tmp_path / "pretrained", *FAST, *argv, "--images", str(tmp_path / "val"))
+    code, printed = run_to_end(PROGRAM.main, tmp_path / "pretrained", *FAST, *argv, "--images", str(tmp_path / "val"))
     assert code == 0, printed
     argv = ["--weights-file", str(tmp_path / "resnet18.safetensors"), "--model", "resnet18", "--images", str(images)]
     argv += ["--epochs", "1", "--folds", "0", "--no-curve", "--frozen-share", "0.9"]

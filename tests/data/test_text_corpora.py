@@ -5,13 +5,12 @@ import re
 
 import numpy as np
 import pytest
-import torch
 
 import data
 from data import StudyError, eng_fra, multi30k, parallel, wikitext2
 from data.parallel import Pairs
 from tutorials.text import translation_metrics as metrics
-from tutorials.text.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, Subwords, Vocabulary, from_json, pad
+from tutorials.text.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, Subwords, Vocabulary, from_json
 
 # Reading
 
@@ -200,11 +199,6 @@ def test_subwords_are_learnt_alike_and_need_a_place_for_each_letter():
     assert Subwords.learn(TEXTS, 45).model == Subwords.learn(TEXTS, 45).model
     with pytest.raises(StudyError, match=r"--subwords: .* 20\. The texts hold \d+ different characters"):
         Subwords.learn(TEXTS, 20)
-
-
-def test_pad():
-    assert pad([[5, 6], [7], []]).tolist() == [[5, 6], [7, PAD], [PAD, PAD]]
-    assert pad([]).shape == (0, 0) and pad([[5]]).dtype == torch.int64
 
 
 # Metrics

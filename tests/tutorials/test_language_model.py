@@ -241,7 +241,7 @@ def test_a_run_on_the_twin_learns_and_leaves_what_it_should(study):
     assert summary["metrics"]["test/perplexity"] < 0.1 * summary["chance"]["test/perplexity"]
     assert summary["metrics"]["test/bits_per_character"] > 0
     leaks = [float(told) for told in re.findall(r"on an earlier place, \w+(?: the mask)?: (\S+)", printed)]
-    assert leaks[0] < 1e-6 and leaks[1] > 0.01 and "200 words: " in printed
+    assert leaks[0] < 1e-6 and leaks[1] > 0.01
     assert summary["metrics"]["test/perplexity_with_cache"] < summary["metrics"]["test/perplexity"] + 0.1
 
 
