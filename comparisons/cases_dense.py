@@ -1,4 +1,5 @@
-"""Cases of the notebooks FullyConnectedNets, BatchNormalization and Dropout; update rules and initializers."""
+"""Cases of nearest neighbors, linear classifiers, the notebooks FullyConnectedNets, BatchNormalization and Dropout;
+update rules and initializers."""
 
 import copy
 from collections.abc import Callable

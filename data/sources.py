@@ -190,6 +190,7 @@ SOURCES: dict[str, Source] = {
         "A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, University of Toronto, 2009",
         (
             "cifar10",
+            "cifar10-fast",
             "linear",
             "fully-connected",
             "initialization",

@@ -14,7 +14,7 @@ def linear_beta_schedule(timesteps: int) -> np.ndarray:
     """The share of noise of each step, rising in a straight line: (T,) float64.
 
     From 1e-4 to 0.02 for 1000 steps, and for fewer as much more, so that the sum stays. Raises TypeError or ValueError
-    for a number of steps below 20, which would ask for more than all. Source: Ho et al., DDPM (2020), section 4.
+    for a number of steps below 21, which would ask for more than all. Source: Ho et al., DDPM (2020), section 4.
     """
     scale = 1000 / checks.size("timesteps", timesteps, 21)
     return np.linspace(1e-4 * scale, 0.02 * scale, timesteps)

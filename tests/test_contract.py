@@ -91,7 +91,7 @@ WRONG = [
     (SEQ2SEQ, "--hidden-size 33", "--hidden-size must be even with"),
     (SEQ2SEQ, "--beam 0", "--beam must be in 1..100"),
     (TRANSLATION, "--optimizer lion", "lion"),
-    (TRANSLATION, "--heads 5", "--d-model must be a multiple of twice --heads"),
+    (TRANSLATION, "--heads 5", "--heads must divide --d-model"),
     (TRANSLATION, "--source a.de", "--source and --target go together"),
     (TRANSLATION, "--dropout 1", "--dropout must be in 0..0.95"),
     (LANGUAGE_MODEL, "--heads 5", "--heads"),

@@ -58,7 +58,7 @@ class LanguageModelOptions(Options):
     dropout: float = 0.2
     """Dropout probability."""
     fast_dropout: bool = False
-    """Dropout of random bytes, which is faster on a CPU, and none of the attention weights."""
+    """Dropout of random bytes, which is faster on a CPU, and no dropout of the attention weights."""
     norm_first: bool = False
     """Pre-norm instead of post-norm, with a final layer normalization, GELU, and random weights in each layer."""
     frequent: int = 0
@@ -184,7 +184,7 @@ class Windows(torch.utils.data.Dataset):
 
 
 class PositionalEncoding(nn.Module):
-    """Add sin and cos of t / 10000^(2i/E) at position t, then dropout: (N, T, E) -> (N, T, E)."""
+    """Add sin and cos of t / 10000^(2k/E) at position t, then dropout: (N, T, E) -> (N, T, E)."""
 
     def __init__(self, d_model: int, dropout: float, max_len: int = 5000) -> None:
         super().__init__()
@@ -234,8 +234,8 @@ class LanguageModel(nn.Module):
         super().__init__()
         width, modern, frequent = options.d_model, options.norm_first, options.frequent
         self.scale, self.length, self.causal = sqrt(width), options.length, options.causal
-        few = 0 < frequent < size
-        self.words = AdaptiveWords(size, width, frequent, options.tied) if few else Words(size, width)
+        adaptive = 0 < frequent < size
+        self.words = AdaptiveWords(size, width, frequent, options.tied) if adaptive else Words(size, width)
         self.positions = PositionalEncoding(width, options.dropout)
         layer = nn.TransformerEncoderLayer(
             width, options.heads, options.dim_feedforward, options.dropout, "gelu" if modern else "relu",
@@ -288,7 +288,7 @@ def lr_factor(step: int, options: LanguageModelOptions, steps: int) -> float:
     if options.schedule == "exponential":
         return 0.95 ** (step // steps)
     done = (step + 1) / (options.epochs * steps + 1)
-    return min(1.0, done / 0.02, (1 - done) / 0.7)
+    return min(1.0, done / 0.02, (1 - done) / 0.7)  # warmup for 2 % of the run, decay over its last 70 %
 
 
 def set_dropout(net: LanguageModel, options: LanguageModelOptions) -> None:
@@ -350,7 +350,8 @@ def test(
     net: LanguageModel, words: Sequence[str], parts: dict[str, Tensor], options: LanguageModelOptions
 ) -> tuple[dict[str, float], ...]:
     """Perplexities by the original's way, ours, and with what is fitted on the validation text: a cache, and further
-    learning while the test text is read; the perplexity of a blind guess. Those of other tokens have other names."""
+    learning while the test text is read; the perplexity of a blind guess. With other tokens
+    their names begin with wikitext_."""
     same = options.tokenizer == "basic_english"  # the original's tokens
     name, metrics, memory = "perplexity" if same else "wikitext_perplexity", {}, None
     for part in ("val", "test"):

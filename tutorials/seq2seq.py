@@ -115,8 +115,8 @@ PREFIXES = (
     "i am ", "i m ", "he is", "he s ", "she is", "she s ", "you are", "you re ", "we are", "we re ", "they are",
     "they re ",
 )  # fmt: skip
-LEAST_BLEU = 5  # lower ones are chance: a net that repeats the commonest word has some
-# Whose attention the original shows; the tiny twin shows test sentences of its own.
+LEAST_BLEU = 5  # below it BLEU says little: repeating a common word earns some
+# Sentences whose attention the original shows; the tiny twin shows test sentences of its own.
 EXAMPLES = (
     "il n est pas aussi grand que son pere", "je suis trop fatigue pour conduire",
     "je suis desole si c est une question idiote", "je suis reellement fiere de vous",
@@ -152,7 +152,7 @@ def is_short(*texts: str) -> bool:
 
 
 def is_filtered(options: Seq2SeqOptions) -> bool:
-    """Whether the pairs are the original's: normalized, short, with a verb of being, and in plain words."""
+    """Whether the pairs are the original's: normalized, short, with a verb of being; and whole words, not subwords."""
     return not (options.whole or options.pairs)
 
 
@@ -205,7 +205,7 @@ Steps = tuple[Tensor, Tensor, Tensor | None]  # outputs (N, T, H), the next hidd
 
 
 class Encoder(nn.Module):
-    """Reads the source, without its padding (but for --count-padding): a sentence means the same in any batch."""
+    """Reads the source, without its padding (unless --count-padding): a sentence means the same in any batch."""
 
     def __init__(self, words: int, options: Seq2SeqOptions) -> None:
         super().__init__()
@@ -292,7 +292,7 @@ class BahdanauDecoder(Decoder):
 
 
 class Seq2Seq(nn.Module):
-    """Encoder and decoder; 1,638,064 parameters with 4,601 French and 2,991 English words and the original's width."""
+    """Encoder and decoder; 1,638,834 parameters with the original's words, four special tokens and its width."""
 
     def __init__(self, source_words: int, target_words: int, options: Seq2SeqOptions) -> None:
         super().__init__()
@@ -321,7 +321,7 @@ class Seq2Seq(nn.Module):
         for _ in range(inputs.shape[1]):
             outputs, hidden, _ = self.decoder(tokens, hidden, memory)
             written.append(self.score(outputs))
-            tokens = written[-1].detach().argmax(-1)
+            tokens = written[-1].argmax(-1)
         return torch.cat(written, 1)[target_mask]
 
     def attention(self, source: Tensor, lengths: Tensor, inputs: Tensor) -> Tensor | None:
@@ -376,7 +376,7 @@ def train(run: Run, net: nn.Module, parts: Parallel, languages: Sequence[Vocabul
 
 
 def word_dropout(tokens: Tensor, p: float) -> Tensor:
-    """Replace words by the unknown token with probability p, so that no sentence can be learned by one word of it."""
+    """Replace words by the unknown token with probability p, so that no sentence is recognized by one of its words."""
     dropped = torch.rand(tokens.shape, device=tokens.device) < p
     return tokens.masked_fill(dropped & (tokens > UNK), UNK)
 
@@ -402,14 +402,14 @@ def greedy_decode(translator: Translator, texts: Sequence[str]) -> list[str]:
     net, written = translator.net.eval(), []
     for source, lengths in translator.batches(texts):
         hidden, memory = net.start_decoding(source, lengths)
-        tokens, ended, rows = torch.full_like(lengths, BOS), torch.zeros_like(lengths, dtype=torch.bool), []
-        while not ended.all() and len(rows) < translator.limit:
+        tokens, ended, steps = torch.full_like(lengths, BOS), torch.zeros_like(lengths, dtype=torch.bool), []
+        while not ended.all() and len(steps) < translator.limit:
             logits, hidden = net.step(tokens, hidden, memory)  # (N, V)
             logits[:, NEVER] = -inf
             tokens = logits.argmax(-1)
-            rows.append(tokens)
+            steps.append(tokens)
             ended |= tokens == EOS
-        written += torch.stack(rows, 1).tolist()
+        written += torch.stack(steps, 1).tolist()
     return [translator.languages[1].decode(row) for row in written]  # up to its EOS
 
 

@@ -112,8 +112,8 @@ class TranslationOptions(TextFileOptions):
 
     def check(self) -> None:
         super().check()
-        if self.d_model % (2 * self.heads):
-            raise ValueError(f"--d-model must be a multiple of twice --heads ({self.heads}), not {self.d_model}")
+        if self.d_model % self.heads:
+            raise ValueError(f"--heads must divide --d-model {self.d_model}, not be {self.heads}")
         if (self.source is None) != (self.target is None):
             raise ValueError("--source and --target go together")
         if self.bpe_dropout and not (self.subwords and self.by_length):
@@ -193,7 +193,7 @@ def collate(pairs: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, ...]:
 
 
 class PositionalEncoding(nn.Module):
-    """Add sin and cos of t / 10000^(2i/E) at position t, then dropout: (N, T, E) -> (N, T, E)."""
+    """Add sin and cos of t / 10000^(2k/E) at position t, then dropout: (N, T, E) -> (N, T, E)."""
 
     def __init__(self, d_model: int, dropout: float, max_len: int = 5000) -> None:
         super().__init__()
@@ -261,7 +261,7 @@ class Translation(nn.Module):
 
     def step(self, tokens: Tensor, past: list | None, memory: dict) -> tuple[Tensor, list]:
         """Logits (N, V) after the tokens (N,); keys and values of all before them are in `past`."""
-        start = past[0][0].shape[2] if past else 0
+        start = past[0][0].shape[2] if past else 0  # tokens so far: the first layer's keys are (N, h, T, d)
         x = self.embed(self.target, tokens[:, None], start)
         states, past = decoder_step(self.transformer.decoder, x, past, memory)
         return self.out(states[:, 0]), past
@@ -298,7 +298,7 @@ def train(run: Run, net: nn.Module, parts: Parallel, languages: tuple[Vocabulary
         use_fast_dropout(net)
     run.track(net=net, autocast=autocast, optimizer=optimizer, scheduler=scheduler)
     longest = max(len(target) for _, target in pairs)
-    about = {"languages": [words.to_json() for words in languages], "limit": longest + 5}
+    about = {"languages": [words.to_json() for words in languages], "limit": longest + 5}  # of tokens
     for _epoch in run.epochs():
         net.train()
         for source, lengths, inputs, target in run.batches(trainloader):
@@ -336,7 +336,7 @@ def lr_factor(step: int, options: TranslationOptions, steps: int) -> float:
     if options.schedule == "constant":
         return 1.0
     warmup = options.warmup_steps
-    return min((step + 1) / warmup, (steps - step) / max(1, steps - warmup), 1)
+    return min((step + 1) / warmup, (steps - step) / max(1, steps - warmup))
 
 
 @torch.no_grad()

@@ -1,1 +1,1 @@
-"""One script per notebook of the assignment, and the bench."""
+"""The experiments with hand-written nets, one script for each study."""

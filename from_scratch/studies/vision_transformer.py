@@ -79,7 +79,7 @@ def train_transformer(
 
 
 def train_convnet(study: Study, name: str, data: Mapping[str, np.ndarray], recipe: Deep, **options: Any) -> Solver:
-    """The deep net of `make convnet`, by its recipe."""
+    """A net of the kind of `make convnet`'s deep one, trained as that is."""
     net = DeepConvNet(blocks=recipe.blocks, reg=recipe.reg, rng=study.rng(f"weights of {name}"))
     options = {"num_epochs": recipe.epochs} | options
     return study.train(name, net, data, batch_size=recipe.batch_size, update_rule="adam",

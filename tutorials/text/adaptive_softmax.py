@@ -12,8 +12,9 @@ from torch import Tensor, nn
 class AdaptiveWords(nn.AdaptiveLogSoftmaxWithLoss):
     """Full rows for frequent words, rows of a quarter of the width for all others, the same for input and output.
 
-    It is an exact softmax: first among the frequent words and "another word", then among the others if need be, so
-    that most tokens cost `frequent` products instead of V. Untied, the input has a table of its own.
+    Two softmaxes, whose probabilities add up to exactly one: first among the frequent words and "another word", then
+    among the others if need be, so that most tokens cost `frequent` products instead of V.
+    Untied, the input has a table of its own.
     Sources: E. Grave et al., "Efficient softmax approximation for GPUs", 2017; tied as in A. Baevski and M. Auli,
     "Adaptive Input Representations", 2019.
     """
