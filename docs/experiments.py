@@ -21,7 +21,7 @@ HEAD = """\
 
 What was tried on the way to the [results](scorecard.md), for each of them the best first. Recipes were chosen on
 validation data alone; test figures stand here only for runs that were final. Minutes are of training, on so many
-threads, beside other work unless the row says *alone*.
+threads of all processes together, beside other work unless the row says *alone*.
 """
 
 
@@ -53,8 +53,8 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
         "goal": options.goal, "what": options.what, "seed": about["seed"], "changed": about["changed"],
         "val": about["metrics"][options.val] if options.val else best_val(options.run),
         "test": about["metrics"][options.test] if options.test else None, "parameters": about.get("parameters"),
-        "minutes": about["seconds"]["train"] / 60, "threads": about["threads"], "machine": about["device_name"],
-        "alone": options.alone,
+        "minutes": about["seconds"]["train"] / 60, "threads": about["processes"] * about["threads"],
+        "machine": about["device_name"], "alone": options.alone,
     }  # fmt: skip
 
 

@@ -183,6 +183,22 @@ def test_the_figures_of_the_kept_study_run_of_seed_0_are_kept_small(tmp_path):
     assert not (figures / "thing/small.png").exists()
 
 
+def test_figures_of_other_options_are_kept_until_there_are_those_of_the_study_recipe(tmp_path):
+    runs, results, figures = (tmp_path / name for name in ("runs", "results", "figures"))
+    larger, study = runs / "larger", runs / "thing-official-study-seed0"
+    write(larger, summary(changed={"width": 9}))
+    results.mkdir()
+    (results / "thing-official-study-seed0.json").write_text(json.dumps(summary()))  # its run was not made here
+    draw(larger / "figures/small.png", 80, 40, seed=0)
+    scorecard.keep_other(larger, "a larger net", results)
+    assert scorecard.keep_figures(runs, results, figures) == [larger]
+    assert json.loads((figures / "thing/source.json").read_text())["title"] == "a larger net"
+    write(study, summary())
+    draw(study / "figures/small.png", 80, 40, seed=1)
+    assert scorecard.keep_figures(runs, results, figures) == [study]
+    assert scorecard.keep_figures(runs, results, figures) == []  # the others' do not come back
+
+
 def test_the_answers_show_a_figure_once_it_is_kept(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = "*Measured*.\n\n<!-- figure thing/big: What\nit shows -->\n\nMore.\n"

@@ -147,18 +147,17 @@ def read_summaries(results: Path) -> list[dict[str, Any]]:
 
 def keep_figures(runs: Path, results: Path, figures: Path) -> list[Path]:
     """Keep small copies of the figures of each run whose summary is kept, of the study recipe with seed 0; of a target
-    without one, those of its run of other weights, data or options.
+    whose figures are not of one, those of its run of other weights, data or options.
 
     Another machine rounds otherwise, so the run need not have the kept figures, only the same metrics. `source.json`
     beside them says which run that was; returns the folders of runs whose figures are new.
     """
-    taken = []
-    places = {place.stem.partition("-official-")[0]: place for place in results.glob("*-official-study-seed0.json")}
+    taken, others = [], {}
     for place in sorted((results / "others").glob("*.json")):
         kept = summary.read(place)
-        if kept and kept["recipe"] == "study":
-            places.setdefault(kept["name"], place)
-    for place in places.values():
+        if kept and kept["recipe"] == "study" and not shows_study(figures / kept["name"]):
+            others.setdefault(kept["name"], place)
+    for place in [*others.values(), *sorted(results.glob("*-official-study-seed0.json"))]:
         run, kept = runs / place.stem, summary.read(place)
         new = summary.read(run / "summary.json")
         drawn = [path for path in sorted((run / "figures").glob("*.png")) if path.stem not in PHOTOGRAPHS]
@@ -177,6 +176,12 @@ def keep_figures(runs: Path, results: Path, figures: Path) -> list[Path]:
         write_atomic(folder / "source.json", source)  # last: what was interrupted is done again
         taken.append(run)
     return taken
+
+
+def shows_study(folder: Path) -> bool:
+    """Whether the kept figures of a target are those of an unchanged study recipe, which has no title."""
+    source = folder / "source.json"
+    return source.exists() and "title" not in json.loads(source.read_text(encoding="utf-8"))
 
 
 def small(path: Path) -> bytes:
