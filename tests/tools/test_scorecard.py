@@ -186,7 +186,7 @@ def test_the_figures_of_the_kept_study_run_of_seed_0_are_kept_small(tmp_path):
 def test_figures_of_other_options_are_kept_until_there_are_those_of_the_study_recipe(tmp_path):
     runs, results, figures = (tmp_path / name for name in ("runs", "results", "figures"))
     larger, study = runs / "larger", runs / "thing-official-study-seed0"
-    write(larger, summary(changed={"width": 9}))
+    write(larger, summary(changed={"width": 9}, options={"width": 9}))
     results.mkdir()
     (results / "thing-official-study-seed0.json").write_text(json.dumps(summary()))  # its run was not made here
     draw(larger / "figures/small.png", 80, 40, seed=0)
