@@ -116,7 +116,7 @@ class Run(Session):
                 self.step, self.batch = self.step + 1, self.batch + 1
                 yield self.place.move(batch)
                 self.seconds += time.perf_counter() - since
-                self.processor_seconds += time.process_time() - used
+                self.processor_seconds += (time.process_time() - used) * self.place.world_size  # all do the same
                 self.samples += count_samples(batch) * self.place.world_size
                 bar.update()
                 if self.batch == len(loader) and self.epoch + 1 == self.options.epochs:

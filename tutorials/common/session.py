@@ -79,7 +79,7 @@ class Session:
         self.fingerprints: dict[str, str] = {}  # of the data that the run began with
         self.aside: Path | None = None  # where an earlier run in this folder is now
         self.seconds = 0.0  # spent in training and measuring
-        self.processor_seconds = 0.0  # of all threads, in training
+        self.processor_seconds = 0.0  # of all threads and processes, in training
         self.logger: Logger | None = None
         self.stopping = Stopping()
         self.lock = FolderLock(self.folder)

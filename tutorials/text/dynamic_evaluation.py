@@ -46,7 +46,7 @@ class DynamicEvaluation:
 
 
 def fit_dynamic_evaluation(
-    net: Any, tokens: Tensor, beginning: int = 10_000, rates: Sequence[float] = (0.05, 0.1, 0.2)
+    net: Any, tokens: Tensor, beginning: int = 10_000, rates: Sequence[float] = (0.003, 0.01, 0.03, 0.1)
 ) -> tuple[DynamicEvaluation, Memory]:
     """The learning rate that makes a text's beginning cheapest, and a cache fitted beside it: fit both on another text
     than is tested."""
