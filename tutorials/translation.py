@@ -298,7 +298,7 @@ def train(run: Run, net: nn.Module, parts: Parallel, languages: tuple[Vocabulary
         use_fast_dropout(net)
     run.track(net=net, autocast=autocast, optimizer=optimizer, scheduler=scheduler)
     longest = max(len(target) for _, target in pairs)
-    about = {"languages": [words.to_json() for words in languages], "limit": longest + 5}  # of tokens
+    about = {"languages": [words.to_json() for words in languages], "limit": longest + 5}
     for _epoch in run.epochs():
         net.train()
         for source, lengths, inputs, target in run.batches(trainloader):
