@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-from functools import partial
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from tests.text.translators import LANGUAGES, PAIRS, loss_and_gradients
 from tests.text.translators import transformer as build
 from tutorials import translation
 from tutorials.common import plots
-from tutorials.text.pairs import Batches, encode, encode_with_dropout
+from tutorials.text.pairs import Batches, encode, encode_with_dropout, swap_half
 from tutorials.text.translator import Translator, load_translator
 from tutorials.text.vocabulary import BOS, EOS, PAD, Subwords, Words, from_json
 from tutorials.tools import race_translation
@@ -102,8 +101,9 @@ def test_bpe_dropout_cuts_the_same_text_otherwise_in_each_epoch():
     twin = data.load("multi30k", "tiny").train
     subwords = Subwords.learn(twin.source + twin.target, 300)
     languages = subwords, subwords
-    draw = partial(encode_with_dropout, twin, languages, 0.2)
-    batches = Batches(encode(twin, languages), 32, draw=draw)
+    batches = Batches(
+        encode(twin, languages), 32, draw=lambda epoch, seed: encode_with_dropout(twin, languages, 0.2, seed)
+    )
     first, again, other = [batches.pairs for epoch in (0, 0, 1) if batches.set_epoch(epoch) is None]
     assert len(first) == len(twin)
     for side, texts in enumerate((twin.source, twin.target)):
@@ -113,6 +113,15 @@ def test_bpe_dropout_cuts_the_same_text_otherwise_in_each_epoch():
         plain = [subwords.encode(text) for text in texts]
         assert 1.1 < sum(map(len, rows[0])) / sum(map(len, plain)) < 3
         assert subwords.encode_with_dropout(texts, 0.0, 1) == plain
+
+
+def test_half_of_the_pairs_are_swapped_at_random():
+    pairs = [(torch.tensor([i, EOS]), torch.tensor([1000 + i, EOS])) for i in range(1000)]
+    swapped = [bool(source[0] >= 1000) for source, _ in swap_half(pairs, 3)]
+    assert 400 < sum(swapped) < 600 and swapped[:500] != swapped[500:]
+    for pair, new, swap in zip(pairs, swap_half(pairs, 3), swapped, strict=True):
+        assert new[swap] is pair[0] and new[not swap] is pair[1]
+    assert swapped != [bool(source[0] >= 1000) for source, _ in swap_half(pairs, 4)]
 
 
 def test_whole_words_give_back_the_text_as_it_was_written():

@@ -15,6 +15,7 @@ from torch import Tensor
 from tutorials.text.vocabulary import BOS, EOS, PAD, UNK
 
 Step = Callable[[Tensor, Any, Any], tuple[Tensor, Any]]
+Hypothesis = tuple[float, list[int]]  # log p, tokens
 NEVER = [PAD, BOS, UNK]  # no sentence holds them
 
 # N sentences, K beams of each, M = N or N * K rows, V tokens, T time
@@ -63,13 +64,21 @@ def greedy(step: Step, state: Any, memory: Any, limits: Tensor) -> list[list[int
     return up_to_end(written)
 
 
-@torch.no_grad()
 def beam(step: Step, state: Any, memory: Any, limits: Tensor, width: int, alpha: float = 1.0) -> list[list[int]]:
     """Beam search for all N sentences at once: keep the `width` best beginnings; choose by log p / length^alpha.
 
-    EOS counts in the length, and as an end only when it is among the `width` best continuations. A sentence is done
-    when `width` ends were found, when no beginning can overtake the best end, or after `limits` (N,) tokens; width 1
-    is greedy search. Returns the tokens of the best, without BOS and EOS.
+    EOS counts in the length; width 1 is greedy search. Returns the tokens of the best, without BOS and EOS.
+    """
+    found = hypotheses(step, state, memory, limits, width, width)
+    return [max(ends, key=lambda end: end[0] / (len(end[1]) + 1) ** alpha)[1] for ends in found]
+
+
+@torch.no_grad()
+def hypotheses(step: Step, state: Any, memory: Any, limits: Tensor, width: int, count: int) -> list[list[Hypothesis]]:
+    """The sentences that beam search finds for each of N sources: log p, and the tokens without BOS and EOS.
+
+    A beginning ends when EOS is among its sentence's `width` best continuations. A source is done when `count` ends
+    were found, or after `limits` (N,) tokens; if nothing has ended then, its hypothesis is the best beginning.
     """
     if not len(limits):
         return []
@@ -78,34 +87,31 @@ def beam(step: Step, state: Any, memory: Any, limits: Tensor, width: int, alpha:
     state, memory = select(state, rows), select(memory, rows)
     tokens = torch.full_like(rows, BOS)
     beginnings = limits.new_full((len(limits), K, int(limits.max())), EOS)
-    scores = torch.full((len(limits), K), -torch.inf, device=limits.device)  # of the beginnings
+    scores = torch.full((len(limits), K), -torch.inf, device=limits.device)  # log p of the beginnings
     scores[:, 0] = 0  # at first all K are the same
-    written, best = beginnings[:, 0].clone(), torch.full_like(scores[:, 0], -torch.inf)  # each one's best end
-    ends = torch.zeros_like(limits)  # found so far
+    found: list[list[Hypothesis]] = [[] for _ in limits]
     for place in range(beginnings.shape[2]):
-        length = (place + 1) ** alpha
         log_p, state = log_probabilities(step, tokens, state, memory)
         total = scores[:, :, None] + log_p.view(*scores.shape, -1)  # (N, K, V)
         ranked, which = total.flatten(1).topk(2 * K)  # of 2K continuations, at most K are ends
         parent, token = which // total.shape[2], which % total.shape[2]
         ending = token == EOS
-        counted = ending & (ranked > -torch.inf)
-        counted[:, K:] = False
-        value, winner = (ranked / length).masked_fill(~counted, -torch.inf).max(1)
-        better = (value > best[going]).nonzero().squeeze(1)
-        best[going[better]] = value[better]
-        written[going[better]] = beginnings[better, parent[better, winner[better]]]
-        ends[going] += counted.sum(1)
+        ends = (ending & (ranked > -torch.inf))[:, :K].nonzero()
+        row, value = ends[:, 0], ranked[tuple(ends.T)]
+        texts = beginnings[row, parent[tuple(ends.T)], :place]
+        for number, log_probability, text in zip(going[row].tolist(), value.tolist(), texts.tolist(), strict=True):
+            found[number].append((log_probability, text))
 
         order = ending.int().argsort(dim=1, stable=True)[:, :K]  # the best that go on
         scores, parent, token = (values.gather(1, order) for values in (ranked, parent, token))
         beginnings = beginnings.gather(1, parent[:, :, None].expand_as(beginnings))
         beginnings[:, :, place] = token
         full = limits[going] <= place + 1
-        cut = (full & (best[going] == -torch.inf)).nonzero().squeeze(1)  # no end found: what there is
-        written[going[cut]] = beginnings[cut, 0]
-        beaten = best[going] >= scores[:, 0] / limits[going] ** alpha
-        kept = (~(full | beaten | (ends[going] >= K))).nonzero().squeeze(1)
+        for row in full.nonzero().flatten().tolist():
+            if not found[going[row]]:
+                found[going[row]].append((scores[row, 0].item(), beginnings[row, 0, : place + 1].tolist()))
+        done = torch.tensor([len(found[number]) >= count for number in going.tolist()], device=limits.device)
+        kept = (~(full | done)).nonzero().squeeze(1)
         if not len(kept):
             break
         rows = (kept[:, None] * K + parent[kept]).flatten()
@@ -113,7 +119,7 @@ def beam(step: Step, state: Any, memory: Any, limits: Tensor, width: int, alpha:
         state = select(state, rows)
         if len(kept) < len(full):
             memory = select(memory, rows)  # the beams of a sentence share theirs
-    return up_to_end(written)
+    return found
 
 
 def up_to_end(written: Tensor) -> list[list[int]]:

@@ -34,6 +34,15 @@ def encode_with_dropout(pairs: Pairs, languages: Sequence[Subwords], p: float, s
     return [(torch.tensor(s), torch.tensor(t)) for s, t in zip(source, target, strict=True)]
 
 
+def swap_half(pairs: Sequence[Pair], seed: int) -> list[Pair]:
+    """Half of the pairs, at random, with source and target swapped, for a net that learns both directions at once.
+
+    Source: L. Ding et al., "Improving Neural Machine Translation by Bidirectional Training", EMNLP, 2021.
+    """
+    swapped = torch.rand(len(pairs), generator=torch.Generator().manual_seed(seed)) < 0.5
+    return [pair[::-1] if swap else pair for pair, swap in zip(pairs, swapped.tolist(), strict=True)]
+
+
 def leave_out_long(run: Run, pairs: Pairs, languages: Sequence[Vocabulary]) -> Pairs:
     """The pairs of at most --longest tokens on each side: a single longer one would make its whole batch as wide."""
     longest = run.options.longest
@@ -50,11 +59,11 @@ class Batches(Dataset):
     """Whole batches of pairs of about one length: item i is a batch of `size` pairs, which each epoch draws anew.
 
     Such batches hold little padding. Which pairs are left over at the end changes from epoch to epoch; with `draw`, a
-    function of a random seed, their tokens do, too.
+    function of the epoch and a random seed, the pairs themselves do, too.
     """
 
     def __init__(
-        self, pairs: Sequence[Pair], size: int, seed: int = 0, draw: Callable[[int], Sequence[Pair]] | None = None
+        self, pairs: Sequence[Pair], size: int, seed: int = 0, draw: Callable[[int, int], Sequence[Pair]] | None = None
     ) -> None:
         self.pairs, self.size, self.seed, self.draw = pairs, size, seed, draw
         self.set_epoch(0)
@@ -63,7 +72,7 @@ class Batches(Dataset):
         """Put the pairs in a new order, by length but for a bit of chance."""
         generator = torch.Generator().manual_seed(seed := 1000 * self.seed + epoch)
         if self.draw:
-            self.pairs = self.draw(seed)
+            self.pairs = self.draw(epoch, seed)
         kept = torch.randperm(len(self.pairs), generator=generator)[: len(self) * self.size]
         length = torch.tensor([sum(map(len, self.pairs[number])) for number in kept.tolist()])
         length = length + 3 * torch.rand(len(kept), generator=generator)
@@ -81,10 +90,10 @@ def training_loader(
     pairs: Sequence[Pair],
     collate: Collate,
     by_length: bool,
-    draw: Callable[[int], Sequence[Pair]] | None = None,
+    draw: Callable[[int, int], Sequence[Pair]] | None = None,
 ) -> DataLoader:
     """Shuffled batches of --batch-size pairs, over all processes together; `by_length` those of `Batches`, which can
-    `draw` the pairs' tokens."""
+    `draw` the pairs anew."""
     options = run.options
     if not by_length:
         return run.loader(pairs, options.batch_size, shuffle=True, collate_fn=collate)
