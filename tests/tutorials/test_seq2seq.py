@@ -2,8 +2,10 @@
 
 import itertools
 import json
+import math
 import re
 import shutil
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,6 +24,7 @@ from tutorials import seq2seq
 from tutorials.common import plots
 from tutorials.seq2seq import collate
 from tutorials.text import decoding
+from tutorials.text import translation_metrics as scores
 from tutorials.text.pairs import encode, leave_out_long
 from tutorials.text.translator import Translator
 from tutorials.text.vocabulary import BOS, EOS, PAD, UNK
@@ -157,6 +160,33 @@ def test_a_wide_beam_finds_the_best_of_all_sentences(alpha):
         best = max(told, key=lambda words: told[words] / (len(words) + 1) ** alpha)
         [found] = translator([source], width=120, alpha=alpha)
         assert found == LANGUAGES[1].decode(best)
+
+
+@torch.no_grad()
+def test_the_hypotheses_are_sentences_with_their_probabilities():
+    net = build("luong")
+    net.decoder.out.bias[EOS] += 0.7
+    translator = Translator(net, LANGUAGES, limit=3)
+    sources = PAIRS.source[:2]
+    sizes = dict(width=999, count=999), dict(width=3, count=4)
+    wide, few = (translator.search(sources, partial(decoding.hypotheses, **size)) for size in sizes)
+    for source, all_ends, ends in zip(sources, wide, few, strict=True):
+        told = all_sentences(net, source, 3)
+        assert {tuple(words): pytest.approx(log_p, abs=1e-5) for log_p, words in all_ends} == told
+        assert 4 <= len(ends) < 7 and ends[0][0] == pytest.approx(told[tuple(ends[0][1])], abs=1e-5)
+        assert len({tuple(words) for _, words in ends}) == len(ends)
+
+
+def test_minimum_bayes_risk_chooses_what_agrees_with_the_others(monkeypatch):
+    """The likeliest sentence has nothing in common with any other; three others are nearly the same."""
+    texts = ["B B B B", "A C D E F", "A C D E G", "A C D E"]
+    p = np.array([0.4, 0.2, 0.2, 0.1])
+    found = [(math.log(one), LANGUAGES[1].encode(text)[:-1]) for one, text in zip(p, texts, strict=True)]
+    translator = Translator(build("none"), LANGUAGES, limit=9)
+    monkeypatch.setattr(translator, "search", lambda sources, search: [found, found[:1]])
+    bleu = scores.make_bleu([texts], effective_order=True)
+    expected = [sum(p[k] ** 0.25 * bleu.sentence_score(text, [texts[k]]).score for k in range(4)) for text in texts]
+    assert translator.minimum_bayes_risk(["", ""], 8) == [texts[int(np.argmax(expected))], "B B B B"] != texts[:1] * 2
 
 
 @pytest.mark.parametrize("kind", KINDS)

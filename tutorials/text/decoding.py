@@ -67,18 +67,22 @@ def greedy(step: Step, state: Any, memory: Any, limits: Tensor) -> list[list[int
 def beam(step: Step, state: Any, memory: Any, limits: Tensor, width: int, alpha: float = 1.0) -> list[list[int]]:
     """Beam search for all N sentences at once: keep the `width` best beginnings; choose by log p / length^alpha.
 
-    EOS counts in the length; width 1 is greedy search. Returns the tokens of the best, without BOS and EOS.
+    EOS counts in the length; width 1 is greedy search. The search ends when `width` ends were found, or when no
+    beginning can overtake the best of them. Returns the tokens of the best, without BOS and EOS.
     """
-    found = hypotheses(step, state, memory, limits, width, width)
+    found = hypotheses(step, state, memory, limits, width, width, alpha)
     return [max(ends, key=lambda end: end[0] / (len(end[1]) + 1) ** alpha)[1] for ends in found]
 
 
 @torch.no_grad()
-def hypotheses(step: Step, state: Any, memory: Any, limits: Tensor, width: int, count: int) -> list[list[Hypothesis]]:
+def hypotheses(
+    step: Step, state: Any, memory: Any, limits: Tensor, width: int, count: int, alpha: float | None = None
+) -> list[list[Hypothesis]]:
     """The sentences that beam search finds for each of N sources: log p, and the tokens without BOS and EOS.
 
     A beginning ends when EOS is among its sentence's `width` best continuations. A source is done when `count` ends
-    were found, or after `limits` (N,) tokens; if nothing has ended then, its hypothesis is the best beginning.
+    were found, or after `limits` (N,) tokens; if nothing has ended then, its hypothesis is the best beginning. With
+    `alpha` it is also done when no beginning can overtake the best end by log p / length^alpha.
     """
     if not len(limits):
         return []
@@ -90,34 +94,37 @@ def hypotheses(step: Step, state: Any, memory: Any, limits: Tensor, width: int, 
     scores = torch.full((len(limits), K), -torch.inf, device=limits.device)  # log p of the beginnings
     scores[:, 0] = 0  # at first all K are the same
     found: list[list[Hypothesis]] = [[] for _ in limits]
+    best = torch.full_like(scores[:, 0], -torch.inf)  # of the ends: log p / length^alpha
     for place in range(beginnings.shape[2]):
         log_p, state = log_probabilities(step, tokens, state, memory)
         total = scores[:, :, None] + log_p.view(*scores.shape, -1)  # (N, K, V)
         ranked, which = total.flatten(1).topk(2 * K)  # of 2K continuations, at most K are ends
         parent, token = which // total.shape[2], which % total.shape[2]
         ending = token == EOS
-        ends = (ending & (ranked > -torch.inf))[:, :K].nonzero()
-        row, value = ends[:, 0], ranked[tuple(ends.T)]
-        texts = beginnings[row, parent[tuple(ends.T)], :place]
-        for number, log_probability, text in zip(going[row].tolist(), value.tolist(), texts.tolist(), strict=True):
-            found[number].append((log_probability, text))
+        row, _ = ends = (ending & (ranked > -torch.inf))[:, :K].nonzero(as_tuple=True)
+        texts = beginnings[row, parent[ends], :place]
+        for number, value, text in zip(going[row].tolist(), ranked[ends].tolist(), texts.tolist(), strict=True):
+            found[number].append((value, text))
 
         order = ending.int().argsort(dim=1, stable=True)[:, :K]  # the best that go on
         scores, parent, token = (values.gather(1, order) for values in (ranked, parent, token))
         beginnings = beginnings.gather(1, parent[:, :, None].expand_as(beginnings))
         beginnings[:, :, place] = token
-        full = limits[going] <= place + 1
-        for row in full.nonzero().flatten().tolist():
-            if not found[going[row]]:
-                found[going[row]].append((scores[row, 0].item(), beginnings[row, 0, : place + 1].tolist()))
-        done = torch.tensor([len(found[number]) >= count for number in going.tolist()], device=limits.device)
-        kept = (~(full | done)).nonzero().squeeze(1)
+        done = limits[going] <= place + 1
+        for number in done.nonzero().flatten().tolist():
+            if not found[going[number]]:
+                found[going[number]].append((scores[number, 0].item(), beginnings[number, 0, : place + 1].tolist()))
+        done |= torch.tensor([len(found[number]) >= count for number in going.tolist()], device=limits.device)
+        if alpha is not None:
+            best.scatter_reduce_(0, going[row], ranked[ends] / (place + 1) ** alpha, "amax")
+            done |= best[going] >= scores[:, 0] / limits[going] ** alpha
+        kept = (~done).nonzero().squeeze(1)
         if not len(kept):
             break
         rows = (kept[:, None] * K + parent[kept]).flatten()
         going, scores, beginnings, tokens = going[kept], scores[kept], beginnings[kept], token[kept].flatten()
         state = select(state, rows)
-        if len(kept) < len(full):
+        if len(kept) < len(done):
             memory = select(memory, rows)  # the beams of a sentence share theirs
     return found
 
