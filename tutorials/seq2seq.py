@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from math import inf
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Literal
 
 import numpy as np
@@ -22,8 +23,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_se
 
 from data import eng_fra, parallel
 from data.parallel import Pairs, Parallel
-from tutorials.common import checkpoint, plots
-from tutorials.common.device import predicting, unwrap
+from tutorials.common import plots
+from tutorials.common.device import unwrap
 from tutorials.common.options import TextFileOptions, parse
 from tutorials.common.published import losses_by_step
 from tutorials.common.run import Run
@@ -126,7 +127,7 @@ EXAMPLES = (
 def main() -> None:
     options = parse(Seq2SeqOptions, RECIPES)
     if options.text is not None:
-        return translate_text(options)
+        return report.translate_text("seq2seq", Seq2Seq, options, as_trained)
     with Run("seq2seq", options) as run:
         parts = load_pairs(run)
         languages = [build_vocabulary(options, texts) for texts in (parts.train.source, parts.train.target)]
@@ -145,6 +146,11 @@ def normalize(text: str) -> str:
     apart = unicodedata.normalize("NFD", text.lower())  # a letter, and then its accents
     plain = "".join(char for char in apart if unicodedata.category(char) != "Mn")
     return re.sub(r"[^a-z!?]+", " ", re.sub(r"([!?])", r" \1", plain)).strip()
+
+
+def as_trained(text: str, trained: SimpleNamespace) -> str:
+    """A text as a net with these options reads it."""
+    return normalize(text) if is_filtered(trained) else text.strip()
 
 
 def is_short(*texts: str) -> bool:
@@ -429,18 +435,6 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
             shown = EXAMPLES if options.data == "official" and is_filtered(options) else ()
             run.figure("attention", report.attention_maps(translator, shown or sorted(pairs.source, key=len)[-4:]))
     run.finish(metrics, published, report.commonest(parts.train, split, pairs))
-
-
-def translate_text(options: Seq2SeqOptions) -> None:
-    """Print the translation of any sentence, and where the decoder looked."""
-    with predicting():
-        path = checkpoint.find_best("seq2seq", options.run_dir)
-        translator, trained = load_translator(path, "seq2seq", Seq2Seq)
-        text = normalize(options.text) if is_filtered(trained) else options.text.strip()
-        output = report.translate_one(translator, text, options.beam, options.length_penalty, path, "seq2seq")
-        if trained.attention != "none":
-            picture = path.parent / "figures" / "translation.png" if options.figure else None
-            report.show_attention(translator, text, output, picture)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ Z. Wu et al., "Good for Misconceived Reasons", 2021.
 """
 
 import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,13 +17,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn, optim
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import DataLoader
 
 from data import parallel
 from data.parallel import Pairs, Parallel
-from tutorials.common import checkpoint, plots
+from tutorials.common import plots
 from tutorials.common.autocast import Autocast
-from tutorials.common.device import predicting, unwrap
+from tutorials.common.device import unwrap
 from tutorials.common.fast_dropout import use_fast_dropout
 from tutorials.common.muon import ChainedOptimizer, Muon, layer_matrices
 from tutorials.common.options import TextFileOptions, parse
@@ -145,7 +143,7 @@ EXAMPLES = ("Eine Gruppe von Menschen steht vor einem Iglu.",)  # the original's
 def main() -> None:
     options = parse(TranslationOptions, RECIPES)
     if options.text is not None:
-        return translate_text(options)
+        return report.translate_text("translation", Translation, options)
     with Run("translation", options) as run:
         parts = load_pairs(run)
         languages = build_vocabularies(run, parts.train)
@@ -351,18 +349,6 @@ def lr_factor(step: int, options: TranslationOptions, steps: int) -> float:
     return min((step + 1) / warmup, (steps - step) / max(1, steps - warmup))
 
 
-@torch.no_grad()
-def evaluate(translator: Translator, pairs: Pairs, batch_size: int = 128) -> float:
-    """The loss as the original evaluates it, a mean over batches; `translator.loss` is the mean over tokens."""
-    net, losses = translator.net.eval(), []
-    for batch in DataLoader(encode(pairs, translator.languages), batch_size, collate_fn=collate):
-        source, lengths, inputs, target = (part.to(translator.device) for part in batch)
-        target_mask = target != PAD
-        logits = net(source, lengths, inputs, target_mask)
-        losses.append(F.cross_entropy(logits, target[target_mask]).item())
-    return statistics.mean(losses)
-
-
 def greedy_bleu(translator: Translator, pairs: Pairs) -> float:
     """BLEU of the greedy translations."""
     sources, references = scores.distinct(pairs)
@@ -373,8 +359,8 @@ def greedy_bleu(translator: Translator, pairs: Pairs) -> float:
 
 
 def test(run: Run, translator: Translator, parts: Parallel) -> None:
-    """Metrics on the test pairs; the validation loss also as the original computes it, a mean of batch means."""
-    options, val = run.options, parts.val
+    """Metrics on the test pairs, and figures."""
+    options = run.options
     published = PUBLISHED if options.data == "official" else {}
     metrics = report.results(run, translator, "test", parts.test, options.beam, options.length_penalty)
     if options.mbr:
@@ -383,8 +369,7 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
         metrics["test/mbr_bleu"] = scores.measure(output, references)["bleu"]
     metrics |= {
         "test/loss": translator.loss(parts.test, collate),
-        "val/loss": translator.loss(val, collate),
-        "val/loss_of_batches": evaluate(translator, val),
+        "val/loss": translator.loss(parts.val, collate),
     }
     if run.logger:
         _, losses = plots.read_curves(run.folder / "metrics.jsonl").get("loss/val", ((), ()))
@@ -399,7 +384,7 @@ def test(run: Run, translator: Translator, parts: Parallel) -> None:
         run.figure("heads", report.head_maps(translator, shown[0]))
         run.figure("positions", translation_plots.positions(translator.net.positions.table[:100].cpu().numpy()))
         if options.data != "tiny":  # on the twin every width has a BLEU of 100
-            run.figure("beam", report.beam_widths(translator, val, options.length_penalty))
+            run.figure("beam", report.beam_widths(translator, parts.val, options.length_penalty))
         run.figure("lengths", report.written_lengths(translator, parts.test))
     run.finish(metrics, published, report.commonest(parts.train, "test", parts.test))
 
@@ -421,17 +406,6 @@ def greedy_decode(translator: Translator, text: str) -> str:
         logits[:, NEVER] = -torch.inf
         written = torch.cat([written, logits.argmax(-1)[None]], 1)
     return translator.languages[1].decode(written[0, 1:].tolist())
-
-
-def translate_text(options: TranslationOptions) -> None:
-    """Print the translation of any sentence, and where the decoder looked."""
-    with predicting():
-        path = checkpoint.find_best("translation", options.run_dir)
-        translator, _ = load_translator(path, "translation", Translation)
-        text = options.text.strip()
-        output = report.translate_one(translator, text, options.beam, options.length_penalty, path, "translation")
-        picture = path.parent / "figures" / "translation.png" if options.figure else None
-        report.show_attention(translator, text, output, picture)
 
 
 if __name__ == "__main__":

@@ -141,7 +141,7 @@ def test_the_study_recipe_learns_the_twin_and_leaves_everything(study):
     summary = json.loads((folder / "summary.json").read_text())
     metrics = summary["metrics"]
     assert metrics["test/bleu"] > 85 and metrics["test/chrf"] > 85 and metrics["test/exact_match"] > 0.5
-    assert summary["chance"]["test/bleu"] < 20 and metrics["val/loss"] < 1 and metrics["val/loss_of_batches"] < 1
+    assert summary["chance"]["test/bleu"] < 20 and metrics["val/loss"] < 1
     assert "2,000 pairs to train on, 100 pairs to validate, 100 pairs to test with" in printed and "tok:13a" in printed
     assert "bleu/val" in plots.read_curves(folder / "metrics.jsonl")
 

@@ -2,9 +2,10 @@
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,10 +13,11 @@ import torch
 from data import StudyError
 from data.parallel import LONGEST, Pairs
 from tutorials.common import checkpoint, plots
+from tutorials.common.device import predicting
 from tutorials.common.run import Run
 from tutorials.reports import translation_plots
 from tutorials.text import translation_metrics as scores
-from tutorials.text.translator import Translator
+from tutorials.text.translator import Net, Translator, load_translator
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -76,6 +78,24 @@ COMMANDS = {
     "seq2seq": 'make translate-fr TEXT="Je suis fatigué."',
     "translation": 'make translate-de TEXT="Ein Hund läuft."',
 }
+
+
+def translate_text(
+    tutorial: str,
+    kind: Callable[..., Net],
+    options: Any,
+    prepare: Callable[[str, SimpleNamespace], str] = lambda text, _: text.strip(),
+) -> None:
+    """Print the translation of --text by the saved net of a tutorial, and where the net looked. `prepare` makes the
+    text what a net, trained with such options, reads."""
+    with predicting():
+        path = checkpoint.find_best(tutorial, options.run_dir)
+        translator, trained = load_translator(path, tutorial, kind)
+        text = prepare(options.text, trained)
+        output = translate_one(translator, text, options.beam, options.length_penalty, path, tutorial)
+        if getattr(trained, "attention", "") != "none":
+            picture = path.parent / "figures" / "translation.png" if options.figure else None
+            show_attention(translator, text, output, picture)
 
 
 def translate_one(translator: Translator, text: str, width: int, alpha: float, path: Path, tutorial: str) -> str:
