@@ -238,7 +238,7 @@ clean: ## remove environments and caches; data and runs stay
 
 help:
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z0-9%-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z0-9%-]+:.*## / { printf "  make %-21s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 
 .PHONY: ablate-language-model batchnorm bench-from-scratch board book caption-features captioning cifar10 cifar10-fast clean convert \

@@ -21,7 +21,8 @@ HEAD = """\
 
 What was tried on the way to the [results](scorecard.md), for each of them the best first. Recipes were chosen on
 validation data alone; test figures stand here only for runs that were final. Minutes are of training, on so many
-threads of all processes together, beside other work unless the row says *alone*.
+threads of all processes together, beside other work unless the row says *alone*. Each heading ends with the goal that
+was set.
 """
 
 

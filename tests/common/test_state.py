@@ -103,6 +103,14 @@ def test_every_option_for_own_data_names_the_run():
         assert (options.data, own_name(options)) == ("my-own", "my-own"), kind
 
 
+@pytest.mark.parametrize("given", [["--source", "a.de"], ["--source=a.de"], ["--recipe", "study", "--source", "a.de"]])
+def test_own_data_are_trained_on_by_the_recipe_for_real_data(given):
+    from tutorials.translation import RECIPES, TranslationOptions
+
+    sizes = [parse(TranslationOptions, RECIPES, argv).d_model for argv in ([], [*given, "--target", "a.en"])]
+    assert sizes == [RECIPES["study-tiny"]["d_model"], RECIPES["study"]["d_model"]] != sizes[:1] * 2
+
+
 def test_data_that_changed_are_refused_on_resume_and_put_back_taken(half, copied, go):
     table = half / "My pairs (1).tsv"
     before = table.read_bytes()

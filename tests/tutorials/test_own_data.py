@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from tests.programs import NAMES, SENTIMENT, SEQ2SEQ, TRANSLATION, Program
-from tutorials import char_rnn, seq2seq, text_sentiment, translation
-from tutorials.common import plots
+from tutorials import char_rnn, text_sentiment, translation
+from tutorials.common import checkpoint, plots
 from tutorials.text.ngrams import buckets_for
 
 ENGLISH = [
@@ -105,7 +105,7 @@ def test_while_bleu_is_low_the_kept_net_is_that_of_the_least_loss(tmp_path):
     losses, bleu = curves["loss/val"][1], curves["bleu/val"][1]
     scores = [one if one >= 5 else -loss for one, loss in zip(bleu, losses, strict=True)]
     assert min(bleu) < 5, "the text is too easy"
-    _, about = seq2seq.checkpoint.load_best(tmp_path / "run/best.safetensors", "seq2seq")
+    _, about = checkpoint.load_best(tmp_path / "run/best.safetensors", "seq2seq")
     assert about["epoch"] == scores.index(max(scores)) + 1
 
 

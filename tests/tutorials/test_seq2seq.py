@@ -184,7 +184,7 @@ def test_minimum_bayes_risk_chooses_what_agrees_with_the_others(monkeypatch):
     found = [(math.log(one), LANGUAGES[1].encode(text)[:-1]) for one, text in zip(p, texts, strict=True)]
     translator = Translator(build("none"), LANGUAGES, limit=9)
     monkeypatch.setattr(translator, "search", lambda sources, search: [found, found[:1]])
-    bleu = scores.make_bleu([texts], effective_order=True)
+    bleu = scores.make_bleu([[text] for text in texts], effective_order=True)
     expected = [sum(p[k] ** 0.25 * bleu.sentence_score(text, [texts[k]]).score for k in range(4)) for text in texts]
     assert translator.minimum_bayes_risk(["", ""], 8) == [texts[int(np.argmax(expected))], "B B B B"] != texts[:1] * 2
 

@@ -190,8 +190,9 @@ def test_the_real_pairs_are_learnt(real_data, tmp_path):
         sentences = (pairs.train.source if side == "de" else pairs.train.target)[:3000]
         (tmp_path / f"part.{side}").write_text("\n".join(sentences))
     files = ["--source", str(tmp_path / "part.de"), "--target", str(tmp_path / "part.en"), "--subwords", "1000"]
-    sizes = ["--d-model", "64", "--dim-feedforward", "128", "--layers", "1", "--epochs", "3", "--warmup-steps", "20"]
-    code, printed = run(tmp_path / "real", *files, *sizes)
+    sizes = ["--d-model", "64", "--dim-feedforward", "128", "--layers", "1"]
+    training = ["--batch-size", "32", "--epochs", "3", "--warmup-steps", "20"]
+    code, printed = run(tmp_path / "real", *files, *sizes, *training)
     assert code == 0, printed
     summary = json.loads((tmp_path / "real" / "summary.json").read_text())
     assert summary["metrics"]["test/bleu"] > 1.5 * summary["chance"]["test/bleu"]

@@ -119,15 +119,19 @@ def parse(
 ) -> AnyOptions:
     """Read the command line into `kind`; the chosen recipe gives the defaults. A wrong option exits with 2.
 
-    A recipe may have other values for a data set, under the name "study-tiny" for instance.
+    A recipe may have other values for a data set, under the name "study-tiny" for instance. Data of the user's own are
+    trained on by the recipe for real data.
     """
     replace_unprintable()
     check_utf8([*(sys.argv[1:] if argv is None else argv), os.environ.get("STUDY_DATA", "")])
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--recipe", default="study")
     first.add_argument("--data", default="tiny")
+    for name in kind.own:
+        first.add_argument(f"--{name}", dest="own", nargs="?", const=name)
     chosen = first.parse_known_args(argv)[0]
-    default = kind(**{**recipes.get(chosen.recipe, {}), **recipes.get(f"{chosen.recipe}-{chosen.data}", {})})
+    twin = {} if getattr(chosen, "own", None) else recipes.get(f"{chosen.recipe}-{chosen.data}", {})
+    default = kind(**{**recipes.get(chosen.recipe, {}), **twin})
     try:
         options = tyro.cli(
             kind,

@@ -24,7 +24,7 @@ def encode(pairs: Pairs, languages: Sequence[Vocabulary]) -> list[Pair]:
 
 
 def encode_with_dropout(pairs: Pairs, languages: Sequence[Subwords], p: float, seed: int) -> list[Pair]:
-    """As `encode`, with words cut otherwise than they should be: each merge of subwords is left out with probability p.
+    """As `encode`, but with another segmentation into subwords: each merge is left out with probability p.
 
     BPE-dropout: a net that sees a word in many parts learns what the parts mean.
     Source: I. Provilkov et al., "BPE-Dropout: Simple and Effective Subword Regularization", ACL, 2020.
@@ -37,6 +37,7 @@ def encode_with_dropout(pairs: Pairs, languages: Sequence[Subwords], p: float, s
 def swap_half(pairs: Sequence[Pair], seed: int) -> list[Pair]:
     """Half of the pairs, at random, with source and target swapped, for a net that learns both directions at once.
 
+    The paper gives each pair in both directions; here an epoch stays as long as it was.
     Source: L. Ding et al., "Improving Neural Machine Translation by Bidirectional Training", EMNLP, 2021.
     """
     swapped = torch.rand(len(pairs), generator=torch.Generator().manual_seed(seed)) < 0.5

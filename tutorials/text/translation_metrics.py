@@ -85,7 +85,7 @@ def measure(hypotheses: Sequence[str], references: References) -> dict[str, floa
 
 def pairwise_bleu(texts: Sequence[str]) -> np.ndarray:
     """Sentence BLEU (M, M) of each text, a row, with each of them, a column, as its reference."""
-    bleu = make_bleu([texts], effective_order=True)
+    bleu = make_bleu([[text] for text in texts], effective_order=True)
     return np.array([[bleu.sentence_score(text, [reference]).score for reference in texts] for text in texts])
 
 

@@ -19,7 +19,8 @@ from tutorials.text.pairs import Collate, encode
 from tutorials.text.translation_metrics import pairwise_bleu
 from tutorials.text.vocabulary import BOS, PAD, Vocabulary, from_json
 
-FLATTEN = 0.25  # the power of the hypotheses' probabilities, which lie on few of them; chosen on validation pairs
+# An exponent that flattens the hypotheses' probabilities, which else lie on few of them; chosen on validation pairs.
+FLATTEN = 0.25
 
 
 class Net(Protocol):
@@ -82,9 +83,9 @@ class Translator:
         return [rows[number] for number in range(len(sources))]
 
     def minimum_bayes_risk(self, sources: Sequence[str], count: int) -> list[str]:
-        """Of `count` hypotheses of each source, by a beam half as wide, the one of the highest expected sentence BLEU.
+        """Of at least `count` hypotheses of each source, from a beam of half that width, the one with the highest
+        expected sentence BLEU: the most probable hypothesis can be an outlier, this one agrees best with the others.
 
-        The likeliest sentence may be odd in a way that no other likely one is. This one agrees most with all others.
         Source: S. Kumar and W. Byrne, "Minimum Bayes-Risk Decoding for Statistical Machine Translation", 2004.
         """
         chosen = []

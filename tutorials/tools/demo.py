@@ -137,7 +137,7 @@ def tell_topic(text: str, path: Path) -> Answer:
 
 def from_french(text: str, path: Path) -> Answer:
     translator, trained = load_translator(path, "seq2seq", seq2seq.Seq2Seq)
-    text = seq2seq.normalize(text) if seq2seq.is_filtered(trained) else text.strip()
+    text = seq2seq.as_trained(text, trained)
     return translate(translator, trained, text, path, FRENCH[0], trained.attention != "none")
 
 

@@ -1,6 +1,7 @@
 """The scorecard as Markdown: a plain table for the README, one that fits a page, and one with every fact."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,13 +12,15 @@ Row = Mapping[str, Any]  # of scorecard.rows()
 LEGEND = (
     "n: seeds that a mean is over; runs with other threads, machines or packages stand apart. "
     "sd: standard deviation, of the original where it is known, else of ours (¹). ↓: lower is better. "
-    "A range such as 0.505-0.555 is what seven students' notebooks show; ours is below, within or above it. "
+    "A range such as 0.505-0.555 is what seven students' notebooks show, or the assignment; ours is below, within or "
+    "above it. "
     "Minutes: theirs of training, but for `cifar10`, ours of whole runs, tests and figures among them."
 )
 
 
 # Metrics in the README's words; shares are shown in percent, and all others behind their names.
 SHARES = {"accuracy": "right", "fold_mean": "right", "top1": "right", "recognized": "recognized"}
+PARTS = {"train": " in training", "val": " in validation"}
 NAMES = {"bleu": "BLEU", "beam_bleu": "BLEU", "perplexity_by_chunks": "perplexity",
          "wikitext_perplexity": "perplexity (standard protocol)", "nll_padded": "training loss",
          "loss_epoch_25": "training loss", "loss_epoch_16": "validation loss"}  # fmt: skip
@@ -80,11 +83,12 @@ def ours_in_words(first: Row, shown: Row, best: Mapping[str, Any]) -> str:
 
 
 def in_words(row: Row, mean: float, deviation: float | None) -> str:
-    """A figure with its unit, or its name."""
+    """A figure with its unit, or its name; of a share, whether it is of training or of validation pictures."""
     name = row["metric"].rpartition("/")[2]
     share = SHARES.get("accuracy" if name.endswith("accuracy") else name)
     if share:
-        return f"{100 * mean:.1f}{'' if deviation is None else f' ± {100 * deviation:.1f}'} % {share}"
+        part = next((where for word, where in PARTS.items() if word in re.split("[/_]", row["metric"])), "")
+        return f"{100 * mean:.1f}{'' if deviation is None else f' ± {100 * deviation:.1f}'} % {share}{part}"
     return f"{NAMES.get(name, name.replace('_', ' '))} {spread(mean, deviation)}"
 
 
@@ -110,7 +114,8 @@ def short(found: Sequence[Row]) -> str:
     parts = [markdown_table(head, lines)]
     if unrun:
         said = [[name, "; ".join(f"{metric(row)} {theirs(row)}" for row in group if theirs(row) != "-") or "-",
-                 next(iter(group[0]["not_run"].values()))] for name, group in unrun.items()]  # fmt: skip
+                 next(iter(group[0]["not_run"].values())) or "with other options only: see below"]
+                for name, group in unrun.items()]  # fmt: skip
         parts.append(markdown_table(["not run here", "the original's", "why"], said))
     return "\n\n".join([*parts, measured(found)])
 

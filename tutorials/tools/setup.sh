@@ -81,7 +81,8 @@ case $(uname -s)-$kind-${TORCH:-} in
   Linux-*-cpu) size="about 0.5 GB" ;;
   Linux-torchtext-*) size="2.9 GB" ;;
   Linux-*) size="3.2 GB" ;;
-  *) size="0.3 to 0.6 GB" ;;
+  *-torchtext-*) size="0.3 to 0.6 GB" ;;
+  *) size="about 0.4 GB" ;;
 esac
 echo "setup: building $folder from $source: $size to download, less what an earlier download left in the cache"
 if [ "$(uname -s)${TORCH:-}" = Linux ] && [ ! -e /proc/driver/nvidia/version ]; then
