@@ -18,19 +18,8 @@ from data.fetch import fetch
 from data.text import find_encoding
 
 CLASSES = ("World", "Sports", "Business", "Sci/Tech")
-LABEL_NAMES = {
-    "label",
-    "labels",
-    "class",
-    "category",
-    "sentiment",
-    "polarity",
-    "target",
-    "topic",
-    "rating",
-    "stars",
-    "y",
-}
+LABEL_NAMES = {"label", "labels", "class", "category", "sentiment", "polarity", "target", "topic", "rating", "stars",
+               "y"}  # fmt: skip
 SAMPLE = 1000  # rows by which header and columns are found
 MOST_CLASSES = 200
 LONGEST_LABEL = 100  # signs

@@ -187,9 +187,7 @@ def transfer_verified(known: str | None, url: str, part: str, _pooch: object, im
             http(url, part, None)
         except requests.HTTPError as error:
             if error.response.status_code < 500:
-                raise GiveUpError(
-                    f"the server answered {error.response.status_code} {error.response.reason}"
-                ) from error
+                raise GiveUpError(reason(error)) from error
             raise
         except requests.ConnectionError as error:
             if "NameResolution" in str(error):

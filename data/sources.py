@@ -44,7 +44,6 @@ mmt16_task1_test.tar.gz       67079 sha256:6d1ca1dba99e2c5dd54cae1226ff11c2551e6
 wikitext-2-v1.zip           4475746 sha256:92675f1d63015c1c8b51f1656a52d5bdbc33aafa60cc47a218a66e7ee817488c
 Flickr8k_text.zip           2340801 md5:bf6c1abcb8e4a833b7f922104de18627
 Flickr8k_Dataset.zip     1115419746 md5:f18a1e2920de5bd84dae7cf08ec78978
-imagenette2-160.tgz        99003388 sha256:64d0c4859f35a461889e0147755a999a48b49bf38a7e0f9bd27003f10db02fe5
 imagenette2-320.tgz       341663724 sha256:569b4497c98db6dd29f335d1f109cf315fe127053cedf69010d047f0188e158c
 coco_captioning.zip               - -
 """
@@ -273,10 +272,7 @@ SOURCES: dict[str, Source] = {
     ),
     "imagenette": Source(
         "Imagenette: ten easy classes of ImageNet",
-        tuple(
-            archive(f"imagenette2-{size}.tgz", {f"imagenette2-{size}": f"imagenette2-{size}"}, FASTAI)
-            for size in (160, 320)
-        ),
+        (archive("imagenette2-320.tgz", {"imagenette2-320": "imagenette2-320"}, FASTAI),),
         "Apache 2.0; photographs under ImageNet's terms: non-commercial research and teaching",
         "J. Howard, Imagenette, github.com/fastai/imagenette, 2019",
         ("pretrained",),

@@ -71,7 +71,7 @@ class Evidence:
 def gather(target: str, runs: Path) -> Evidence:
     """The evidence of a target. Its figures are those that are kept of an official run, else those of an official run
     below `runs`, else the twin's."""
-    found = Evidence(twin=read(runs / "study" / target))
+    found = Evidence(twin=summary.read(runs / "study" / target / "summary.json"))
     for kept in filter(None, map(summary.read, sorted(RESULTS.glob(f"{target}-official-*-seed*.json")))):
         found.recipes.setdefault(kept["recipe"], []).append(kept)
     for kept in filter(None, map(summary.read, sorted((RESULTS / "others").glob("*.json")))):
@@ -83,7 +83,7 @@ def gather(target: str, runs: Path) -> Evidence:
         return found
     names = [f"{target}-{data}-{recipe}-seed0" for data in NAMES for recipe in ("study", "original")]
     for folder in (runs / name for name in (*names[:2], f"study/{target}", *names[2:])):
-        found.drawn = read(folder)
+        found.drawn = summary.read(folder / "summary.json")
         if found.drawn:
             found.figures = pictures(folder / "figures")
             break
@@ -94,11 +94,6 @@ def gather(target: str, runs: Path) -> Evidence:
 def pictures(folder: Path) -> dict[str, Path]:
     """Its figures by name."""
     return {path.stem: path for path in sorted(folder.glob("*.png"))}
-
-
-def read(folder: Path) -> dict[str, Any] | None:
-    """The summary of a finished run."""
-    return summary.read(folder / "summary.json")
 
 
 def many(count: int, what: str) -> str:

@@ -1,7 +1,5 @@
 """`python -m docs.landing`: the README's picture, of figures of official runs and of parity, as docs/landing.png."""
 
-from pathlib import Path
-
 import numpy as np
 from matplotlib import image
 from matplotlib.axes import Axes
@@ -10,8 +8,8 @@ from matplotlib.figure import Figure
 from comparisons.cases import CASES
 from comparisons.parity import TOLERANCES, check
 from comparisons.plots import EQUAL, HAND, TORCH
+from docs.markdown import ROOT
 
-ROOT = Path(__file__).parent.parent
 # Figures of docs/figures: the target and the name, the part of it (left, top, right, bottom), and a line below.
 PARTS = (
     ("names", "letter_by_letter", (0, 0, 0.85, 0.229), "make names: a language, letter by letter"),

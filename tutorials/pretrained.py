@@ -16,7 +16,6 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn, optim
 from torch.utils.data import Dataset
-from torchvision.models import get_model
 from tqdm import tqdm
 
 from data import StudyError
@@ -109,7 +108,7 @@ def load_model(model: Model, root: Path) -> tuple[nn.Module, Any]:
 
     The file's hash is verified, and opening it runs no code; it may also be one of the user's own.
     """
-    net = get_model(model.name, weights=None, **model_zoo.arguments(model.name))
+    net = model_zoo.build(model.name)
     # The entry is get_model_weights(name).DEFAULT, or another member.
     weights = model_zoo.load_weights(net, model.name, model.file, model.member, root)
     return net.eval(), weights

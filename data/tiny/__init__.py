@@ -14,15 +14,5 @@ from data.tiny.multi30k import multi30k
 from data.tiny.names import names
 from data.tiny.wikitext2 import wikitext2
 
-__all__ = [
-    "ag_news",
-    "captions",
-    "cifar10",
-    "digits",
-    "eng_fra",
-    "hymenoptera",
-    "imagenet",
-    "multi30k",
-    "names",
-    "wikitext2",
-]
+__all__ = ["ag_news", "captions", "cifar10", "digits", "eng_fra", "hymenoptera", "imagenet", "multi30k", "names",
+           "wikitext2"]  # fmt: skip

@@ -53,7 +53,6 @@ class CaptioningRNN:
         self.idx_to_word = {i: w for w, i in word_to_idx.items()}
         self._null = word_to_idx["<NULL>"]
         self._start = word_to_idx.get("<START>")
-        self._end = word_to_idx.get("<END>")
 
         V, D, W, H = len(word_to_idx), input_dim, wordvec_dim, hidden_dim
         gates = {"rnn": 1, "lstm": 4}[cell_type] * H

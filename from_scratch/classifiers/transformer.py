@@ -52,7 +52,6 @@ class CaptioningTransformer:
         self.idx_to_word = {i: w for w, i in word_to_idx.items()}
         self._null = word_to_idx["<NULL>"]
         self._start = word_to_idx.get("<START>")
-        self._end = word_to_idx.get("<END>")
         self.num_heads, self.num_layers, self.dtype = num_heads, num_layers, dtype
         self.positions = positional_encoding(max_length, wordvec_dim, dtype)
 

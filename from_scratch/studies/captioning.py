@@ -220,18 +220,10 @@ def train(study: Study, recipe: Captioner, data: dict) -> tuple:
     """The trained net, its solver and the seconds that the training took."""
     net = build(recipe.kind, data, recipe.hidden, recipe.wordvec, study.rng(f"weights of {recipe.name}"))
     before = study.seconds
-    solver = study.train(
-        f"captioners/{recipe.name}",
-        net,
-        data,
-        CaptioningSolver,
-        update_rule="adam",
-        optim_config={"learning_rate": recipe.lr},
-        schedule=rise_and_fall(0.05),
-        batch_size=100 if len(data["train_captions"]) > 10_000 else 25,
-        num_epochs=recipe.epochs,
-        num_val_samples=1000,
-    )
+    solver = study.train(f"captioners/{recipe.name}", net, data, CaptioningSolver, update_rule="adam",
+                         optim_config={"learning_rate": recipe.lr}, schedule=rise_and_fall(0.05),
+                         batch_size=100 if len(data["train_captions"]) > 10_000 else 25, num_epochs=recipe.epochs,
+                         num_val_samples=1000)  # fmt: skip
     return net, solver, study.seconds - before
 
 

@@ -68,15 +68,8 @@ def show_statistics(study: Study) -> None:
         undivided = train * keep
         rows.append([keep, float(x.mean()), float(train.mean()), float(test.mean()), float(np.mean(train == 0)),
                      float(undivided.mean()), float(test.mean() / undivided.mean())])  # fmt: skip
-    head = [
-        "p",
-        "mean of input",
-        "training",
-        "testing",
-        "zeros in training",
-        "training, not divided by p",
-        "testing / that",
-    ]
+    head = ["p", "mean of input", "training", "testing", "zeros in training", "training, not divided by p",
+            "testing / that"]  # fmt: skip
     study.table("statistics", head, rows)
 
 

@@ -18,7 +18,7 @@ from tutorials.reports.language_model import perplexity_by_time
 from tutorials.text.adaptive_softmax import AdaptiveWords
 from tutorials.text.continuous_cache import Memory, fit_memory
 from tutorials.text.dynamic_evaluation import DynamicEvaluation
-from tutorials.text.generation import Style, choose, write, write_anew
+from tutorials.text.generation import Style, choose, write
 from tutorials.text.perplexity import measure
 from tutorials.tools import ablate_language_model
 
@@ -210,6 +210,18 @@ def test_dynamic_evaluation_learns_from_the_past_alone():
     changed[40:] += 1
     again, _ = DynamicEvaluation(lr=0.5, window=3).read(net, changed)
     assert torch.equal(nats[:39], again[:39])
+
+
+@torch.no_grad()
+def write_anew(net, tokens: list[int], count: int) -> list[int]:
+    """The likeliest words, the plain way: the whole net on all that there is, for every word."""
+    written, begin = list(tokens), max(0, len(tokens) - net.length)
+    for _ in range(count):
+        if len(written) - begin > net.length:
+            begin = len(written) - net.length // 2
+        log_p = net.words.log_prob(net.encode(torch.tensor([written[begin:]]))[0])  # of what follows each of them
+        written.append(choose(log_p[-1], Style(), None))
+    return written[len(tokens) :]
 
 
 def test_writing_with_kept_keys_writes_the_same_beyond_the_window():

@@ -68,7 +68,7 @@ def leak_perplexity(record: Path, published: bool) -> "Figure":
         lines["mask, published: 240"] = (steps[0], steps[-1]), (240.24, 240.24)
     ticks = (1, 3, 10, 30, 100, 300, 1000)
     axes = {"yscale": "log", "yticks": ticks, "yticklabels": ticks}
-    panel = Panel("perplexity", lines, "step", marker="o", axes=axes)
+    panel = Panel("perplexity", lines, "step", axes=axes)
     return plots.panels(panel, width=7, height=3.8)
 
 

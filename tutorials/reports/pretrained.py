@@ -161,8 +161,8 @@ def show_quality(run: Session, models: Sequence[Any], measured: Measured, answer
     if len(models) > 2:
         agreed = calibration.agreement(list(answers.values())).numpy()
         cells = [[f"{100 * share:.0f}" for share in row] for row in agreed]
-        heat = Heat(agreed, list(answers), list(range(1, len(answers) + 1)), cells=cells)
-        heat.rows = [f"{number}  {label}" for number, label in enumerate(answers, start=1)]
+        names = [f"{number}  {label}" for number, label in enumerate(answers, start=1)]
+        heat = Heat(agreed, names, list(range(1, len(answers) + 1)), cells=cells)
         run.figure("agreement", plots.heat_maps([heat], "model", "same top prediction"))
     if "whole" not in measured[models[0].label]["metrics"]:
         return

@@ -86,29 +86,25 @@ def translate_text(
     options: Any,
     prepare: Callable[[str, SimpleNamespace], str] = lambda text, _: text.strip(),
 ) -> None:
-    """Print the translation of --text by the saved net of a tutorial, and where the net looked. `prepare` makes the
-    text what a net, trained with such options, reads."""
+    """Print the translation of --text by the saved net of a tutorial, what of it the net does not know, and where the
+    net looked. `prepare` makes the text what a net, trained with such options, reads.
+
+    Raises StudyError, with an example of a right command, for a text of which the net knows nothing.
+    """
     with predicting():
         path = checkpoint.find_best(tutorial, options.run_dir)
         translator, trained = load_translator(path, tutorial, kind)
         text = prepare(options.text, trained)
-        output = translate_one(translator, text, options.beam, options.length_penalty, path, tutorial)
+        net = checkpoint.describe(path, tutorial)
+        if checkpoint.knows_twin(path, tutorial):  # not among what a script takes for the translation
+            print(f"by the net of {net}", file=sys.stderr)
+        if unknown := unknown_words(translator, text, net, COMMANDS[tutorial]):
+            print(f"unknown to the net, which knows {len(translator.languages[0]):,} tokens: {', '.join(unknown)}")
+        (output,) = translator([text], options.beam, options.length_penalty)
+        print(output)
         if getattr(trained, "attention", "") != "none":
             picture = path.parent / "figures" / "translation.png" if options.figure else None
             show_attention(translator, text, output, picture)
-
-
-def translate_one(translator: Translator, text: str, width: int, alpha: float, path: Path, tutorial: str) -> str:
-    """Print and return the translation of one text by the net of a tutorial's `path`; print what of the text the net
-    does not know; raise StudyError, with an example of a right command, for a text of which it knows nothing."""
-    net = checkpoint.describe(path, tutorial)
-    if checkpoint.knows_twin(path, tutorial):  # not among what a script takes for the translation
-        print(f"by the net of {net}", file=sys.stderr)
-    if unknown := unknown_words(translator, text, net, COMMANDS[tutorial]):
-        print(f"unknown to the net, which knows {len(translator.languages[0]):,} tokens: {', '.join(unknown)}")
-    (output,) = translator([text], width, alpha)
-    print(output)
-    return output
 
 
 def show_attention(translator: Translator, text: str, output: str, picture: Path | None) -> None:

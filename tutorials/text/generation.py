@@ -82,16 +82,3 @@ def write_on(options: Any, load_net: Callable[[Path], tuple[Any, list[str]]]) ->
         written = write(net, numbers, options.tokens, style)
         print(f"{options.text} | {' '.join(words[token] for token in written).replace(tokenizer.END, chr(10))}")
         print(f"(by the net of {checkpoint.describe(path, 'language-model')})")
-
-
-@torch.no_grad()
-def write_anew(net: Any, tokens: list[int], count: int) -> list[int]:
-    """The likeliest words as `write` finds them, the plain way: the whole net on all that there is, for every word."""
-    written, begin = list(tokens), max(0, len(tokens) - net.length)
-    for _ in range(count):
-        if len(written) - begin > net.length:
-            begin = len(written) - net.length // 2
-        window = torch.tensor([written[begin:]], device=next(net.parameters()).device)
-        log_p = net.words.log_prob(net.encode(window)[0])  # of what follows each of them
-        written.append(choose(log_p[-1].cpu(), Style(), None))
-    return written[len(tokens) :]

@@ -56,17 +56,13 @@ class Vocabulary:
 
     def decode(self, numbers: Iterable[int]) -> str:
         """The text of a row of numbers, up to its first EOS, without specials but UNK."""
-        return self.join(self.pieces(numbers))
-
-    def pieces(self, numbers: Iterable[int]) -> list[str]:
-        """The tokens of a row of numbers, up to its first EOS, without specials but UNK."""
         tokens = []
         for number in numbers:
             if number == EOS:
                 break
             if number not in (PAD, BOS):
                 tokens.append(self.tokens[number])
-        return tokens
+        return self.join(tokens)
 
     def to_json(self) -> dict[str, Any]:
         """What JSON, and so a checkpoint, can keep."""

@@ -104,7 +104,7 @@ class Row:
 
     def tell(self, left: str) -> None:
         """Print the row of a study that has ended."""
-        code, program, summary = self.process.exitcode, self.program, read(self.folder)
+        code, program, summary = self.process.exitcode, self.program, read_json(self.folder / "summary.json") or {}
         value, chance = (summary.get(part, {}).get(program.headline) for part in ("metrics", "chance"))
         self.good = code == 0 and value is not None and (value > program.learned) == (program.learned > chance)
         shown = f"{program.headline} {value:.3f}" if value is not None else f"failed, exit code {code}"
@@ -156,11 +156,6 @@ def stop(running: list[Row]) -> None:
 def print_row(*cells: object) -> None:
     cells = [str(cell).ljust(width) for cell, width in zip(cells, WIDTHS, strict=True)]
     print("  ".join(cells).rstrip(), flush=True)
-
-
-def read(folder: Path) -> dict:
-    """A run's summary, or nothing when it did not come to its end."""
-    return read_json(folder / "summary.json") or {}
 
 
 if __name__ == "__main__":

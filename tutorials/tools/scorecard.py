@@ -33,16 +33,7 @@ BEGIN, END = "<!-- results: written by make scorecard -->", "<!-- end of results
 BY_HAND = {program.target for program in PROGRAMS if program.module.startswith("from_scratch.")}
 # How a kept figure may be made smaller, in this order, until it has no more bytes: its width and its colors.
 SIZES, MOST_BYTES = ((1000, 256), (1000, 64), (700, 64), (500, 64)), 60_000
-SOURCE = (
-    "title",
-    "name",
-    "data",
-    "recipe",
-    "seed",
-    "changed",
-    "seconds",
-    "versions",
-)  # what source.json says of the run
+SOURCE = ("title", "name", "data", "recipe", "seed", "changed", "seconds", "versions")  # fmt: skip
 # Figures of photographs, which are not ours to publish; they stay in the run's folder.
 PHOTOGRAPHS = {"families_differ", "gallery", "grad_cam", "hardest", "overfit_samples", "predictions", "test_captions",
                "training_batch", "training_captions"}  # fmt: skip
@@ -83,7 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def written(summaries: Summaries) -> dict[Path, str]:
     """All that the scorecard writes, by path."""
-    found, others, plain = rows(summaries), read_summaries(RESULTS / "others"), plain_table(summaries)
+    found, others = rows(summaries), read_summaries(RESULTS / "others")
+    plain = page.plain(found, ORIGINALS, {program.target: program.module for program in PROGRAMS}, others)
     readmes = {path: replace_table(path.read_text(encoding="utf-8"), plain) for path in READMES}
     answers = {ANSWERS: show_figures(ANSWERS.read_text(encoding="utf-8"), FIGURES)}
     return readmes | answers | {WHOLE: page.whole(found, others)}
@@ -280,12 +272,6 @@ def compare(figure: Figure, runs: Summaries) -> dict[str, Any]:
 def table(summaries: Summaries, originals: Mapping[str, Original] = ORIGINALS) -> str:
     """A line for each metric that counts."""
     return page.short(rows(summaries, originals))
-
-
-def plain_table(summaries: Summaries) -> str:
-    """What stands between the README's markers: a line for each tutorial."""
-    modules = {program.target: program.module for program in PROGRAMS}
-    return page.plain(rows(summaries), ORIGINALS, modules, read_summaries(RESULTS / "others"))
 
 
 def replace_table(text: str, table: str) -> str:

@@ -43,15 +43,13 @@ def check_name(name: str) -> None:
 
 def build(name: str, classes: int = 1000) -> nn.Module:
     """A torchvision classifier with random weights, without auxiliary heads; raises StudyError for an unknown name."""
-    return get_model(name, weights=None, num_classes=classes, **arguments(name))
-
-
-def arguments(name: str) -> dict[str, Any]:
-    """The keyword arguments that `get_model` needs for some architectures; raises StudyError for an unknown name."""
     check_name(name)
+    more: dict[str, Any] = {}
     if name in ("googlenet", "inception_v3"):
-        return dict(aux_logits=False, init_weights=False)
-    return dict(image_size=input_size(name)) if name.startswith("vit_") else {}  # of its position embeddings
+        more = dict(aux_logits=False, init_weights=False)
+    if name.startswith("vit_"):
+        more = dict(image_size=input_size(name))  # of its position embeddings
+    return get_model(name, weights=None, num_classes=classes, **more)
 
 
 # Weights
