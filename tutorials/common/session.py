@@ -18,6 +18,7 @@ from tutorials.common.console import say
 from tutorials.common.device import Device, fastest_threads, launch_command, restarted
 from tutorials.common.interrupts import MENDABLE, Stopping
 from tutorials.common.lock import FolderLock
+from tutorials.common.memory import keep_freed_memory
 from tutorials.common.options import MOST_THREADS, Options, deciding
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class Session:
     def __enter__(self) -> Self:
         try:
             self.stopping.listen()
+            keep_freed_memory()
             self.place = Device(self.options.device, self.options.seed, self.options.threads)
             self.device, self.is_main = self.place.torch, self.place.is_main
             self.options.resume = self.place.any(self.options.resume or restarted())
