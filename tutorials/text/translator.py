@@ -19,7 +19,7 @@ from tutorials.text.pairs import Collate, encode
 from tutorials.text.translation_metrics import pairwise_bleu
 from tutorials.text.vocabulary import BOS, PAD, Vocabulary, from_json
 
-# An exponent that flattens the hypotheses' probabilities, which else lie on few of them; chosen on validation pairs.
+# An exponent that flattens the probabilities of hypotheses, which otherwise lie on few; chosen on validation pairs.
 FLATTEN = 0.25
 
 

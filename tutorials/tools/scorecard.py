@@ -33,7 +33,7 @@ BEGIN, END = "<!-- results: written by make scorecard -->", "<!-- end of results
 BY_HAND = {program.target for program in PROGRAMS if program.module.startswith("from_scratch.")}
 # How a kept figure may be made smaller, in this order, until it has no more bytes: its width and its colors.
 SIZES, MOST_BYTES = ((1000, 256), (1000, 64), (700, 64), (500, 64)), 60_000
-SOURCE = ("title", "name", "data", "recipe", "seed", "changed", "seconds", "versions")  # fmt: skip
+SOURCE = ("title", "name", "data", "recipe", "seed", "changed", "seconds", "versions")  # what source.json says of a run
 # Figures of photographs, which are not ours to publish; they stay in the run's folder.
 PHOTOGRAPHS = {"families_differ", "gallery", "grad_cam", "hardest", "overfit_samples", "predictions", "test_captions",
                "training_batch", "training_captions"}  # fmt: skip
