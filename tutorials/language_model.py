@@ -350,8 +350,8 @@ def test(
     net: LanguageModel, words: Sequence[str], parts: dict[str, Tensor], options: LanguageModelOptions
 ) -> tuple[dict[str, float], ...]:
     """Perplexities by the original's way, ours, and with what is fitted on the validation text: a cache, and further
-    learning while the test text is read; the perplexity of a blind guess. With other tokens their
-    names begin with wikitext_."""
+    learning while the test text is read; the perplexity of a blind guess. With other tokens their names begin with
+    wikitext_."""
     same = options.tokenizer == "basic_english"  # the original's tokens
     name, metrics, memory = "perplexity" if same else "wikitext_perplexity", {}, None
     for part in ("val", "test"):
