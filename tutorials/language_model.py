@@ -44,7 +44,7 @@ class LanguageModelOptions(Options):
     length: int = 35
     """Sequence length (bptt): tokens in a window, and the longest context of the net."""
     tokenizer: Literal["basic_english", "wikitext"] = "basic_english"
-    """Tokenizer: basic_english, as in the original, or wikitext, the standard protocol: cased, with ends of lines."""
+    """Tokenizer: basic_english, as in the original, or wikitext, the standard one: cased, with end-of-line tokens."""
     shuffle: bool = False
     """Shuffle the windows, with new start positions in each epoch, instead of reading columns of text in order."""
     d_model: int = 200
@@ -58,9 +58,9 @@ class LanguageModelOptions(Options):
     dropout: float = 0.2
     """Dropout probability."""
     fast_dropout: bool = False
-    """Dropout of random bytes, which is faster on a CPU, and no dropout of the attention weights."""
+    """Draw dropout masks from random bytes, which is faster on a CPU, and do not drop attention weights."""
     norm_first: bool = False
-    """Pre-norm instead of post-norm, with a final layer normalization, GELU, and random weights in each layer."""
+    """Pre-norm instead of post-norm, with a final layer normalization, GELU, and independently initialized layers."""
     frequent: int = 0
     """Adaptive softmax: number of words in the most frequent cluster, with full embeddings; 0: full softmax, untied."""
     tied: bool = True
@@ -103,7 +103,7 @@ class LanguageModelOptions(Options):
     def check(self) -> None:
         super().check()
         if self.d_model % self.heads:
-            raise ValueError(f"--heads must divide --d-model {self.d_model}, not be {self.heads}")
+            raise ValueError(f"--heads must divide --d-model {self.d_model}, but is {self.heads}")
 
 
 RECIPES = {
@@ -125,12 +125,12 @@ def main() -> None:
         words, parts = load_text(run)
         net = run.distribute(LanguageModel(len(words), options))
         train(run, net, words, parts)
-        net = load_net(run.folder / "best.safetensors")[0].to(run.device)
-        metrics, chance = test(net, words, parts, options)
-        if run.is_main:
+        if run.is_main:  # the others wait
+            net = load_net(run.folder / "best.safetensors")[0].to(run.device)
+            metrics, chance = test(net, words, parts, options)
             look_inside(run, net, words, parts["val"])
-        comparable = options.data == "official" and options.causal and options.tokenizer == "basic_english"
-        run.finish(metrics, PUBLISHED if comparable else {}, chance)
+            comparable = options.data == "official" and options.causal and options.tokenizer == "basic_english"
+            run.finish(metrics, PUBLISHED if comparable else {}, chance)
 
 
 # 1. Text as one long row of numbers, and windows of it
@@ -228,7 +228,7 @@ class Words(nn.Module):
 
 
 class LanguageModel(nn.Module):
-    """Tokens (N, T) and the tokens that follow them -> what one of these costs on average, in nats."""
+    """Tokens (N, T) and the tokens that follow them -> the mean loss per token, in nats."""
 
     def __init__(self, size: int, options: LanguageModelOptions) -> None:
         super().__init__()
@@ -322,7 +322,8 @@ def train(run: Run, net: nn.Module, words: Sequence[str], parts: dict[str, Tenso
             scheduler.step()
             run.log("train", loss=loss)
         run.histograms()
-        nats = float(measure(unwrap(net), parts["val"])[0].mean())
+        with autocast():
+            nats = run.mean(measure(unwrap(net), parts["val"], share=run.share)[0])
         run.log("val", loss=nats, perplexity=exp(nats), cpu_minutes=run.processor_seconds / 60)
         run.keep_best(-nats, words=list(words))
 
@@ -349,9 +350,9 @@ def load_net(path: Path) -> tuple[LanguageModel, list[str]]:
 def test(
     net: LanguageModel, words: Sequence[str], parts: dict[str, Tensor], options: LanguageModelOptions
 ) -> tuple[dict[str, float], ...]:
-    """Perplexities by the original's way, ours, and with what is fitted on the validation text: a cache, and further
-    learning while the test text is read; the perplexity of a blind guess. With other tokens their names begin with
-    wikitext_."""
+    """Perplexities computed the original's way, our way, and with two additions tuned on the validation text: a cache,
+    and dynamic evaluation; and the perplexity of a unigram baseline. With WikiText's own tokens the names of
+    perplexities begin with wikitext_."""
     same = options.tokenizer == "basic_english"  # the original's tokens
     name, metrics, memory = "perplexity" if same else "wikitext_perplexity", {}, None
     for part in ("val", "test"):

@@ -167,6 +167,8 @@ def test_each_token_is_measured_once_with_context():
         begin = max(0, ((target - 1) // 8 - 1) * 8)  # the half window before the one in which the target's input stands
         log_p = net.words.log_prob(net.encode(tokens[None, begin:target])[0])[-1].detach()
         assert float(nats[target - 1]) == pytest.approx(-float(log_p[tokens[target]]), rel=1e-9)
+    shares = [measure(net, tokens, rows=2, share=slice(rank, None, 3))[0] for rank in range(3)]
+    torch.testing.assert_close(torch.cat(shares).sort().values, nats.sort().values)
 
 
 def test_the_cache_is_the_formula_and_uses_only_the_past():

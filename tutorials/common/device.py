@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -38,8 +39,10 @@ class Device:
             torch.cuda.set_device(self.torch)
         if self.world_size > 1 and not dist.is_initialized():
             dist.init_process_group("nccl" if self.torch.type == "cuda" else "gloo")
-        # Flags travel by gloo even when gradients go by nccl, so that asking for them never stalls a GPU.
-        self.control = dist.new_group(backend="gloo") if self.world_size > 1 else None
+        # Flags travel by gloo even when gradients go by nccl, so that asking for them never stalls a GPU. All may wait
+        # long for the main process, which downloads, and tests; of one that ended they hear at once.
+        wait = timedelta(hours=12)
+        self.control = dist.new_group(backend="gloo", timeout=wait) if self.world_size > 1 else None
         seed_everything(seed)
 
     @property
@@ -71,7 +74,10 @@ class Device:
             raise StudyError(f"--batch-size {batch_size} cannot be shared equally by {self.world_size} processes.")
         fitting = min(batch_size, samples // self.world_size * self.world_size)
         if not fitting:
-            raise StudyError(f"the training set has {samples} samples for {self.world_size} processes. Give it more.")
+            raise StudyError(
+                f"the training set has {samples} samples for {self.world_size} processes. Use more data, or fewer "
+                "processes."
+            )
         if fitting < batch_size and self.is_main:
             say(f"batches of {fitting}, not {batch_size}: there are {samples} training samples")
         return fitting
@@ -94,6 +100,11 @@ class Device:
         dist.all_gather(parts, values.contiguous())
         # The sampler deals rows out in turn and pads the last round.
         return torch.stack(parts, dim=1).flatten(0, 1)[:total]
+
+    @property
+    def share(self) -> slice:
+        """This rank's part of rows that are dealt out in turn."""
+        return slice(self.rank, None, self.world_size)
 
     def mean(self, values: torch.Tensor) -> torch.Tensor:
         """The mean of a tensor over all ranks, on the CPU."""

@@ -33,8 +33,8 @@ NEEDED = {*PROGRESS, "identity", "journal_size", "processes", "total_seconds", "
 class Run(Session):
     """One run of one tutorial: inside `with`, `track` what it must remember, then go through `epochs` and `batches`.
 
-    A run that is interrupted, killed or unplugged goes on with `--resume` from its last checkpoint, to the same bits
-    on a CPU.
+    A run that is interrupted, killed or unplugged goes on with `--resume` from its last checkpoint; on a CPU the
+    results are bit for bit the same.
     """
 
     def __init__(self, name: str, options: Options) -> None:
@@ -133,6 +133,16 @@ class Run(Session):
         """Rows computed over an unshuffled `loader` by all processes, in the data set's order: (total, ...)."""
         return self.place.gather(rows, total)
 
+    @property
+    def share(self) -> slice:
+        """This process's part of what is dealt out in turn, for evaluation."""
+        return self.place.share
+
+    def mean(self, values: torch.Tensor) -> float:
+        """The mean of the values (n,) of all processes, each of which has computed its share of them."""
+        total, count = self.place.mean(torch.stack([values.sum(), values.new_tensor(len(values))]))
+        return float(total / count)
+
     def log(self, split: str, **values: float | torch.Tensor) -> None:
         """Log `value/split`. Training values are averaged over `log_every` steps, but those of the first step stand
         alone, so that a curve begins where the training does; all others are written at once."""
@@ -175,12 +185,13 @@ class Run(Session):
     def finish(
         self, metrics: Mapping[str, float], published: Mapping[str, float], chance: Mapping[str, float], **more: Any
     ) -> None:
-        """Write `summary.json`, last and at once, and say how the run compares."""
+        """Write `summary.json`, last and atomically, and print the results beside the published ones and chance."""
         parameters = sum(weight.numel() for weight in self.tracked["net"].parameters())
         super().finish(metrics, published, chance, step=self.step, parameters=parameters, **more)
 
     def flush(self) -> None:
-        """Write the means of the training values since the last point, with rate, learning rate and gradient norm."""
+        """Write the means of the training values since the last point, with samples per second, learning rate and
+        gradient norm."""
         if not self.window.values:
             return
         self.check_finite()

@@ -27,14 +27,14 @@ def read(net: Any, batches: Iterable[tuple[Tensor, Tensor, Tensor]]) -> tuple[Te
     return torch.cat(nats).double(), torch.cat(states)
 
 
-def measure(net: Any, tokens: Tensor, rows: int = 32) -> tuple[Tensor, Tensor]:
+def measure(net: Any, tokens: Tensor, rows: int = 32, share: slice = slice(None)) -> tuple[Tensor, Tensor]:
     """Nats and states of a text's tokens, all but the first: each once, with at least half a window before it, except
-    at the very beginning."""
+    at the very beginning. With a `share` of the half windows, those of its tokens alone."""
     half, last = net.length // 2, len(tokens) - 2
     parts = torch.arange(-(-(last + 1) // half))[:, None] * half  # where each half window that is counted begins
     places = (parts - half).clamp(min=0) + torch.arange(2 * half)
-    counted = (places >= parts) & (places < parts + half) & (places <= last)
-    places = places.clamp(max=last)
+    counted = ((places >= parts) & (places < parts + half) & (places <= last))[share]
+    places = places.clamp(max=last)[share]
     pieces = zip(places.split(rows), counted.split(rows), strict=True)
     return read(net, ((tokens[at], tokens[at + 1], which) for at, which in pieces))
 
@@ -47,6 +47,6 @@ def bits_per_character(nats: Tensor, targets: Tensor, words: Sequence[str]) -> f
 
 
 def blind_guess(parts: Mapping[str, Tensor], size: int) -> float:
-    """The test text's perplexity for one who knows nothing but how often each of the words is in the training text."""
+    """The test text's perplexity under a unigram model of the training text, with add-one smoothing."""
     counts = torch.bincount(parts["train"], minlength=size) + 1.0
     return math.exp(-(counts / counts.sum()).log()[parts["test"]].mean())
