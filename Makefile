@@ -28,13 +28,13 @@ STUDIES = linear fully-connected initialization batchnorm dropout convnet captio
 study: setup ## run every tutorial and study on small synthetic data, offline, and print a table of the results
 	@$(RUN) tutorials.tools.run_all
 
-test: setup ## run the tests, but for the slow ones, and the style check
+test: setup ## run the style check and the tests, except the slow ones
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(RUN) pytest -n 2 -m "not slow and not browser and not notebooks"
 	@echo "left out: whole trainings (make test-slow), notebooks (make test-notebooks), what needs a browser (make test-browser)"
 
-tensorboard: setup ## serve TensorBoard for all runs on localhost:6006; for some: RUNS=cifar10
+tensorboard: setup ## serve TensorBoard on localhost:6006 with up to 40 runs; choose them by name: RUNS=cifar10
 	@$(RUN) tutorials.tools.dashboard RUNS PORT
 
 ##@ Tutorials
@@ -144,7 +144,7 @@ bench-from-scratch: setup ## time the hand-written layers against naive loops an
 	@$(RUN) comparisons.bench
 
 ##@ Checked against torch
-parity: setup ## check every hand-written function against torch, and the tests by planted mistakes; your package: FOLDER=dir
+parity: setup ## check every hand-written function against torch, and the checks themselves with planted mistakes; your package: FOLDER=dir
 	@$(RUN) comparisons FOLDER
 
 parity-report: setup ## write the results of make parity, with figures, to runs/parity/parity.html
@@ -202,7 +202,7 @@ convert: setup ## convert a file of weights (.pth) to .safetensors, which cannot
 test-slow: setup ## run the slow tests: every tutorial killed and resumed, in two processes, on real data
 	@$(RUN) pytest -n 2 -m slow
 
-test-browser: setup ## run the tests of the pages, in a headless Chromium that is installed
+test-browser: setup ## run the tests of the pages (needs an installed headless Chromium)
 	@$(RUN) pytest -m browser -rs
 
 test-notebooks: setup ## run every notebook from top to bottom on synthetic data

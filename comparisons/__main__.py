@@ -1,6 +1,6 @@
 """Run all comparisons on two processes and end with the whole table: `python -m comparisons [pytest's options]`.
 
-With `--folder`, hold a student's own package against torch instead: see `student.py`.
+With `--folder`, compare a student's own package with torch instead: see `student.py`.
 """
 
 import sys

@@ -132,7 +132,7 @@ def first_step(net: NetCase, cls: type) -> Callable:
             raise UnwrittenError("leaves params empty")
         if wrong := [key for key in params.keys() | has.keys() if has.get(key) != np.shape(params.get(key, "none"))]:
             shape = params[wrong[0]].shape if wrong[0] in params else "none of the kind"
-            raise WrongReturnError(f"params[{wrong[0]!r}] must be {shape}, and is {has.get(wrong[0], 'missing')}")
+            raise WrongReturnError(f"params[{wrong[0]!r}] must be {shape}, but is {has.get(wrong[0], 'missing')}")
         model.params, model.dtype, model.reg = {key: value.copy() for key, value in params.items()}, np.float64, reg
         if rng is not None:
             model.dropout_param["rng"] = rng

@@ -53,8 +53,9 @@ def known(name: str) -> str:
     """The exercise's name; raises StudyError, with the nearest ones, for another."""
     names = {name for case in CASES for name in case.functions}
     if name not in names:
-        near = ", ".join(get_close_matches(name, names, cutoff=0.4)) or "none is near"
-        raise StudyError(f"exercise: there is no {name}. Did you mean: {near}? All of them: make exercises.")
+        near = get_close_matches(name, names, cutoff=0.4)
+        meant = f" Did you mean: {', '.join(near)}?" if near else ""
+        raise StudyError(f"exercise: there is no {name}.{meant} All of them: make exercises.")
     return name
 
 
@@ -125,8 +126,8 @@ def scratch(name: str) -> str:
     head, _ = head_and_body(function)
     return (
         f'"""Exercise {name}: fill in the function below, then run `make exercise LAYER={name}` again.\n\n'
-        f"It stands in for from_scratch's own. Its parts may be imported; whatever else you need, write here. The\n"
-        f"arrays that it is given stay as they are; where it is given an `rng`, whatever is random comes from that.\n"
+        f"It replaces from_scratch's own function, whose parts you may import; whatever else you need, write here. Do\n"
+        f"not change the arrays that it is given; if it is given an `rng`, draw all random numbers from it.\n"
         f'"""\n\nfrom __future__ import annotations\n\n{imports(function)}\n\n\n'
         + "\n".join([*head, "    raise NotImplementedError", *forward_shown(name)])
         + "\n"
@@ -172,7 +173,7 @@ def load(name: str, path: Path) -> Callable:
         found = runpy.run_path(str(path), run_name=f"exercise_{name}")
     except (Exception, SystemExit) as error:  # a student's file may do anything
         said = " ".join(f"{type(error).__name__}: {error}".split())
-        raise StudyError(f"exercise: {path} does not run: {said}. Mend it and try again.") from error
+        raise StudyError(f"exercise: {path} does not run: {said}. Fix it and try again.") from error
     if name not in found:
         raise StudyError(f"exercise: {path} does not run: there is no {name} in it. Define it and try again.")
     return found[name]

@@ -145,7 +145,7 @@ def compare(
 
 def changed(case: Case, before: dict, after: dict, dtype: type) -> list[Difference]:
     """Arguments that the functions wrote into; what they keep in options (running averages) is theirs to change."""
-    problem = "was written into: a layer must leave its arguments as they are"
+    problem = "was modified in place: a layer must not change its arguments"
     functions, dtype = ", ".join(case.functions), np.dtype(dtype).name
     names = [name for name in before if not same(before[name], after[name])]
     return [Difference(case.name, functions, name, dtype, np.inf, np.inf, 0.0, problem) for name in names]

@@ -8,7 +8,7 @@
 | batch norm's momentum | 0.9: what stays of the old average | 0.1: what comes of the new |
 | running variance | biased | unbiased: n/(n-1) times as much |
 | dropout's p | probability of keeping | of dropping: 1 - p |
-| momentum | the rate is in the velocity | outside: equal while the rate is constant, else the buffer is rescaled |
+| momentum | the learning rate is in the velocity | outside: equal while it is constant, else the buffer is rescaled |
 | RNN, LSTM weights | (D, 4H), (H, 4H), one bias | (4H, D), (4H, H), two biases, one of them 0 here |
 | LSTM gates | i, f, o, g | i, f, g, o |
 | loss over time | summed, divided by N | ignore_index divides by the unmasked words: summed here, then / N |

@@ -125,13 +125,13 @@ def as_markdown(results: Results) -> str:
     made, caught = results.mutations
     noticed = sum(bool(effect.tensor) for effect in results.planted)
     nets = [summary(n, np.dtype(d), steps) for d, nets in results.trainings.items() for n, steps in nets.items()]
-    return f"""# Every hand-written gradient, held against torch.autograd
+    return f"""# Every hand-written gradient, compared with torch.autograd
 
 {table.conclusion(results.differences)}.
 
 Both sides get the same random numbers: prime sizes, gains other than one, biases other than zero, random upstream
-gradients. A number is compared with torch's as a share of it, or of a tenth of the tensor's largest where it is
-smaller; {TOLERANCES[np.float64]:.0e} is allowed in float64, {TOLERANCES[np.float32]:.0e} in float32. A gradient that is
+gradients. A difference is relative to torch's number, or to a tenth of the tensor's largest where that is
+larger; {TOLERANCES[np.float64]:.0e} is allowed in float64, {TOLERANCES[np.float32]:.0e} in float32. A gradient that is
 zero by the mathematics is compared with zero.
 
 {picture("agreement", "Each dot is a tensor: an output, a gradient, a running average, an optimizer's state.")}
@@ -156,7 +156,7 @@ apart where a ReLU or a max pool falls the other way: two trainings from then on
 
 ## Time
 
-{picture("times", "Forward and backward of each case. At these sizes most of it is the price of a call.")}
+{picture("times", "Forward and backward of each case. At these sizes most of it is the overhead of a call.")}
 
 ## All tensors
 

@@ -153,13 +153,13 @@ def of_another_kind(value: object, wanted: object) -> str:
     """In what a value is not of the kind that is wanted."""
     if isinstance(wanted, dict):
         if not isinstance(value, dict):
-            return f"must be a dict, and is {kind(value)}"
+            return f"must be a dict, but is {kind(value)}"
         lacking = [key for key in wanted if key not in value]
         return f"lacks {', '.join(map(repr, lacking))}" if lacking else in_dict(of_another_kind, value, wanted)
     if not isinstance(wanted, np.ndarray | np.generic | float | int) or isinstance(wanted, bool | str):
-        return "" if wanted is not None or value is None else f"must be None, and is {kind(value)}"
+        return "" if wanted is not None or value is None else f"must be None, but is {kind(value)}"
     if not isinstance(value, np.ndarray | np.generic | float | int):
-        return f"must be {kind(wanted)}, and is {kind(value)}"
+        return f"must be {kind(wanted)}, but is {kind(value)}"
     return ""
 
 
@@ -171,10 +171,10 @@ def of_another_shape(value: object, wanted: object) -> str:
         return ""
     value, wanted = np.asarray(value), np.asarray(wanted)
     if value.shape != wanted.shape:
-        return f"must have the shape {wanted.shape}, and has {value.shape}"
+        return f"must have the shape {wanted.shape}, but has {value.shape}"
     whole = wanted.dtype.kind == "i" and value.dtype.kind == "f" and np.all(value == np.floor(value))  # labels
     if wanted.ndim and value.dtype.kind != wanted.dtype.kind and not whole:
-        return f"must be of {wanted.dtype}, and is of {value.dtype}"
+        return f"must be of {wanted.dtype}, but is of {value.dtype}"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""A student's own solution held against torch: `python -m comparisons --folder cs231n [function …]`.
+"""A student's own solution compared with torch: `python -m comparisons --folder cs231n [function …]`.
 
 Their package runs in a process of its own (`student_package.py`). Each case has bounds of time and memory: one that
 exceeds them, or that ends the process, gives a row, and a new process goes on with the rest.
@@ -36,11 +36,11 @@ CONTRASTS = {
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="make parity", description="Hold your own cs231n package against torch.")
+    parser = argparse.ArgumentParser(prog="make parity", description="Compare your own cs231n package with torch.")
     parser.add_argument("functions", nargs="*", help="only these, such as affine_forward or TwoLayerNet")
     parser.add_argument("--folder", required=True, help="your cs231n package, or the folder that holds it")
-    parser.add_argument("--seconds", type=positive, default=30, help="that a case may take (default: 30)")
-    parser.add_argument("--gigabytes", type=positive, default=4, help="of memory that a case may take (default: 4)")
+    parser.add_argument("--seconds", type=positive, default=30, help="time limit of a case, seconds (default: 30)")
+    parser.add_argument("--gigabytes", type=positive, default=4, help="memory limit of a case, gigabytes (default: 4)")
     options = parser.parse_args(argv)
     with one_line_errors():
         folder = find_package(options.folder)
@@ -62,8 +62,9 @@ def known(name: str) -> str:
     """The name of a function or net; raises StudyError, with the nearest ones, for another."""
     names = {one for functions in MODULES.values() for one in functions}
     if name not in names:
-        near = ", ".join(get_close_matches(name, names, cutoff=0.4)) or "none is near"
-        raise StudyError(f"parity: the course has no {name}. Did you mean: {near}?")
+        near = get_close_matches(name, names, cutoff=0.4)
+        meant = f" Did you mean: {', '.join(near)}?" if near else ""
+        raise StudyError(f"parity: the course has no {name}.{meant}")
     return name
 
 

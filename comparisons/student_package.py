@@ -24,7 +24,7 @@ from comparisons.nets import NET_CASES
 from comparisons.verdicts import Outcome, run, tell
 
 PACKAGE, LONGEST = "cs231n", 300  # letters of an error
-TORCH = "written in torch itself, where there is nothing to hold against it"
+TORCH = "written in torch itself: there is nothing to compare it with"
 COMPILED = "needs im2col_cython, which is not built: python setup.py build_ext --inplace"
 
 

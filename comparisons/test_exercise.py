@@ -104,14 +104,14 @@ STAGES = {  # an answer on its way, and what is said of it
     ("affine_backward", "raise NotImplementedError"): (0, "still to be written"),
     ("affine_backward", "return dout"): (0, "returns (dx, dw, db)"),
     ("affine_backward", "x, w, b = cache; return w, x, b"): (1, "shapes and dtypes"),
-    ("affine_backward", "x, w, b = cache; return x, w, b"): (2, " and must be 2 (relative error "),
+    ("affine_backward", "x, w, b = cache; return x, w, b"): (2, ", but must be 2 (relative error "),
     ("affine_backward", "x, w, b = cache; return x, w, dout.sum(0)"):
         (3, "dx, dw, db for an upstream gradient of ones"),
     ("affine_backward", "x, w, b = cache; X = x.reshape(len(x), -1).T; "
                         "return (dout @ w.T).reshape(x.shape), X @ np.ones_like(dout), dout.sum(0)"):
         (4, "dx, dw, db for any upstream gradient"),
     ("affine_backward", "exit()"): (0, "affine: SystemExit in "),
-    ("relu_forward", "x[x < 0] = 0; return x, x"): (4, "x of relu_forward, relu_backward was written into"),
+    ("relu_forward", "x[x < 0] = 0; return x, x"): (4, "x of relu_forward, relu_backward was modified in place"),
     ("relu_forward", "return np.maximum(x, 0).astype(np.float64 if x.dtype == np.float64 else np.float16), x"):
         (5, "relu, float32: out of relu_forward is of float16 where torch's is of float32"),
     ("layernorm_forward", "x_hat = (x - x.mean(0)) / np.sqrt(x.var(0) + ln_param.get('eps', 1e-5)); "
@@ -147,12 +147,12 @@ RETURNS = {  # what a function returns that is not what it must, and what is sai
     (
         "softmax_loss",
         "return x, x",
-    ): "softmax_loss must return (loss, dx); loss must have the shape (), and has (11, 3).",
+    ): "softmax_loss must return (loss, dx); loss must have the shape (), but has (11, 3).",
     ("relu_backward", "return None"): "relu_backward must return one value; its value must be an array of shape",
-    ("relu_backward", "return dout, dout"): "its value must be an array of shape (2, 3, 7, 5), and is a tuple of 2.",
-    ("relu_forward", "return x > 0, x"): "out must be of float64, and is of bool.",
-    ("affine_forward", "return x, None"): "out must have the shape (2, 17), and has (2, 3, 7, 5).",
-    ("attention_forward", "return [[1.0]], None"): "out must be an array of shape (2, 2, 3, 5), and is a list of 1.",
+    ("relu_backward", "return dout, dout"): "its value must be an array of shape (2, 3, 7, 5), but is a tuple of 2.",
+    ("relu_forward", "return x > 0, x"): "out must be of float64, but is of bool.",
+    ("affine_forward", "return x, None"): "out must have the shape (2, 17), but has (2, 3, 7, 5).",
+    ("attention_forward", "return [[1.0]], None"): "out must be an array of shape (2, 2, 3, 5), but is a list of 1.",
     ("affine_norm_relu_dropout_backward", "return (dout,) * 3 + (None, None)"): "dx must have the shape",
 }
 
@@ -172,9 +172,9 @@ def test_a_generator_that_is_ignored_is_the_cause_that_is_named(tmp_path):
     }  # fmt: skip
     for name, line in solutions.items():
         path = write(name, line, tmp_path)
-        assert "`rng`, whatever is random comes from that" in path.read_text()
+        assert "`rng`, draw all random numbers from it" in path.read_text()
         green, count, report = checked(name, path)
-        assert green < count and "Cause: `rng` was not drawn from" in report, report
+        assert green < count and "Cause: `rng` was not used" in report, report
 
 
 def test_the_cause_that_is_named_is_the_mistake(tmp_path):

@@ -111,7 +111,7 @@ def test_an_argument_written_into_is_named():
         return dout
 
     text = problems("relu", relu_backward=relu_backward)
-    assert "upstream" in text and "was written into" in text and "\n" not in text
+    assert "upstream" in text and "was modified in place" in text and "\n" not in text
 
 
 def test_noise_does_not_pass_for_a_gradient():

@@ -160,6 +160,6 @@ def tell(difference: Difference, outcome: Outcome) -> str:
     error = f"relative error {abs(mine - right) / abs(right):.1e}" if right else f"error {abs(mine):.1e}"
     cause = outcome.cause or (difference.cause if difference.certain else "")
     if outcome.trial.undrawn:
-        cause = "`rng` was not drawn from: whatever is random comes from it, as its docstring says"
-    told = f"{difference.case}, {difference.dtype}: {where} is {mine:.9g} and must be {right:.9g} ({error})."
+        cause = "`rng` was not used: all random numbers must come from it, as the docstring says"
+    told = f"{difference.case}, {difference.dtype}: {where} is {mine:.9g}, but must be {right:.9g} ({error})."
     return f"{told} Cause: {cause}." if cause else told

@@ -1,4 +1,4 @@
-"""AG_NEWS: 120,000 training and 7,600 test news of four topics, and any other csv file of labels and texts.
+"""AG_NEWS: 120,000 training and 7,600 test news items of four topics, and any other csv file of labels and texts.
 
 Source: X. Zhang et al., "Character-level Convolutional Networks for Text Classification", NIPS, 2015.
 """
@@ -133,7 +133,7 @@ def rows(table: Table, layout: Layout, skipped: Skipped | None = None) -> Iterat
             continue
         if len(label) > LONGEST_LABEL:
             raise StudyError(
-                f"{table.path}, line {line:,}: the label has {len(label):,} characters: no label. Name the column "
+                f"{table.path}, line {line:,}: a label of {len(label):,} characters is too long. Name the column "
                 "of the labels and then those of the text: --columns 2 1."
             )
         if layout.labels and label not in layout.labels:
@@ -167,8 +167,8 @@ def find_layout(table: Table, columns: Sequence[str] = (), encoding: str = "utf-
     header = label in named or is_header(sample, label) or any(not column.isdecimal() for column in columns)
     if kinds[label] > min(MOST_CLASSES, len(sample) // 2 + 1):
         raise StudyError(
-            f"{table.path}: column {label + 1} has {kinds[label]:,} different values in {len(sample):,} rows: no "
-            "labels. Name the column of the labels and then those of the text: --columns 2 1."
+            f"{table.path}: column {label + 1} has {kinds[label]:,} different values in {len(sample):,} rows: too "
+            "many for labels. Name the column of the labels and then those of the text: --columns 2 1."
         )
     texts = tuple(chosen[1:]) or tuple(column for column in range(width) if column != label)
     return Layout(label, texts, header, encoding, ())

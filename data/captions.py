@@ -118,7 +118,7 @@ def recipe(root: Path) -> str:
     """What to do when the features are not there."""
     return (
         "Compute them once from the photographs (1.1 GB to download, then some minutes): "
-        f"make caption-features STUDY_DATA={root}. Or run on the tiny twin: --data tiny."
+        f"make caption-features STUDY_DATA={root}. Or run on synthetic data: --data tiny."
     )
 
 

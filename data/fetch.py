@@ -102,7 +102,7 @@ def bring(name: str, file: File, root: Path) -> None:
 
 
 def verify(name: str, source: Source, files: Iterable[File], root: Path) -> None:
-    """Hold the unpacked files against their published hashes, where there are any; nothing may be an empty folder."""
+    """Check the unpacked files against their published hashes, where there are any; nothing may be an empty folder."""
     targets = [target for file in files for target in file.unpack.values()]
     for path in (root / target for target in targets):
         if path.is_dir() and not any(path.iterdir()):
@@ -169,7 +169,7 @@ def download(name: str, file: File, root: Path) -> None:
         + "\n".join(failures)
         + f"{damaged}\nPut the file at {path}"
         + (f", or what it unpacks to at {ready}" if ready else "")
-        + ("." if name == "weights" else ". Or run on the tiny twin: --data tiny (make … DATA=tiny).")
+        + ("." if name == "weights" else ". Or run on synthetic data: --data tiny (make … DATA=tiny).")
     )
 
 
@@ -194,7 +194,7 @@ def transfer_verified(known: str | None, url: str, part: str, _pooch: object, im
                 raise GiveUpError("no network, or the host does not exist") from error
             raise
     if not matches(Path(part), known):
-        raise ValueError(f"what came is not the file (its hash is not {known})")
+        raise ValueError(f"the downloaded file is the wrong one (its hash is not {known})")
 
 
 def reason(error: Exception) -> str:

@@ -1,4 +1,5 @@
-"""Ants and bees, 244 and 153 photographs, or class folders of your own: files of pictures, their labels, the classes.
+"""Ants and bees, 244 photographs to train on and 153 to test on, or class folders of your own: files of pictures,
+their labels, the classes.
 
 Source: S. Chilamkurthy, "Transfer Learning for Computer Vision Tutorial", PyTorch Tutorials, 2017.
 """

@@ -141,7 +141,7 @@ def split(pairs: Pairs, held_out: int, key: Callable[[str], str] = letters) -> P
         return Parallel(pairs, pairs.part([]), pairs.part([]))
     room = min(held_out, len(pairs) // 10)
     if room == 0:
-        raise StudyError(f"pairs: {len(pairs)} pairs are too few to hold some out. Give at least 10, better thousands.")
+        raise StudyError(f"pairs: {len(pairs)} pairs are too few to hold some out. Give 10 or more, ideally thousands.")
     _, group, sizes = np.unique(groups(pairs, key), return_inverse=True, return_counts=True)
     part = np.zeros(len(sizes), dtype=int)  # of each group: 0 train, 1 val, 2 test
     left = [len(pairs), room, room]

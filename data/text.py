@@ -72,7 +72,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
-        raise StudyError(f"{path} is no JSON that can be read ({error}). Remove it, or get it again.") from error
+        raise StudyError(f"{path} is not readable JSON ({error}). Remove it, or get it again.") from error
 
 
 def check_name(path: Path) -> str:

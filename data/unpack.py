@@ -47,9 +47,7 @@ def unpack(archive: Path, members: Mapping[str, str], root: Path, size: int | No
         except Exception as error:  # damaged bytes may raise nearly anything in tarfile, zipfile and the decompressors
             if isinstance(error, OSError) and error.errno in DISK:
                 raise
-            raise StudyError(
-                f"{archive} is no archive that can be unpacked: {error!r}. Remove it and run again."
-            ) from error
+            raise StudyError(f"{archive} cannot be unpacked: {error!r}. Remove it and run again.") from error
         for member, target in members.items():
             move(tree / member, root / target, archive)
 

@@ -1,4 +1,4 @@
-"""WikiText-2: good articles of the English Wikipedia, two million words.
+"""WikiText-2: Good and Featured articles of the English Wikipedia, two million words.
 
 Source: S. Merity et al., "Pointer Sentinel Mixture Models", ICLR, 2017.
 """

@@ -20,7 +20,7 @@ def relu_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def relu_backward(dout: np.ndarray, cache: np.ndarray) -> np.ndarray:
     """Pass the gradient where x > 0.
 
-    dx = dout [x > 0]; raises ValueError if dout has not x's shape. Source: CS231n assignment 2, FullyConnectedNets.
+    dx = dout [x > 0]; raises ValueError unless dout has x's shape. Source: CS231n assignment 2, FullyConnectedNets.
     """
     checks.shape("dout", dout, cache.shape, "of x")
     return dout * (cache > 0)
@@ -39,7 +39,7 @@ def leaky_relu_forward(x: np.ndarray, slope: float = 0.01) -> tuple[np.ndarray, 
 def leaky_relu_backward(dout: np.ndarray, cache: tuple) -> np.ndarray:
     """Pass the gradient where x > 0 and weaken it elsewhere.
 
-    dx = dout where x > 0, slope dout elsewhere; raises ValueError if dout has not x's shape. Source: Maas et al., 2013.
+    dx = dout where x > 0, slope dout elsewhere; raises ValueError unless dout has x's shape. Source: Maas et al., 2013.
     """
     x, slope = cache
     checks.shape("dout", dout, x.shape, "of x")
@@ -67,7 +67,7 @@ def sigmoid_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def sigmoid_backward(dout: np.ndarray, cache: np.ndarray) -> np.ndarray:
     """Multiply by the slope, computed from x: out (1 - out) is already 0 at x = 37.
 
-    dx = dout e / (1 + e)^2 with e = e^-|x|; raises ValueError if dout has not x's shape. Source: CS231n notes, Neural
+    dx = dout e / (1 + e)^2 with e = e^-|x|; raises ValueError unless dout has x's shape. Source: CS231n notes, Neural
     Networks 1.
     """
     checks.shape("dout", dout, cache.shape, "of x")
@@ -88,7 +88,7 @@ def silu_forward(x: np.ndarray) -> tuple[np.ndarray, tuple]:
 def silu_backward(dout: np.ndarray, cache: tuple) -> np.ndarray:
     """Through the product of x and its gate s = sigmoid(x).
 
-    dx = dout s (1 + x (1 - s)); raises ValueError if dout has not x's shape. Source: Elfwing et al., 2017.
+    dx = dout s (1 + x (1 - s)); raises ValueError unless dout has x's shape. Source: Elfwing et al., 2017.
     """
     x, gate = cache
     checks.shape("dout", dout, x.shape, "of x")
@@ -107,7 +107,7 @@ def tanh_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def tanh_backward(dout: np.ndarray, cache: np.ndarray) -> np.ndarray:
     """Multiply by the slope, computed from x: 1 - out^2 is already 0 at x = 19.
 
-    dx = dout 4 e / (1 + e)^2 with e = e^-2|x|; raises ValueError if dout has not x's shape. Source: CS231n notes,
+    dx = dout 4 e / (1 + e)^2 with e = e^-2|x|; raises ValueError unless dout has x's shape. Source: CS231n notes,
     Neural Networks 1.
     """
     checks.shape("dout", dout, cache.shape, "of x")
@@ -162,7 +162,7 @@ def gelu_forward(x: np.ndarray) -> tuple[np.ndarray, tuple]:
 def gelu_backward(dout: np.ndarray, cache: tuple) -> np.ndarray:
     """Both factors of x P(x) have a slope, and P's is the normal density.
 
-    dx = dout (P(x) + x e^(-x^2/2) / sqrt(2 pi)); raises ValueError if dout has not x's shape. Source: Hendrycks and
+    dx = dout (P(x) + x e^(-x^2/2) / sqrt(2 pi)); raises ValueError unless dout has x's shape. Source: Hendrycks and
     Gimpel, 2016.
     """
     x, share = cache

@@ -29,7 +29,7 @@ def affine_backward(dout: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndar
 
     dx = dout w^T, dw = x^T dout, db = sum of dout over the batch
 
-    dout (N, M) -> dx (N, d1, ..., dk), dw (D, M), db (M,). Raises ValueError if dout has not the shape of the output.
+    dout (N, M) -> dx (N, d1, ..., dk), dw (D, M), db (M,). Raises ValueError unless dout has the shape of the output.
     Source: CS231n assignment 2, FullyConnectedNets.
     """
     x, w, _ = cache

@@ -96,7 +96,7 @@ def multi_head_attention_forward(
     shape("key", key, (N, key.shape[1], E), f"to fit query of {query.shape}")
     shape("value", value, key.shape, "of key")
     if num_heads < 1 or E % num_heads:
-        raise ValueError(f"num_heads must divide the embedding's {E}, and is {num_heads}")
+        raise ValueError(f"num_heads must divide the embedding's {E}, but is {num_heads}")
     q, q_cache = temporal_affine_forward(query, params["Wq"], params["bq"])
     k, k_cache = temporal_affine_forward(key, params["Wk"], params["bk"])
     v, v_cache = temporal_affine_forward(value, params["Wv"], params["bv"])

@@ -20,7 +20,7 @@ class CaptioningSolver(LossSolver):
         for split in ("train",) if self.num_val_samples is None else ("train", "val"):
             for name in (f"{split}_captions", f"{split}_image_idxs", f"{split}_features"):
                 if name not in data:
-                    raise ValueError(f"data must have {name}, and has {', '.join(map(str, data)) or 'nothing'}")
+                    raise ValueError(f"data must have {name}, but has {', '.join(map(str, data)) or 'nothing'}")
         return len(data["train_captions"])
 
     def _minibatch(self) -> tuple[np.ndarray, np.ndarray]:

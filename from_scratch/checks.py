@@ -46,7 +46,7 @@ def labels(name: str, y: np.ndarray, wanted: tuple[int, ...], classes: int) -> N
     if y.shape != wanted:
         raise ValueError(f"{name} must have the shape {wanted}, not {y.shape}")
     if y.size and (y.min() < 0 or y.max() >= classes):
-        raise ValueError(f"{name} must lie in 0..{classes - 1}, and has {y.min()}..{y.max()}")
+        raise ValueError(f"{name} must lie in 0..{classes - 1}, but has {y.min()}..{y.max()}")
 
 
 def choice(name: str, value: object, allowed: tuple) -> None:

@@ -80,7 +80,7 @@ def _instead_of(base_dir: Path) -> dict[str, object]:
     except StudyError as error:
         data = encode(load("captions", "tiny"))
         print(f"{missing}; {str(error).splitlines()[0]}")
-        print("The generated twin of Flickr8k is taken: its photographs are words.")
+        print("Using generated data instead of Flickr8k: its photographs are words.")
     return {name: value for name, value in data.items() if not name.startswith("test_")}
 
 

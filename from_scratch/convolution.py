@@ -42,7 +42,7 @@ def read_conv(x: np.ndarray, w: np.ndarray, b: np.ndarray, conv_param: dict) -> 
     checks.floats("x", x, 4)
     checks.floats("w", w, 4)
     if 0 in w.shape:
-        raise ValueError(f"w must hold at least one filter of at least one place, and has the shape {w.shape}")
+        raise ValueError(f"w must hold at least one filter of at least one place, but has the shape {w.shape}")
     if w.shape[1] != x.shape[1]:
         raise ValueError(f"w must have x's number of channels: w {w.shape} is (F, C, HH, WW), x {x.shape} (N, C, H, W)")
     checks.shape("b", b, w.shape[:1], f"(one per filter of w {w.shape})")
@@ -99,7 +99,7 @@ def conv_backward_naive(dout: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.
 
     dw[f] += dout[n, f, i, j] * window(n, i, j), dx[window(n, i, j)] += dout[n, f, i, j] * w[f], db = sum of dout
 
-    dout (N, F, OH, OW) -> dx (N, C, H, W), dw (F, C, HH, WW), db (F,). Raises ValueError if dout has not the shape of
+    dout (N, F, OH, OW) -> dx (N, C, H, W), dw (F, C, HH, WW), db (F,). Raises ValueError unless dout has the shape of
     the output. Source: CS231n assignment 2, ConvolutionalNetworks.
     """
     x, w, b, conv_param = cache
@@ -137,7 +137,7 @@ def max_pool_backward_naive(dout: np.ndarray, cache: tuple) -> np.ndarray:
 
     dx[argmax of window (n, c, i, j)] += dout[n, c, i, j]
 
-    dout (N, C, OH, OW) -> dx (N, C, H, W). Windows that overlap add up. Raises ValueError if dout has not the shape of
+    dout (N, C, OH, OW) -> dx (N, C, H, W). Windows that overlap add up. Raises ValueError unless dout has the shape of
     the output. Source: CS231n assignment 2.
     """
     x, pool_param = cache

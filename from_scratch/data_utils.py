@@ -1,7 +1,7 @@
 """The course's data as arrays: CIFAR-10 and Tiny ImageNet from their folders.
 
-`load_CIFAR10` gives the course's float64; all else float32, in half of the memory. Nothing is unpickled that could run
-code.
+CIFAR-10's own loaders give the course's float64; `get_CIFAR10_data` and Tiny ImageNet float32, in half of the memory.
+Nothing is unpickled that could run code.
 """
 
 import io
@@ -70,8 +70,8 @@ def get_CIFAR10_data(
 def load_tiny_imagenet(path: str | Path, dtype: type = np.float32, subtract_mean: bool = True) -> dict:
     """Tiny ImageNet from its folder: class_names, X_train, y_train, X_val, y_val, X_test, y_test, mean_image.
 
-    Pictures are (N, 3, 64, 64) of `dtype`; the test pictures come in the order of their names, and y_test is None
-    where the folder has no labels for them. Raises StudyError for a folder that is not Tiny ImageNet's.
+    Pictures are (N, 3, 64, 64) of `dtype`; the test pictures come in the order of their names, and y_test is None:
+    their labels are not published. Raises StudyError for a folder that is not Tiny ImageNet's.
     """
     path = Path(path)
     try:

@@ -40,7 +40,7 @@ def dropout_backward(dout: np.ndarray, cache: tuple) -> np.ndarray:
 
     train: dx = dout mask; test: dx = dout
 
-    Raises ValueError if dout has not the mask's shape; in test mode the cache knows of none. Source: CS231n assignment
+    Raises ValueError unless dout has the mask's shape; in test mode the cache knows of none. Source: CS231n assignment
     2, Dropout.
     """
     _, mask = cache

@@ -171,7 +171,7 @@ def max_pool_forward_reshape(x: np.ndarray, pool_param: dict) -> tuple[np.ndarra
 def max_pool_backward_reshape(dout: np.ndarray, cache: tuple) -> np.ndarray:
     """Give each tile's gradient to its largest elements, in equal shares on a tie (as the course's own layer does).
 
-    dx = dout * [x = max] / number of such x in the tile. Raises ValueError if dout has not the shape of the output.
+    dx = dout * [x = max] / number of such x in the tile. Raises ValueError unless dout has the shape of the output.
     """
     x, out, pool_param = cache
     checks.shape("dout", dout, out.shape, "of the pooling's output")

@@ -30,7 +30,7 @@ def rgb2gray(rgb: np.ndarray) -> np.ndarray:
 def hog_feature(im: np.ndarray) -> np.ndarray:
     """Histograms of oriented gradients: in each cell of 8 x 8 pixels, how much slope there is in each of 9 directions.
 
-    im (H, W) or (H, W, 3), sides of at least 8 -> (H // 8 * W // 8 * 9,), mean slopes per pixel. A direction and its
+    im (H, W) or (H, W, 3), sides of at least 8 -> ((H // 8) (W // 8) 9,), mean gradient magnitudes. A direction and its
     opposite are one: bright on dark is as dark on bright. Raises ValueError for smaller pictures.
     Source: N. Dalal and B. Triggs, "Histograms of Oriented Gradients for Human Detection", 2005.
     """

@@ -13,8 +13,8 @@ from from_scratch.transformer_layers import Params
 def linear_beta_schedule(timesteps: int) -> np.ndarray:
     """The share of noise of each step, rising in a straight line: (T,) float64.
 
-    From 1e-4 to 0.02 for 1000 steps, and for fewer as much more, so that the sum stays. Raises TypeError or ValueError
-    for a number of steps below 21, which would ask for more than all. Source: Ho et al., DDPM (2020), section 4.
+    From 1e-4 to 0.02 for 1000 steps, and for fewer scaled up, so that the sum stays. Raises TypeError or ValueError
+    for fewer than 21 steps, for which the last beta would be 1 or more. Source: Ho et al., DDPM (2020), section 4.
     """
     scale = 1000 / checks.size("timesteps", timesteps, 21)
     return np.linspace(1e-4 * scale, 0.02 * scale, timesteps)
@@ -70,7 +70,7 @@ def predict_noise_from_start(x_t: np.ndarray, t: np.ndarray, x_start: np.ndarray
 def q_posterior(
     x_start: np.ndarray, x_t: np.ndarray, t: np.ndarray, betas: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (N, C, H, W) and deviation (N, 1, 1, 1) of x_t-1, where both x_0 and x_t are known.
+    """Mean (N, C, H, W) and standard deviation (N, 1, 1, 1) of x_{t-1}, where both x_0 and x_t are known.
 
     With a' = a of the step before: mean = (beta sqrt(a') x_0 + (1 - a') sqrt(1 - beta) x_t) / (1 - a),
     deviation² = beta (1 - a') / (1 - a): zero at the first step, which x_0 comes out of. Shapes and errors as
@@ -162,9 +162,9 @@ class GaussianDiffusion:
     def p_sample(
         self, x_t: np.ndarray, t: int, classes: np.ndarray | None = None, cfg_scale: float = 0.0
     ) -> np.ndarray:
-        """One step back: x_t-1, drawn from what is known of it if the net's picture, cut to -1..1, were x_0.
+        """One step back: x_{t-1}, drawn from what is known of it if the net's picture, cut to -1..1, were x_0.
 
-        `cfg_scale` s > 0 goes past what the class says, away from what the net says without one: (1 + s) with - s
+        `cfg_scale` s > 0 is classifier-free guidance: (1 + s) times the output with the class, minus s times that
         without. Source: Ho et al., DDPM (2020), algorithm 2; Ho and Salimans, Classifier-Free Guidance (2022).
         """
         steps = np.full(len(x_t), t)

@@ -76,7 +76,7 @@ def image_from_url(url: str) -> np.ndarray | None:
         content = _download(re.sub("^http:", "https:", url))  # the course's lists of addresses are older than https
         return np.array(open_picture(io.BytesIO(content)))
     except StudyError:
-        print(f"{url}: what came is no picture that can be read")
+        print(f"{url}: the download is not a readable picture")
     except (OSError, ValueError, http.client.HTTPException) as error:  # urllib's own errors are OSErrors
         print(f"{url}: could not be downloaded ({error})")
     return None

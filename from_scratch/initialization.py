@@ -18,7 +18,7 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def gaussian(shape: tuple[int, ...], scale: float = 1e-2, rng: object = np.random, dtype: type = float) -> np.ndarray:
-    """Independent normal numbers of deviation `scale`. Source: CS231n assignment 2."""
+    """Independent normal numbers of standard deviation `scale`. Source: CS231n assignment 2."""
     fans(shape)
     return (float(scale) * rng.standard_normal(tuple(shape))).astype(dtype)
 
@@ -26,7 +26,7 @@ def gaussian(shape: tuple[int, ...], scale: float = 1e-2, rng: object = np.rando
 def xavier(shape: tuple[int, ...], rng: object = np.random, dtype: type = float) -> np.ndarray:
     """Normal numbers that keep a linear layer's variance forward and backward as well as one number can.
 
-    deviation sqrt(2 / (fan in + fan out)). Source: Glorot and Bengio, 2010.
+    Standard deviation sqrt(2 / (fan in + fan out)). Source: Glorot and Bengio, 2010.
     """
     return gaussian(shape, np.sqrt(2 / sum(fans(shape))), rng, dtype)
 
@@ -34,7 +34,7 @@ def xavier(shape: tuple[int, ...], rng: object = np.random, dtype: type = float)
 def he(shape: tuple[int, ...], rng: object = np.random, dtype: type = float) -> np.ndarray:
     """Normal numbers that keep the mean square of activations through ReLU layers.
 
-    deviation sqrt(2 / fan in). Source: He et al., "Delving Deep into Rectifiers", 2015.
+    Standard deviation sqrt(2 / fan in). Source: He et al., "Delving Deep into Rectifiers", 2015.
     """
     return gaussian(shape, np.sqrt(2 / fans(shape)[0]), rng, dtype)
 

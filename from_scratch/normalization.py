@@ -37,7 +37,7 @@ def read_scale(
     checks.shape("gamma", gamma, shape, f"for x {x.shape}")
     checks.shape("beta", beta, shape, f"for x {x.shape}")
     if not x.size:
-        raise ValueError(f"x must not be empty, and has the shape {x.shape}")
+        raise ValueError(f"x must not be empty, but has the shape {x.shape}")
     return gamma, beta
 
 
@@ -70,7 +70,7 @@ def batchnorm_forward(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, bn_par
 def batchnorm_backward(dout: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Through batch normalization node by node of its graph, last node first.
 
-    dout (N, D) -> dx (N, D), dgamma (D,), dbeta (D,). Raises ValueError if dout has not the shape of the output, or for
+    dout (N, D) -> dx (N, D), dgamma (D,), dbeta (D,). Raises ValueError unless dout has the shape of the output, or for
     the cache of test mode. Source: CS231n assignment 2, BatchNormalization.
     """
     x_hat, std, gamma = read_batch_cache(dout, cache)
@@ -183,7 +183,7 @@ def spatial_groupnorm_forward(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray
     N, C, _, _ = x.shape
     gamma, beta = read_scale(x, gamma, beta, (1, C, 1, 1))
     if C % checks.size("G", G):
-        raise ValueError(f"G must divide x's number of channels {C}, and is {G}")
+        raise ValueError(f"G must divide x's number of channels {C}, but is {G}")
     x_hat, std, _, _ = standardize(x.reshape(N * G, -1), 1, gn_param.get("eps", 1e-5))
     return gamma * x_hat.reshape(x.shape) + beta, (x_hat, std, gamma, x.shape)
 
@@ -191,7 +191,7 @@ def spatial_groupnorm_forward(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray
 def spatial_groupnorm_backward(dout: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Through group normalization.
 
-    dout (N, C, H, W) -> dx (N, C, H, W), dgamma (1, C, 1, 1), dbeta (1, C, 1, 1). Raises ValueError if dout has not the
+    dout (N, C, H, W) -> dx (N, C, H, W), dgamma (1, C, 1, 1), dbeta (1, C, 1, 1). Raises ValueError unless dout has the
     shape of the output. Source: CS231n assignment 2, ConvolutionalNetworks.
     """
     x_hat, std, gamma, shape = cache

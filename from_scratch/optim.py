@@ -65,7 +65,7 @@ def rmsprop(w: np.ndarray, dw: np.ndarray, config: dict | None = None) -> tuple[
 
 
 def adam(w: np.ndarray, dw: np.ndarray, config: dict | None = None) -> tuple[np.ndarray, dict]:
-    """Momentum and scaled steps, both freed of their start at zero.
+    """Momentum and scaled steps, both corrected for their start at zero (bias correction).
 
     m = beta1 m + (1 - beta1) dw, v = beta2 v + (1 - beta2) dw^2, t += 1,
     w -= lr m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + epsilon)

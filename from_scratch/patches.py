@@ -17,7 +17,7 @@ def split_patches(x: np.ndarray, side: int) -> np.ndarray:
     floats("x", x, 4)
     N, C, H, W = x.shape
     if H % size("side", side) or W % side:
-        raise ValueError(f"a patch's side must divide the pictures' {H} x {W}, and is {side}")
+        raise ValueError(f"a patch's side must divide the pictures' {H} x {W}, but is {side}")
     grid = x.reshape(N, C, H // side, side, W // side, side)
     return grid.transpose(0, 2, 4, 1, 3, 5).reshape(N, -1, C * side * side)
 

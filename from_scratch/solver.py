@@ -231,7 +231,7 @@ def restore_averages(model: object, bn_params: list[dict]) -> None:
 def read_split(data: dict, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Examples and labels of one split; raises ValueError if they are missing, empty or of different number."""
     if any(f"{kind}_{split}" not in data for kind in "Xy"):
-        raise ValueError(f"data must have X_{split} and y_{split}, and has {', '.join(map(str, data)) or 'nothing'}")
+        raise ValueError(f"data must have X_{split} and y_{split}, but has {', '.join(map(str, data)) or 'nothing'}")
     X, y = (np.asarray(data[f"{kind}_{split}"]) for kind in "Xy")
     if len(X) != len(y) or not len(X):
         raise ValueError(f"X_{split} and y_{split} must be equally many, not {np.shape(X)} and {np.shape(y)}")

@@ -1,7 +1,7 @@
 """The layers of a transformer's encoder and decoder with gradients by hand.
 
 N batch, S queries, T keys, E embedding, F hidden. Parameters are dicts, so that layers nest by name; a gradient has the
-name of its parameter. Unlike in the course's torch version nothing is dropped from the decoder, and of the encoder the
+name of its parameter. Unlike in the course's torch version, the decoder has no dropout; the encoder drops residual
 branches and hidden units, but no attention weights.
 """
 

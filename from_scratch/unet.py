@@ -12,10 +12,10 @@ from from_scratch.unet_layers import unet_backward, unet_forward
 
 
 class Unet:
-    """A U-Net that is told the time step and, if it wants to know, the class.
+    """A U-Net conditioned on the time step and, optionally, on the class.
 
     A level for each of `dim_mults`, each of half the size of the one before, has `dim` times so many channels. Class
-    `num_classes` means that none is given. Weights are Gaussian of deviation 1 / sqrt(fan in), drawn from `rng`;
+    `num_classes` means that none is given. Weights are Gaussian with std 1 / sqrt(fan in), drawn from `rng`;
     every block ends in a convolution of zeros, and so does the net, so that it begins as an output of 0. `params` has
     the names that `unet_forward` reads. Raises ValueError for sizes that do not fit. Source: Ho et al., DDPM (2020),
     appendix B; CS231n assignment 3 (2025), unet.
@@ -33,7 +33,7 @@ class Unet:
         rng: object = np.random,
     ) -> None:
         if checks.size("dim", dim) % checks.size("groups", groups) or dim % 2:
-            raise ValueError(f"dim must be even and a multiple of groups {groups}, and is {dim}")
+            raise ValueError(f"dim must be even and a multiple of groups {groups}, but is {dim}")
         self.num_classes, self.channels, self.groups = num_classes, channels, groups
         self.rng, self.dtype = rng, dtype
         self.positions = positional_encoding(checks.size("timesteps", timesteps), dim, dtype)
@@ -62,7 +62,7 @@ class Unet:
         return {f"{prefix}gamma{number}": np.ones(shape), f"{prefix}beta{number}": np.zeros(shape)}
 
     def _block(self, prefix: str, before: int, size: int, E: int) -> Params:
-        """The parameters of a residual block, which begins as its way around."""
+        """The parameters of a residual block, which begins as its shortcut."""
         params = (
             self._norm("", 1, before) | self._layer("{}1", (size, before, 3, 3)) | self._layer("{}e", (E, 2 * size))
         )

@@ -56,7 +56,7 @@ def modulate_backward(dout: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.nd
 
 
 def resnet_block_forward(x: np.ndarray, emb: np.ndarray, params: Params, G: int) -> tuple[np.ndarray, tuple]:
-    """Two convolutions with a way around them; between the two, the embedding modulates the norm's output.
+    """Two convolutions with a shortcut around them; between the two, the embedding modulates the norm's output.
 
     h = conv1(silu(norm1(x))); h = conv2(silu(modulate(norm2(h), emb·We + be))); out = h + x, or h + (x through the
     1 x 1 convolution Ws, bs) where the number of channels changes.

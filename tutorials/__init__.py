@@ -1,4 +1,4 @@
-"""The official PyTorch tutorials, reproduced and bettered. Each runs as `python -m tutorials.<name>`."""
+"""The official PyTorch tutorials, reproduced and improved. Each runs as `python -m tutorials.<name>`."""
 
 import sys
 from importlib.abc import MetaPathFinder
@@ -34,7 +34,7 @@ class WithoutCompiler(MetaPathFinder):
 
 
 def is_compile_supported(device_type: str) -> bool:
-    """torch's own answer, for whose sake the compiler is imported when it is asked."""
+    """torch's own answer; only this call imports the compiler."""
     from torch._dynamo.utils import is_compile_supported
 
     return is_compile_supported(device_type)

@@ -92,7 +92,7 @@ class NamesOptions(TextFileOptions):
     def check(self) -> None:
         super().check()
         if self.cell == "linear" and (self.layers > 1 or self.bidirectional):
-            raise ValueError("--cell linear has one layer and one direction; --cell rnn, its like, may have more")
+            raise ValueError("--cell linear has one layer and one direction; its equivalent, --cell rnn, may have more")
 
 
 RECIPES = {

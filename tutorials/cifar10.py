@@ -57,7 +57,7 @@ class Cifar10Options(Options):
     val_size: int = 0
     """Number of the 50,000 training images held out for validation, to choose the best epoch; 0: none."""
     width: int = 6
-    """Output channels of the first convolution; to widen them is the original's exercise."""
+    """Output channels of the first convolution; increasing it is an exercise of the original."""
     image: Path | None = None
     """Do not train: classify this picture, with the saved net of --run-dir or else the newest one."""
 
@@ -197,8 +197,8 @@ class Net(nn.Module):
         self.fc3 = nn.Linear(84, 10)
 
     def features(self, x: Tensor) -> Tensor:
-        # The original pools after the ReLU. A ReLU never reverses an order, so this is the same function with the
-        # same gradients, and the ReLU has a quarter of the work.
+        # The original pools after the ReLU. ReLU is monotonic, so this is the same function with the same
+        # gradients, and the ReLU has a quarter of the work.
         x = F.relu(self.pool(self.conv1(x)))  # (N, width, 14, 14)
         x = F.relu(self.pool(self.conv2(x)))  # (N, 16, 5, 5)
         x = F.relu(self.fc1(x.flatten(1)))  # (N, 120)

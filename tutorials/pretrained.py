@@ -48,7 +48,7 @@ class PretrainedOptions(Options):
     images: Path | None = None
     """Validation images: a folder of class folders nXXXXXXXX. Default: Imagenette."""
     batch_size: int = 32
-    """Batch size; halved where a batch does not fit in memory."""
+    """Batch size; when throughput is timed, halved until a batch fits in memory."""
     repetitions: int = 20
     """Timed forward passes of each model."""
     robust_images: int = 200
@@ -62,7 +62,7 @@ class PretrainedOptions(Options):
     epochs: int = 100
     """With --data tiny: training steps of the last layer; the models with published weights are not trained."""
     image: Path | None = None
-    """Do not measure: print the top five categories of this picture by each model."""
+    """Do not measure: print each model's top five categories for this image."""
 
     keeping = Options.keeping | {"image", "workers"}
     limits = Options.limits | {
@@ -93,7 +93,7 @@ def main() -> None:
         return predict(options, models)
     with Session("pretrained", options) as run:
         if run.place.world_size > 1:
-            raise StudyError("pretrained: several processes would slow each other's times. Leave out NPROC.")
+            raise StudyError("pretrained: several processes would distort each other's timings. Leave out NPROC.")
         photographs = load_photographs(run, models)
         measured = {one.label: run.once(one.label, partial(measure, run, one, photographs)) for one in models}
         sizes = run.once("sizes", partial(measure_sizes, run, models))

@@ -41,7 +41,7 @@ class TextOptions(RowsOptions):
     bayes: float = 0.0
     """Initialize with naive Bayes log-count ratios, scaled by this; 0: random initialization."""
     schedule: Literal["plateau", "linear"] = "plateau"
-    """Learning-rate schedule: plateau (divide by 10 when validation accuracy falls), or linear decay."""
+    """Learning-rate schedule: plateau (divide by 10 when validation accuracy is below its best), or linear decay."""
     word_dropout: float = 0.0
     """Fraction of the features dropped in each training step."""
     lr: float = 5.0

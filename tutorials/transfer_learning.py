@@ -98,14 +98,14 @@ class TransferOptions(Options):
         if self.folds == 1:
             raise ValueError("--folds must be 0 or at least 2, not 1")
         if self.weights_file and self.model in ("", SMALL):
-            raise ValueError("--weights-file needs --model, whose weights they are")
+            raise ValueError("--weights-file needs --model, the model that the weights are for")
         try:
             models.check_name("resnet18" if self.model in ("", SMALL) else self.model)
         except StudyError as error:
             raise ValueError(f"--model: {str(error).rstrip('.')}") from None
 
 
-# The study's rate was chosen on a quarter of the training images; the test images had no part in any choice.
+# The study's learning rate was chosen on a quarter of the training images; the test images had no part in any choice.
 RECIPES = {
     "original": dict(epochs=25, select_best=True, log_every=61),
     "study": dict(epochs=4, batch_size=16, optimizer="adamw", lr=3e-5, schedule="cosine", layer_decay=0.1,
@@ -299,7 +299,7 @@ def parameter_groups(net: nn.Module, options: TransferOptions) -> list[dict]:
         else:
             own = list(layer.parameters(recurse=False))
             groups.append({"params": own, "lr": options.lr * options.layer_decay ** (1 - depth)})
-    return groups[::-1]  # the head comes first: its rate is the one on the dashboard
+    return groups[::-1]  # the head comes first: its learning rate is on the dashboard
 
 
 # 4. ConvNet as fixed feature extractor

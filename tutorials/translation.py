@@ -55,7 +55,7 @@ class TranslationOptions(TextFileOptions):
     dropout: float = 0.1
     """Dropout probability, in every layer and after the positional encoding."""
     fast_dropout: bool = False
-    """Dropout of random bytes, which is faster on a CPU."""
+    """Draw dropout masks from random bytes, which is faster on a CPU."""
     norm_first: bool = False
     """Pre-norm instead of post-norm: layer normalization before attention and feed-forward networks."""
     subwords: int = 0
@@ -63,7 +63,7 @@ class TranslationOptions(TextFileOptions):
     bpe_dropout: float = 0.0
     """BPE-dropout: probability of leaving out a merge of subwords in training; needs --subwords and --by-length."""
     bidirectional_share: float = 0.0
-    """Fraction of the epochs, at the beginning, in which half of the pairs are swapped, English to German; needs
+    """Bidirectional training: fraction of the epochs, at the beginning, in which half of the pairs are reversed; needs
     --subwords and --by-length."""
     batch_size: int = 128
     """Batch size, over all processes together."""
@@ -90,7 +90,7 @@ class TranslationOptions(TextFileOptions):
     length_penalty: float = 1.0
     """Length penalty: beams are ranked by log-probability / length to this power."""
     mbr: int = 0
-    """Also test with minimum Bayes risk decoding, over at least so many hypotheses of each sentence; 0: do not."""
+    """Also test with minimum Bayes risk decoding, over at least this many hypotheses per sentence; 0: off."""
     source: Path | None = None
     """Train on your own pairs: a text file of source sentences, one per line; needs --target."""
     target: Path | None = None
@@ -117,7 +117,7 @@ class TranslationOptions(TextFileOptions):
     def check(self) -> None:
         super().check()
         if self.d_model % self.heads:
-            raise ValueError(f"--heads must divide --d-model {self.d_model}, not be {self.heads}")
+            raise ValueError(f"--heads must divide --d-model {self.d_model}, but is {self.heads}")
         if (self.source is None) != (self.target is None):
             raise ValueError("--source and --target go together")
         for name in ("bpe-dropout", "bidirectional-share"):

@@ -35,7 +35,7 @@ class ThreeLayerConvNet(Net):
 
     The convolution has stride 1 and pads (filter_size - 1) // 2, so an odd filter keeps the image's size. `params`:
     W1 (F, C, filter_size, filter_size), b1 (F,), W2 (F H/2 W/2, hidden_dim), b2, W3 (hidden_dim, num_classes), b3;
-    weights are Gaussian of deviation `weight_scale`, drawn in that order from NumPy's global generator, biases zero.
+    weights are Gaussian with std `weight_scale`, drawn in that order from NumPy's global generator, biases zero.
     Raises ValueError for sizes below 1. Source: CS231n assignment 2, ConvolutionalNetworks.
     """
 
@@ -92,10 +92,10 @@ class DeepConvNet(Net):
     """{conv - spatial batch norm - ReLU, as often as the block says - 2x2 max pool} per block - affine - softmax.
 
     `blocks` names the filters of each convolution, block by block: ((32, 32), (64, 64)) is two blocks of two. All
-    filters are square and odd and keep the image's size; the convolutions have no bias, since batch norm would take it
-    away again. `params`: W1 (F, C, filter_size, filter_size), gamma1 and beta1 (F,), W2, ..., and W and b of the last
-    layer. Weights are Gaussian, of deviation `weight_scale`, or sqrt(2 / fan-in) without one (He et al. 2015). Raises
-    ValueError for an empty block, an even filter, or images that the pools use up. Its interface is the Solver's.
+    filters are square and odd and keep the image's size; the convolutions have no bias, since batch norm would
+    cancel it. `params`: W1 (F, C, filter_size, filter_size), gamma1 and beta1 (F,), W2, ..., and W and b of the last
+    layer. Weights are Gaussian, with std `weight_scale`, or sqrt(2 / fan-in) without one (He et al. 2015). Raises
+    ValueError for an empty block, an even filter, or images too small for the pools. It is made for the Solver.
     """
 
     def __init__(

@@ -24,7 +24,7 @@ from from_scratch.losses import softmax_loss
 class TwoLayerNet(Net):
     """affine - ReLU - affine - softmax, in float64.
 
-    `params`: W1 (D, H), b1, W2 (H, C), b2; weights Gaussian of deviation `weight_scale`, biases zero. `rng` draws them
+    `params`: W1 (D, H), b1, W2 (H, C), b2; weights Gaussian with std `weight_scale`, biases zero. `rng` draws them
     (default: NumPy's global generator). Raises ValueError for sizes below 1. Source: CS231n, FullyConnectedNets.
     """
 
@@ -63,7 +63,7 @@ class FullyConnectedNet(Net):
     `dropout_keep_ratio` is the probability of keeping a unit, 1 for no dropout; `normalization` None, 'batchnorm' or
     'layernorm'; `seed` makes dropout repeat its masks, for gradient checks. Beyond the course: `normalization`
     'groupnorm' with `num_groups`, which divides every hidden width; `init(shape, rng=rng)` draws each weight matrix
-    instead of a Gaussian of deviation `weight_scale` (see initialization.py); `rng` draws weights and dropout (default:
+    instead of a Gaussian with std `weight_scale` (see initialization.py); `rng` draws weights and dropout (default:
     NumPy's global generator). The older names `dropout` (0 or 1 for none) and `use_batchnorm` still work, with a
     DeprecationWarning. Raises ValueError or TypeError for what does not fit. Source:
     CS231n assignment 2, FullyConnectedNets.

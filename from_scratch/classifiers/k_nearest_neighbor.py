@@ -17,7 +17,7 @@ class KNearestNeighbor:
         self.X_train, self.y_train = X, np.asarray(y)
 
     def predict(self, X: np.ndarray, k: int = 1, num_loops: int = 0) -> np.ndarray:
-        """The classes (M,) of X (M, D) by `k` neighbors; distances by 0, 1 or 2 loops, which are all the same."""
+        """The classes (M,) of X (M, D) by `k` neighbors; distances by 0, 1 or 2 loops, with the same result."""
         ways = (self.compute_distances_no_loops, self.compute_distances_one_loop, self.compute_distances_two_loops)
         checks.choice("num_loops", num_loops, (0, 1, 2))
         return self.predict_labels(ways[num_loops](X), k)
@@ -40,7 +40,7 @@ class KNearestNeighbor:
     def compute_distances_no_loops(self, X: np.ndarray) -> np.ndarray:
         """As `compute_distances_two_loops`, by one matrix product: |a - b|^2 = |a|^2 - 2 a b + |b|^2."""
         squares = np.sum(X**2, axis=1)[:, None] - 2 * X @ self.X_train.T + np.sum(self.X_train**2, axis=1)
-        return np.sqrt(np.maximum(squares, 0))  # rounding may leave less than nothing of equal examples
+        return np.sqrt(np.maximum(squares, 0))  # rounding may make the square of a zero distance negative
 
     def predict_labels(self, dists: np.ndarray, k: int = 1) -> np.ndarray:
         """The commonest class (M,) among the `k` training examples of the least distances (M, N); of several that are

@@ -15,7 +15,7 @@ from from_scratch.losses import softmax_loss
 class TwoLayerNet:
     """affine - ReLU - affine - softmax, in float64; fc_net.py has the net of the same name that a Solver trains.
 
-    `params`: W1 (D, H), b1, W2 (H, C), b2; weights Gaussian of deviation `std`, biases zero. `rng` draws them (default:
+    `params`: W1 (D, H), b1, W2 (H, C), b2; weights Gaussian with `std`, biases zero. `rng` draws them (default:
     NumPy's global generator). Raises ValueError for sizes below 1. Source: CS231n assignment 1, 2018 to 2020.
     """
 
@@ -59,7 +59,7 @@ class TwoLayerNet:
         verbose: bool = False,
         rng: object = np.random,
     ) -> dict[str, list[float]]:
-        """Descend by stochastic gradients; after every epoch the learning rate decays.
+        """Stochastic gradient descent; the learning rate decays once an epoch, after its first step, as in the course.
 
         X (N, D), whole y (N,), X_val, y_val -> loss_history (every step), train_acc_history (of the batch) and
         val_acc_history (both once an epoch). Batches are drawn with replacement, by `rng` (default: NumPy's global

@@ -119,7 +119,7 @@ class CaptioningRNN:
     def sample(self, features: np.ndarray, max_length: int = 30) -> np.ndarray:
         """Captions (N, max_length) for features (N, D): at each step the likeliest word, fed back as the next input.
 
-        Words after "<END>" are sampled on; `decode_captions` cuts them off.
+        Sampling goes on after "<END>"; `decode_captions` cuts what follows.
         Raises TypeError or ValueError for features of the wrong kind or shape, ValueError without a "<START>".
         """
         state = self.begin(features)

@@ -26,8 +26,8 @@ class CaptioningTransformer:
     """Captions from image features by a stack of decoder layers whose memory is the projected image.
 
     x = W_embed[words] + positions; x = layer_i(x, features·W_proj + b_proj); scores = x·W_vocab + b_vocab.
-    Without dropout, otherwise as the course's torch version: Gaussian weights of 0.02 but for the output's, no
-    gradient for the row of "<NULL>".
+    Without dropout, otherwise as the course's torch version: Gaussian weights of standard deviation 0.02, except
+    the output layer's; no gradient for the row of "<NULL>".
     Raises ValueError for a vocabulary without "<NULL>" and for an odd wordvec_dim or one num_heads does not divide.
     Source: Vaswani et al. (2017); CS231n, assignment 3 (2021).
     """
@@ -47,7 +47,7 @@ class CaptioningTransformer:
         if "<NULL>" not in word_to_idx:
             raise ValueError('word_to_idx must have the word "<NULL>"')
         if num_heads < 1 or wordvec_dim % num_heads:
-            raise ValueError(f"num_heads must divide wordvec_dim {wordvec_dim}, and is {num_heads}")
+            raise ValueError(f"num_heads must divide wordvec_dim {wordvec_dim}, but is {num_heads}")
         self.word_to_idx = word_to_idx
         self.idx_to_word = {i: w for w, i in word_to_idx.items()}
         self._null = word_to_idx["<NULL>"]

@@ -26,11 +26,11 @@ class VisionTransformer(Net):
     """patches - affine, + positions - [dropout] - encoder layer x num_layers - mean over patches - affine - softmax.
 
     `params`: W_patch (in_channels patch_size^2, E), b_patch, positions (P, E) where they are learned, layer{i}.* as
-    `encoder_layer_init` names them, W_head (E, C), b_head, all of `dtype`; weights are Gaussian, of deviation E^-0.5 in
-    the layers and Xavier's before and behind them, positions that are learned of 0.02. `dropout` is the
+    `encoder_layer_init` names them, W_head (E, C), b_head, all of `dtype`; weights are Gaussian, of standard
+    deviation E^-0.5 in the layers, Xavier's before and after them, and 0.02 for learned positions. `dropout` is the
     probability of dropping, as torch and the course's own transformer mean it. Beyond the course: `learned_positions`
     instead of sines and cosines; `reg`; `rng`, which draws weights and dropout. Raises ValueError or TypeError for
-    sizes that do not fit. Its interface is the Solver's.
+    sizes that do not fit. It is made for the Solver.
     Source: Dosovitskiy et al., "An Image is Worth 16x16 Words" (2020); CS231n, assignment 3 (2025).
     """
 
@@ -58,7 +58,7 @@ class VisionTransformer(Net):
         checks.size("num_layers", num_layers, least=0)
         for name, whole in (("patch_size", "img_size"), ("num_heads", "embed_dim")):
             if sizes[whole] % sizes[name]:
-                raise ValueError(f"{name} must divide {whole} {sizes[whole]}, and is {sizes[name]}")
+                raise ValueError(f"{name} must divide {whole} {sizes[whole]}, but is {sizes[name]}")
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout is the probability of dropping a unit, in [0, 1), not {dropout}")
         self.input_shape, self.patch_size = (in_channels, img_size, img_size), patch_size

@@ -91,7 +91,7 @@ def notebook_net(norm: str) -> FullyConnectedNet:
 
 
 def show_statistics(study: Study) -> None:
-    """Means and deviations of a two-layer net's outputs; the legacy generator draws what the notebook drew."""
+    """Means and standard deviations of a two-layer net's outputs; the legacy generator draws what the notebook drew."""
     np.random.seed(231)
     X, w1, w2 = (np.random.randn(*shape) for shape in ((200, 50), (50, 60), (60, 3)))
     a, train = np.maximum(0, X @ w1) @ w2, {"mode": "train"}
@@ -282,7 +282,7 @@ def vary_batch_size(study: Study, data: dict) -> dict[str, float]:
 
 
 def measure_noise(study: Study, data: dict, rounds: int = 200) -> None:
-    """How far a batch's mean and deviation lie from those of all pictures, in the first layer's units."""
+    """How far a batch's mean and std lie from those of all pictures, in the first layer's units."""
     a = affine_forward(data["X_train"], he((3072, 100), rng=study.rng("noise")), np.zeros(100))[0]
     mean, deviation, rng, rows = a.mean(axis=0), a.std(axis=0), study.rng("noisy batches"), []
     for size in BATCHES:

@@ -1,4 +1,4 @@
-"""Captions of photographs: overfit fifty, look at samples, then train captioners and hold them against the commonest
+"""Captions of photographs: overfit fifty, look at samples, then train captioners and compare them with the commonest
 caption; words against characters.
 
 Sources: CS231n assignment 3, RNN_Captioning, LSTM_Captioning and Transformer_Captioning. Flickr8k stands in for COCO.
@@ -63,7 +63,7 @@ CAPTIONERS = {
         Captioner("lstm", "char", 64, 32, 1e-2, 16),
     ),
 }
-# The notebooks' overfitting: hidden units, Adam's rate, its decay per epoch, epochs, and the loss to come below.
+# The notebooks' overfitting: hidden units, learning rate, its decay per epoch, epochs, and the loss to come below.
 OVERFIT = {
     "rnn": (512, 5e-3, 0.97, 50, 0.1),  # the notebook decays by 0.95, which is too fast for 2,540 words: 0.15-0.21
     "lstm": (512, 5e-3, 0.995, 50, 0.5),

@@ -96,7 +96,7 @@ def overfit(study: Study, data: Mapping[str, np.ndarray]) -> dict[str, float]:
 
 
 def scale(data: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The same pictures in a scale where the training ones have the deviation 1."""
+    """The same pictures in a scale where the training ones have standard deviation 1."""
     deviation = data["X_train"].std()
     return {name: array / deviation if name.startswith("X") else array for name, array in data.items()}
 

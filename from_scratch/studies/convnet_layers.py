@@ -131,7 +131,7 @@ def check_gradients(study: Study) -> None:
 
 
 def show_norm_statistics(study: Study) -> None:
-    """Means and deviations, over what each norm makes equal, on the notebook's arrays."""
+    """Means and standard deviations, over what each norm makes equal, on the notebook's arrays."""
     np.random.seed(231)
     x, train = 4 * np.random.randn(2, 3, 4, 5) + 10, {"mode": "train"}
     gamma, beta = np.array([3.0, 4.0, 5.0]), np.array([6.0, 7.0, 8.0])
@@ -160,7 +160,7 @@ def tested_norm() -> np.ndarray:
 
 
 def spread(sets: np.ndarray) -> list[float]:
-    """The least and greatest mean, and the least and greatest deviation, of sets of numbers (K, ...)."""
+    """The least and greatest mean, and the least and greatest std, of sets of numbers (K, ...)."""
     flat = sets.reshape(len(sets), -1)
     mean, deviation = flat.mean(axis=1), flat.std(axis=1)
     return [float(value) for value in (mean.min(), mean.max(), deviation.min(), deviation.max())]

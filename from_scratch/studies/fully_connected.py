@@ -278,7 +278,7 @@ def prepare(data: Mapping[str, np.ndarray], whiten: float | None) -> dict[str, n
 
 
 def zca(X: np.ndarray, eps: float) -> np.ndarray:
-    """The symmetric matrix that makes the numbers of centered pictures (N, ...) independent and of variance 1.
+    """The symmetric matrix that makes the numbers of centered pictures (N, ...) uncorrelated and of variance 1.
 
     V diag(1 / sqrt(v + eps)) V^T, (D, D), with v and V of the covariance X^T X / N. Source: Bell and Sejnowski, 1997;
     CS231n notes, Neural Networks 2.

@@ -62,7 +62,7 @@ class Signal:
         return [float(np.sqrt(np.mean(h**2))) for h in self.forward]
 
     def spread(self) -> list[float]:
-        """How far the examples differ: the deviation over examples, as the root mean square over units."""
+        """How far the examples differ: the std over examples, as the root mean square over units."""
         return [float(np.sqrt(np.mean(h.var(axis=0)))) for h in self.forward]
 
     def gradient_rms(self) -> list[float]:
@@ -85,7 +85,7 @@ def propagate(x: np.ndarray, weights: Sequence[np.ndarray], activation: tuple, d
 
 
 def measure_signals(study: Study) -> dict[tuple[str, str], Signal]:
-    """Normal numbers of deviation 1 through every net, and as many back."""
+    """Standard normal numbers through every net, and as many back."""
     rng = study.rng("signals")
     x, dout = rng.standard_normal((2, EXAMPLES, UNITS))
     signals = {}
@@ -170,7 +170,7 @@ def compare_trainings(study: Study) -> dict[str, float]:
     count, epochs = TRAINING[study.options.data]
     data = small(study.load_pictures(), count)
     scale = data["X_train"].std()
-    data |= {name: data[name] / scale for name in ("X_train", "X_val")}  # so that the input's deviation is 1
+    data |= {name: data[name] / scale for name in ("X_train", "X_val")}  # so that the input's std is 1
     rows = []
     for layers, names in {10: list(INITS), 30: ["Xavier", "He"]}.items():
         solvers = {}

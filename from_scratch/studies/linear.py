@@ -176,7 +176,7 @@ def with_bias(X: np.ndarray) -> np.ndarray:
 
 
 def linear_classifiers(study: Study, pictures: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Both classifiers on pixels less their mean: rates by validation, the losses, and what the weights look like."""
+    """Both classifiers on pixels less their mean: learning rates by validation, losses, and how the weights look."""
     mean = pictures["X_train"].mean(0)
     splits = {split: (with_bias((pictures[f"X_{split}"] - mean).reshape(len(pictures[f"X_{split}"]), -1)),
                       pictures[f"y_{split}"]) for split in ("train", "val", "test")}  # fmt: skip

@@ -36,7 +36,7 @@ def mirror_and_shift(X: np.ndarray, rng: np.random.Generator, pixels: int) -> np
 
 def average_views(net: object, X: np.ndarray, pixels: int, batch: int = 500) -> np.ndarray:
     """Scores (N, C) of pictures X (N, 3, H, W), each the mean over 18 views: shifted by `pixels` up, down, left, right
-    and across, or not at all, and each mirrored, too.
+    and diagonally, or not at all, and each mirrored, too.
 
     A net that has learned from shifted pictures errs less often on the mean than on one view.
     """

@@ -31,7 +31,7 @@ class StudyOptions(Options):
     recipe: Literal["study"] = "study"
     """A study has one recipe: the notebook's experiments, and what goes beyond them."""
     epochs: int = 0
-    """At most so many epochs of each training, for a quick look; 0: as many as the experiment asks for."""
+    """Maximum number of epochs of each training, for a quick look; 0: as many as the experiment asks for."""
     log_every: int = 10
     """Steps over which the training loss is averaged for each point of a curve."""
     device: Literal["cpu"] = "cpu"

@@ -46,7 +46,7 @@ SIZES = {
     "tiny": Size(3, 4, 3e-3, 32, Deep(((8,), (16,)), epochs=2, batch_size=50),
                  Deep(((8,), (16,)), epochs=1, batch_size=50), (3200, 400),
                  dict(embed_dim=48, num_layers=2, dim_feedforward=96)),
-    # The rate is the best of 5e-4, 1e-3 and 2e-3 on validation pictures, after one epoch of 24,500 pictures.
+    # The learning rate is the best of 5e-4, 1e-3 and 2e-3 on validation pictures, after one epoch of 24,500 pictures.
     "official": Size(2, 7, 1e-3, 64, Deep(((32,), (64,), (128,), (256,)), epochs=4),
                      Deep(((16,), (32,), (64,)), epochs=1), (24500, 2450)),
 }  # fmt: skip

@@ -89,7 +89,7 @@ def test_a_run_is_called_after_its_own_data_and_predictions_find_it(tmp_path, mo
     shutil.rmtree(folder)
     path = checkpoint.find_best("small")
     assert path == Path("runs/small-tiny-study-seed0/best.safetensors")
-    assert "knows generated data only; make small DATA=official" in checkpoint.describe(path, "small")
+    assert "trained on synthetic data only; make small DATA=official" in checkpoint.describe(path, "small")
 
 
 def test_every_option_for_own_data_names_the_run():
@@ -279,7 +279,7 @@ def test_a_saved_net_without_a_weight_is_told_in_one_line(tmp_path):
     path = tmp_path / "best.safetensors"
     for about in ({"tutorial": "cifar10", "options": {"width": 1}, "classes": ["a"]}, {"tutorial": "cifar10"}):
         checkpoint.save(path, {"fc3.bias": np.zeros(3), "about": about})
-        with pytest.raises(StudyError, match=r"best\.safetensors is damaged or of an earlier edition .*make cifar10"):
+        with pytest.raises(StudyError, match=r"best\.safetensors is damaged or from an earlier version .*make cifar10"):
             cifar10.load_net(path)
 
 

@@ -141,7 +141,7 @@ def test_a_file_known_by_8_digits_is_said_to_be_so_once(tmp_path, monkeypatch, c
     publish(monkeypatch, path, digits=8)
     for _ in range(2):
         assert equal(weights.read_state(path), STATE)
-    told = "weights: vgg11-8a719046.pth is known by the 8 digits of its name only, which do not prove who made it\n"
+    told = "weights: vgg11-8a719046.pth matches only the 8 hash digits in its name, which do not prove who made it\n"
     assert capsys.readouterr().err == told
     publish(monkeypatch, path)
     weights.say_once.cache_clear()
@@ -161,7 +161,7 @@ def test_files_of_either_format_that_cannot_be_read_are_told_in_one_line(tmp_pat
         path = tmp_path / name
         path.write_bytes(content)
         publish(monkeypatch, path)
-        with pytest.raises(StudyError, match="no file of") as failure:
+        with pytest.raises(StudyError, match="not a readable") as failure:
             weights.read_state(path)
         assert "\n" not in str(failure.value) and name in str(failure.value)
     for content in ([1, 2], {1: torch.zeros(1)}, {"state_dict": STATE}):

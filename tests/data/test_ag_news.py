@@ -85,7 +85,7 @@ def test_what_is_no_table_of_labels_and_texts_is_refused():
     for content in ("", "one column\nof text\n", "just a line of text"):
         with pytest.raises(StudyError, match="no rows of a label and a text"):
             find_layout(table(content))
-    with pytest.raises(StudyError, match=r"different values in .* no labels"):
+    with pytest.raises(StudyError, match=r"different values in .* too many for labels"):
         find_layout(table("".join(f"text {n},other {n}\n" for n in range(50))))
     with pytest.raises(StudyError, match=r"missing\.csv: cannot be read \(No such file"):
         find_layout(Table(Path("missing.csv")))

@@ -331,7 +331,7 @@ def test_without_cocos_files_flickr8k_or_its_twin_is_taken(tmp_path, monkeypatch
     monkeypatch.setenv("STUDY_DATA", str(tmp_path))
     twin = data.load("captions", "tiny")
     monkeypatch.setattr(coco_utils, "load", lambda name, kind: twin)
-    for kind in ("Flickr8k's captions", "The generated twin"):
+    for kind in ("Flickr8k's captions", "Using generated data"):
         found = coco_utils.load_coco_data(max_train=5)
         assert kind in capsys.readouterr().out
         assert set(found) == {"idx_to_word", "word_to_idx"} | {
@@ -456,7 +456,7 @@ def test_image_from_url(site):
         ("cut", "cut before the end"),
         ("big", "more than 0 MB"),
         ("slow", "not finished after -1 s"),
-        ("text", "no picture"),
+        ("text", "not a readable picture"),
     ],
 )
 def test_what_an_address_must_not_do(site, path, told, monkeypatch, capsys):

@@ -104,7 +104,7 @@ def test_a_cut_connection_is_tried_again(offer, tmp_path):
     assert (tmp_path / "thing.bin").read_bytes() == CONTENT and Handler.asked == ["/flaky", "/flaky"]
 
 
-@pytest.mark.parametrize("name, told", [("wrong", "what came is not the file"), ("cut", "the connection was cut")])
+@pytest.mark.parametrize("name, told", [("wrong", "file is the wrong one"), ("cut", "the connection was cut")])
 def test_a_bad_file_never_gets_its_name(offer, tmp_path, name, told):
     offer(name)
     with pytest.raises(StudyError, match=told):
@@ -257,7 +257,7 @@ def test_an_interrupted_unpacking_is_not_taken_for_a_finished_one(archived, tmp_
 
 def test_a_file_that_is_no_archive_is_named(offer, tmp_path):
     offer("good", path="archives/thing.zip", unpack={"thing": "there"})
-    with pytest.raises(StudyError, match="no archive that can be unpacked"):
+    with pytest.raises(StudyError, match="cannot be unpacked"):
         fetch("thing", tmp_path)
 
 

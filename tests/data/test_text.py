@@ -51,9 +51,9 @@ def test_what_is_no_encoding_is_refused():
 
 def test_json_nested_too_deep(tmp_path):
     (path := tmp_path / "deep.json").write_text("[" * 100_000)
-    with pytest.raises(StudyError, match=r"deep\.json is no JSON that can be read"):
+    with pytest.raises(StudyError, match=r"deep\.json is not readable JSON"):
         read_json(path)
-    with pytest.raises(StudyError, match=r"deep\.json is no JSON"):
+    with pytest.raises(StudyError, match=r"deep\.json is not readable JSON"):
         imagenet.read_index(path)
 
 

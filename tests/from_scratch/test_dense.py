@@ -46,7 +46,7 @@ def test_losses_by_hand_and_in_the_extreme():
 @pytest.mark.parametrize(
     ("x", "y", "error"),
     [
-        (np.zeros((2, 3)), [0, 3], "y must lie in 0..2, and has 0..3"),
+        (np.zeros((2, 3)), [0, 3], "y must lie in 0..2, but has 0..3"),
         (np.zeros((2, 3)), [-1, 0], "y must lie in 0..2"),
         (np.zeros((2, 3)), [0], r"y must have the shape \(2,\), not \(1,\)"),
         (np.zeros((2, 3)), [0.0, 1.0], "whole numbers"),

@@ -93,7 +93,7 @@ def test_a_unet_begins_at_zero_and_says_what_does_not_fit():
     ):
         with pytest.raises(ValueError, match=message):
             unet.forward(*arguments)
-    with pytest.raises(ValueError, match="dim must be even and a multiple of groups 8, and is 12"):
+    with pytest.raises(ValueError, match="dim must be even and a multiple of groups 8, but is 12"):
         Unet(12)
 
 

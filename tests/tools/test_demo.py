@@ -170,7 +170,7 @@ def test_a_net_that_is_not_trained_is_told_with_its_target(inside, monkeypatch, 
 
 def test_too_much_is_refused_in_words(inside):
     for target, given, message in (
-        ("names", "x" * 41, "41 letters, of 40 at most"), ("names", "", "nothing to answer"),
+        ("names", "x" * 41, "41 characters, more than 40"), ("names", "", "nothing to answer"),
         ("cifar10", None, "Give a picture"), ("cifar10", inside / "secret.txt", "not a picture that can be read"),
         ("transfer", inside / "secret.txt", "not a picture that can be read"),
     ):  # fmt: skip

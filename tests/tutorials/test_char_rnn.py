@@ -161,7 +161,7 @@ def test_a_model_of_an_earlier_edition_is_refused(tmp_path):
     about = {"tutorial": "names", "options": {"readers": 1}, "classes": ["Greek", "Irish"]}
     checkpoint.save(tmp_path / "best.safetensors", {"weight": torch.ones(1), "about": about})
     code, printed = run(tmp_path, "--name", "Li")
-    assert code == 1 and "earlier edition" in printed and "make names" in printed and "Traceback" not in printed
+    assert code == 1 and "earlier version" in printed and "make names" in printed and "Traceback" not in printed
 
 
 def test_any_folder_of_lines_is_learnt(tmp_path):

@@ -19,7 +19,7 @@ class Autocast:
         try:
             self()
         except RuntimeError:  # a device for which torch has no such thing
-            say("bfloat16 is not to be had on this device: computing in float32")
+            say("bfloat16 is not supported on this device: computing in float32")
             self.used = False
         if self.used and self.device == "cpu" and product_seconds(torch.bfloat16) > product_seconds(torch.float32):
             say("this processor is slow in bfloat16: computing in float32")

@@ -121,7 +121,7 @@ def knows_twin(path: Path, name: str) -> bool:
 
 def describe(path: Path, name: str) -> str:
     """The path of a net that answers, and of the twin's, what it lacks."""
-    lacks = f" (it knows generated data only; make {name} DATA=official trains one on real data)"
+    lacks = f" (trained on synthetic data only; make {name} DATA=official trains one on real data)"
     return f"{path}{lacks if knows_twin(path, name) else ''}"
 
 
@@ -135,8 +135,8 @@ def load_best(path: Path, name: str) -> tuple[dict[str, torch.Tensor], dict[str,
 
 
 def fits(tutorial: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Makes of a function that loads the net of a path one that says in one line what does not fit today's net; it
-    takes the tutorial as its second argument where none is given here."""
+    """Decorator for a function that loads a net from a path: it reports in one line what does not fit the current net.
+    Without `tutorial`, the function's second argument names it."""
 
     def decorate(load_net: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(load_net)
@@ -146,7 +146,7 @@ def fits(tutorial: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any
             except (KeyError, TypeError, RuntimeError, AttributeError, ValueError) as error:
                 reason = " ".join(str(error).split())[:150]
                 raise StudyError(
-                    f"{path} is damaged or of an earlier edition of this tutorial ({reason}). Train anew: make "
+                    f"{path} is damaged or from an earlier version of this tutorial ({reason}). Train anew: make "
                     f"{tutorial or arguments[0]}"
                 ) from error
 

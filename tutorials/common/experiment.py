@@ -12,8 +12,8 @@ from tutorials.common.session import CHECKPOINTS, Session
 
 
 class Experiment(Run):
-    """The run around the trainings. With `--resume`, those that were finished come back as what they came to, and the
-    one that was interrupted goes on from its checkpoint."""
+    """The run around the trainings. With `--resume`, finished ones return their saved outcomes, and the interrupted
+    one goes on from its checkpoint."""
 
     find_checkpoint = Session.find_checkpoint  # each trial finds its own
 
@@ -38,7 +38,7 @@ class Experiment(Run):
 
 
 class Trial(Run):
-    """One training of a `Experiment`."""
+    """One training of an `Experiment`."""
 
     def __init__(self, whole: Experiment, name: str, changes: Mapping[str, Any]) -> None:
         options = replace(whole.options, run_dir=whole.folder / name, threads=torch.get_num_threads(), **changes)

@@ -1,4 +1,4 @@
-"""Text of figures in fonts that have its signs, whatever its language, and never taken for mathematics."""
+"""Text of figures in fonts that have its characters, whatever its language, and never parsed as math text."""
 
 import unicodedata
 import warnings

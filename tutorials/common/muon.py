@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 
 class Muon(Optimizer):
-    """Nesterov momentum with u = g + momentum * m; for weights, u is replaced by `orthogonalize(u)`.
+    """Nesterov momentum with u = g + momentum * m; if ndim > 1, u is replaced by `orthogonalize(u)`.
 
     Weight decay is decoupled from the gradient: w <- (1 - lr * weight_decay) * w - lr * u.
     """

@@ -37,13 +37,13 @@ class Options:
     data_root: Path = field(default_factory=default_root)
     """Root directory of the data sets. Default: the environment variable STUDY_DATA, else data/cache."""
     run_dir: Path | None = None
-    """Output directory of the run. Default: runs/NAME-DATA-RECIPE-seedN; with data of your own, their name is DATA."""
+    """Output directory of the run. Default: runs/NAME-DATA-RECIPE-seedN; with your own data, DATA is their name."""
     resume: bool = False
     """Resume the run in that directory from its last checkpoint."""
     save_every: float = 30.0
     """Seconds between checkpoints: the most training time that a power cut can cost."""
     log_every: int = 50
-    """Log training metrics after the first step and then every so many steps, averaged over them."""
+    """Steps between log entries of training metrics, averaged over those steps; the first step is logged too."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Device; auto uses a GPU when there is one."""
     threads: int = 0
@@ -83,7 +83,7 @@ def check_folder(folder: Path) -> None:
     except OSError as error:  # others are no fault, or reported when the folder is made
         fault = f"cannot be used ({error.strerror})" if error.errno in (errno.ELOOP, errno.ENAMETOOLONG) else ""
     if not name or len(name) > LONGEST_NAME:
-        fault = f"has a name of {len(name)} bytes, of 1 to {LONGEST_NAME}"
+        fault = f"has a name of {len(name)} bytes, not of 1 to {LONGEST_NAME}"
     if fault:
         shown = os.fsencode(folder).decode(errors="replace")
         raise ValueError(f"--run-dir {shown if len(shown) < 100 else f'{shown[:100]}…'} {fault}: give another folder")

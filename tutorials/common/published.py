@@ -11,7 +11,7 @@ STUDENTS = "notebooks of seven students of CS231n"
 
 @dataclass(frozen=True)
 class Figure:
-    """A metric of ours that counts, and what the original has of it: a figure, mean and deviation, or a range."""
+    """A metric of ours that counts, and what the original has of it: a figure, mean and std, or a range."""
 
     metric: str
     mean: float | None = None  # None: the original printed none

@@ -192,7 +192,7 @@ class Session:
         try:
             outcome = checkpoint.load(path, ("seconds",)) if done else None
         except checkpoint.BrokenCheckpointError as error:
-            self.say(f"{error}. It is done again.")
+            self.say(f"{error}. Doing this step again.")
             outcome = None
         if outcome:
             self.say(f"{name}: done before")
@@ -242,7 +242,8 @@ class Session:
     def finish(
         self, metrics: Mapping[str, float], published: Mapping[str, float], chance: Mapping[str, float], **more: Any
     ) -> None:
-        """Write `summary.json`, last and at once, with `more` in it, and say how the run compares."""
+        """Write `summary.json`, last and atomically, with `more` in it, and print the results beside the published ones
+        and chance."""
         if self.logger:
             summary.write(self, metrics, published, chance, **more)
 

@@ -48,7 +48,7 @@ def read_state(path: Path) -> Mapping[str, Tensor]:
     except Exception as error:  # damaged bytes may raise nearly anything
         kind = "safetensors" if safe_format else "weights"
         raise StudyError(
-            f"weights: {path} is no file of {kind} that can be read ({reason(error)}). Remove it and run again, or "
+            f"weights: {path} is not a readable {kind} file ({reason(error)}). Remove it and run again, or "
             "give another file."
         ) from error
     named = isinstance(state, Mapping) and all(isinstance(key, str) for key in state)
@@ -91,7 +91,7 @@ def check_hash(path: Path, digest: str) -> None:
 def say_once(path: Path, digits: int) -> None:
     """A study loads a model more than once."""
     print(
-        f"weights: {path.name} is known by the {digits} digits of its name only, which do not prove who made it",
+        f"weights: {path.name} matches only the {digits} hash digits in its name, which do not prove who made it",
         file=sys.stderr,
     )
 

@@ -90,7 +90,7 @@ def leak(run: Run, net: torch.nn.Module, size: int, tokens: Tensor, length: int 
         run.say(f"largest effect of a token on an earlier place, {effect} of the largest of all")
         seen = np.where(moved > 1e-6, moved, np.nan)  # less is rounding
         picture = axes.imshow(seen, cmap="viridis_r", norm=LogNorm(1e-3, 1))
-        axes.set(title=title, xlabel="place in the window")
+        axes.set(title=title, xlabel="position in the window")
         axes.spines[:].set_visible(False)
     figure.axes[0].set_ylabel("the token that was changed")
     figure.colorbar(picture, ax=figure.axes, label="change of the output,\nshare of the largest", extend="min")
@@ -120,7 +120,7 @@ def attention(net: torch.nn.Module, words: Sequence[str], row: Tensor) -> "Figur
         axes.tick_params(axis="x", rotation=90)
     figure.supylabel("from this word", fontsize=9)
     figure.supxlabel("to this one", fontsize=9)
-    figure.colorbar(picture, ax=places, label="weight of attention", shrink=min(1, 2.2 / (layers * side)), aspect=14)
+    figure.colorbar(picture, ax=places, label="attention weight", shrink=min(1, 2.2 / (layers * side)), aspect=14)
     return figure
 
 

@@ -66,7 +66,7 @@ def unknown_words(translator: Translator, text: str, net: Path | str, example: s
     read = translator.languages[0]
     if len(text) > LONGEST:
         raise StudyError(
-            f"the text has {len(text):,} characters. Give at most {LONGEST:,}, better one sentence: {example}"
+            f"the text has {len(text):,} characters. Give at most {LONGEST:,}, ideally one sentence: {example}"
         )
     if not read.knows(text):
         what = f"no word of {text!r} is known to the net" if text else "the text has no words"

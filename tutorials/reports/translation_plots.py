@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def word_maps(content: Sequence[Heat], columns: int = 2) -> "Figure":
     """Attention: where each word that was written (a row) looked in the source (columns)."""
-    return heat_maps(content, "source", "share of the attention", columns, rotation=60, ylabel="translation")
+    return heat_maps(content, "source", "attention weight", columns, rotation=60, ylabel="translation")
 
 
 def columns(values: Sequence[float], names: Sequence[str], xlabel: str, ylabel: str) -> "Figure":

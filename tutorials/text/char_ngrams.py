@@ -22,7 +22,7 @@ class CharNgrams(nn.Module):
         nn.init.zeros_(self.logits.weight)
 
     def indices(self, letters: Tensor, lengths: Tensor) -> Tensor:
-        """The bucket of each n-gram (N, K), the same for both cases; 0 where there is none."""
+        """The bucket of each n-gram (N, K), regardless of case; 0 where there is none."""
         letters = torch.where((letters >= 26) & (letters < 52), letters - 26, letters)
         position, end = torch.arange(letters.shape[1] + 2, device=letters.device), lengths[:, None] + 1
         marked = F.pad(letters + 3, (1, 1), value=1)  # 1 is the beginning, 2 the end of a name

@@ -35,7 +35,7 @@ class RowsOptions(TextFileOptions):
     ngrams: int = 1
     """Maximum length of word n-grams."""
     prefixes: tuple[int, ...] = ()
-    """Prefix lengths: prefixes of longer words are features too; 4 has one for banks and banking."""
+    """Prefix lengths: prefixes of longer words are features too; with 4, banks and banking share one."""
     buckets: int = 0
     """Number of hash buckets for n-grams and prefixes; 0: 128 per text, up to a million."""
     text: str | None = None

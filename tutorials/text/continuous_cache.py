@@ -43,7 +43,7 @@ class Memory:
 
 
 def fit_memory(nats: Tensor, states: Tensor, targets: Tensor, beginning: int = 50_000) -> Memory:
-    """Of a few memories the one that makes a text's beginning cheapest: fit it on another text than is tested."""
+    """Of a few memories, the one with the lowest loss on the beginning of a text, which must not be the test text."""
     found, nats = {}, nats[:beginning]
     for sharpness in (10.0, 15.0, 20.0, 30.0):
         p = Memory(sharpness=sharpness).read(states[:beginning], targets[:beginning])

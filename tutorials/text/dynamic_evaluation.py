@@ -27,7 +27,8 @@ class DynamicEvaluation:
     def read(self, net: Any, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """The nats (n,) of a text's tokens, all but the first, and the states (n, E) from which they were guessed.
 
-        Before each stands at least the net's context but for a window. `net` itself stays as it is.
+        Each is predicted from at least the net's context less one window, except at the text's beginning. `net` itself
+        stays as it is.
         """
         net, device = copy.deepcopy(net).eval(), next(net.parameters()).device
         optimizer, nats, states = torch.optim.SGD(net.parameters(), self.lr), [], []
@@ -48,8 +49,8 @@ class DynamicEvaluation:
 def fit_dynamic_evaluation(
     net: Any, tokens: Tensor, beginning: int = 10_000, rates: Sequence[float] = (0.003, 0.01, 0.03, 0.1)
 ) -> tuple[DynamicEvaluation, Memory]:
-    """The learning rate that makes a text's beginning cheapest, and a cache fitted beside it: fit both on another text
-    than is tested."""
+    """The learning rate with the lowest loss on the beginning of a text, and a cache tuned with it; the text must not
+    be the test text."""
     tokens = tokens[: beginning + 1]
     found = {lr: DynamicEvaluation(lr).read(net, tokens) for lr in rates}
     best = min(found, key=lambda lr: float(found[lr][0].mean()))

@@ -25,7 +25,7 @@ def distinct(pairs: Pairs) -> tuple[list[str], list[list[str]]]:
     return list(references), list(references.values())
 
 
-# How the names of letters begin whose languages put no blanks between words, or particles behind them without one.
+# Beginnings of the Unicode names of letters in scripts without spaces between words, or before particles.
 UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
 
 

@@ -95,8 +95,8 @@ class Subwords(Vocabulary):
             )  # fmt: skip
         except RuntimeError as error:
             few = re.search(r"required_chars\. \d+ vs (\d+)", str(error))
-            advice = f"The texts hold {few[1]} different characters. Give more." if few else str(error)
-            raise StudyError(f"--subwords: SentencePiece learned none with {size:,}. {advice}") from error
+            advice = f"The texts hold {few[1]} different characters. Give a larger number." if few else str(error)
+            raise StudyError(f"--subwords: SentencePiece could not learn a vocabulary of {size:,}. {advice}") from error
         return cls(model.getvalue())
 
     def cut(self, text: str) -> list[str]:

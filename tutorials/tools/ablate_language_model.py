@@ -30,8 +30,8 @@ TAKEN_AWAY = {
     "AdamW for all": dict(optimizer="adamw", lr=0.003),
     "SGD for all": dict(optimizer="sgd", lr=5.0, weight_decay=0.0),
     "float32": dict(precision="float32"),
-    "norms behind": dict(norm_first=False),
-    "no decay of the rate": dict(schedule="exponential"),
+    "original layers": dict(norm_first=False),
+    "no learning-rate decay": dict(schedule="exponential"),
     "no dropout": dict(dropout=0.0),
     "fast dropout": dict(fast_dropout=True),
     "windows of 35": dict(length=35, batch_size=117),
@@ -71,7 +71,7 @@ class Training:
                 yield self.windows.__getitems__(indices.tolist())
 
     def go_on(self, seconds: float) -> None:
-        """As in the tutorial's loop, but the rate follows the time."""
+        """As in the tutorial's loop, but the learning rate follows the time."""
         self.net.train()
         until = min(self.budget, self.seconds + seconds)
         while self.seconds < until:

@@ -65,7 +65,7 @@ BUDGETS = {
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="board", description=__doc__.partition("\n")[0])
-    parser.add_argument("--entry", type=Path, help="a file with a recipe; where there is none, one to begin with")
+    parser.add_argument("--entry", type=Path, help="a file with a recipe; written as a template if it does not exist")
     parser.add_argument("--seeds", type=int, default=3, help="how many runs the mean is of (default: 3)")
     parser.add_argument("--data", choices=["official", "tiny"], default="official", help="tiny shows that it runs")
     parser.add_argument("--keep", action="store_true", help="keep the row among ours, in docs/board.json")
@@ -150,7 +150,7 @@ def measure(path: Path, seeds: int, data: str) -> dict[str, Any]:
         command = [sys.executable, "-m", "tutorials.tools.board", "--entry", str(path), "--data", data]
         say(f"\n{title}: seed {seed}, in {folder}")
         if subprocess.run([*command, "--train", str(seed), str(folder)], env=os.environ).returncode:
-            raise StudyError(f"board: {path} ended with seed {seed}; nothing was added")
+            raise StudyError(f"board: {path} failed with seed {seed}; nothing was added")
         found.append(summary.read(folder / "summary.json") | {"val": kept_accuracy(folder, budget.target)})
     return {
         "budget": entry.BUDGET, "title": title, "file": path.name, "data": data, "options": options,

@@ -1,6 +1,6 @@
-"""`make tensorboard`: TensorBoard with as many runs as it ticks by itself; RUNS=cifar10 shows those of that name.
+"""`make tensorboard`: TensorBoard with as many runs as it selects by default; RUNS=cifar10 shows those of that name.
 
-Of more than 40 runs it ticks none, and its tabs look empty; `make study` alone leaves 70, with the many small nets of
+Of more than 40 runs it selects none, and its tabs look empty; `make study` alone leaves 70, with the many small nets of
 the studies by hand.
 """
 
@@ -32,8 +32,8 @@ def choose(found: dict[Path, int]) -> tuple[list[Path], list[Path]]:
 
 
 def logdir(root: Path, name: str, place: Path) -> Path:
-    """The folder to serve: `root`, or in `place` links to the runs whose folder has `name` in it, as many as can be
-    ticked."""
+    """The folder to serve: `root`, or in `place` links to the runs whose folder has `name` in it, as many as it
+    selects."""
     found = {folder: runs for folder, runs in find(root).items() if name in str(folder.relative_to(root))}
     if name and not found:
         sys.exit(f"tensorboard: no run below {root} has {name!r} in its name")
@@ -42,7 +42,7 @@ def logdir(root: Path, name: str, place: Path) -> Path:
     shown, left = choose(found)
     if left:
         names = ", ".join(folder.name for folder in left)
-        print(f"not shown, as TensorBoard ticks at most {LIMIT} runs: {names}. Choose by a name: RUNS={left[0].name}")
+        print(f"not shown, as TensorBoard selects at most {LIMIT} runs: {names}. Choose by a name: RUNS={left[0].name}")
     for folder in shown:
         link = place / folder.relative_to(root)
         link.parent.mkdir(parents=True, exist_ok=True)

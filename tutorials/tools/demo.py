@@ -52,7 +52,7 @@ PHOTOGRAPHS = {"transfer": "hymenoptera_data/val", "pretrained": f"imagenette2-{
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="demo", description="Try the trained nets on a page of this machine.")
     parser.add_argument("--port", type=port_number, default=7860, help="where to listen")
-    parser.add_argument("--host", default=LOOPBACK[0], help="whose requests to take: by default this machine's alone")
+    parser.add_argument("--host", default=LOOPBACK[0], help="address to listen on (default: this machine only)")
     options = parser.parse_args(argv)
     with one_line_errors():
         return serve(build, options.host, options.port)
@@ -214,7 +214,9 @@ class Tab:
         if not given:
             raise StudyError(f"{self.target}: there is nothing to answer. Give {self.question.lower()}.")
         if self.limit and len(given) > self.limit:
-            raise StudyError(f"{self.target}: {len(given):,} letters, of {self.limit:,} at most. Give a shorter text.")
+            raise StudyError(
+                f"{self.target}: {len(given):,} characters, more than {self.limit:,}. Give a shorter text."
+            )
         return given
 
 

@@ -127,7 +127,7 @@ def peak() -> float:
 
 
 def race(folder: Path, texts: int, rounds: int, recipe: str = "study") -> SimpleNamespace:
-    """Times of all epochs in seconds, and of building; memory in MB before and after building."""
+    """CPU seconds of all epochs, and seconds of tokenizing; prints the memory, too."""
     path = folder / "train.csv"
     write_csv(path, texts, np.random.default_rng(0))
     print(f"{path.stat().st_size / 1e6:.1f} MB, {texts:,} rows; {peak():.0f} MB of memory before anything is read")

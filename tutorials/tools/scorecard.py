@@ -1,4 +1,4 @@
-"""`make scorecard`: keep the summaries of official runs under docs/results, and hold them against the originals.
+"""`make scorecard`: keep the summaries of official runs under docs/results, and compare them with the originals.
 
 The README gets a plain table; docs/scorecard.md says more: every metric, where a figure was published, times and
 machines of both sides, versions. The figures of each target's study run with seed 0 are kept small under docs/figures,

@@ -18,7 +18,7 @@ from tutorials.common.console import print_table
 from tutorials.common.experiment import Experiment
 from tutorials.vision import linear_probe
 
-# All layers are trained at once and faster when the weights are random.
+# From random weights all layers are trained, at a higher learning rate.
 SCRATCH = dict(lr=5e-4, layer_decay=1.0, frozen_share=0.0, frozen_norms=False)
 SIZES = (5, 10, 25, 50, 100, 200, 500)  # images of each class in the learning curve
 DRAWS = 5  # of images for each point of it, for the frozen features
@@ -41,7 +41,8 @@ class Estimate:
 def over_folds(values: Sequence[float], test_ratio: float) -> Estimate:
     """The corrected resampled t-test of the mean (J,) over folds; `test_ratio` is test to training samples in a fold.
 
-    The folds share training samples, so their variance is too small by that much: s² (1/J + test_ratio), t with J - 1.
+    The folds share training samples, so s²/J is too small for the mean's variance: it is s² (1/J + test_ratio), and t
+    has J - 1 degrees of freedom.
     """
     from scipy import stats  # slow to import
 
