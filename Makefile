@@ -41,7 +41,7 @@ tensorboard: setup ## serve TensorBoard on localhost:6006 with up to 40 runs; ch
 cifar10: setup ## train a classifier on CIFAR-10
 	@$(RUN) tutorials.cifar10 NPROC $(OPTIONS)
 
-cifar10-fast: setup ## train a faster net on CIFAR-10, to about 94 %; in a budget of minutes: MINUTES=110 DATA=official
+cifar10-fast: setup ## train a faster net on CIFAR-10, to about 94 %; in a budget of minutes: MINUTES=30 DATA=official
 	@$(RUN) tutorials.cifar10_fast NPROC $(OPTIONS) MINUTES
 
 predict-cifar10: setup ## classify your own picture with the trained net: IMAGE=photo.jpg

@@ -323,7 +323,7 @@ def train(run: Run, net: nn.Module, words: Sequence[str], parts: dict[str, Tenso
             run.log("train", loss=loss)
         run.histograms()
         with autocast():
-            nats = run.mean(measure(unwrap(net), parts["val"], share=run.share)[0])
+            nats = run.mean(measure(unwrap(net), parts["val"], share=run.place.share)[0])
         run.log("val", loss=nats, perplexity=exp(nats), cpu_minutes=run.processor_seconds / 60)
         run.keep_best(-nats, words=list(words))
 

@@ -374,7 +374,7 @@ def test_the_page_answers_and_its_messages_are_text(port):
     found = events(port)
     answer = call(port, found["A name"], ["Satoshi"])
     assert answer["output"]["data"][0]["label"] in ("Greek", "Irish", "Czech")
-    assert "41 letters" in call(port, found["A name"], ["x" * 41])["output"]["error"]
+    assert "41 characters" in call(port, found["A name"], ["x" * 41])["output"]["error"]
     assert "&lt;漢&gt;" in call(port, found["A name"], ["<漢>"])["output"]["error"]
 
 

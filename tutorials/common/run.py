@@ -133,11 +133,6 @@ class Run(Session):
         """Rows computed over an unshuffled `loader` by all processes, in the data set's order: (total, ...)."""
         return self.place.gather(rows, total)
 
-    @property
-    def share(self) -> slice:
-        """This process's part of what is dealt out in turn, for evaluation."""
-        return self.place.share
-
     def mean(self, values: torch.Tensor) -> float:
         """The mean of the values (n,) of all processes, each of which has computed its share of them."""
         total, count = self.place.mean(torch.stack([values.sum(), values.new_tensor(len(values))]))
