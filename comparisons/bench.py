@@ -27,6 +27,7 @@ from matplotlib.figure import Figure
 from threadpoolctl import threadpool_info
 
 from from_scratch import convolution, fast_layers, recurrent
+from from_scratch.classifiers.cnn import ThreeLayerConvNet
 from tutorials.common import plots
 
 # name: shape of x, shape of w, stride, pad. The notebook's and the three-layer ConvNet's at batch 50.
@@ -161,8 +162,6 @@ def table(repeats: int) -> str:
 
 def convnet_step(repeats: int) -> str:
     """Time and peak memory (of NumPy's arrays, beyond the net and its input) of a ConvNet's loss and gradients."""
-    from from_scratch.classifiers.cnn import ThreeLayerConvNet
-
     net, rng = ThreeLayerConvNet(), np.random.default_rng(231)
     X, y = rng.standard_normal((50, 3, 32, 32)).astype(net.dtype), rng.integers(10, size=50)
     times = []

@@ -3,7 +3,6 @@
 import inspect
 import re
 from pathlib import Path
-from textwrap import dedent
 
 from comparisons.solutions import SOLUTIONS
 
@@ -209,14 +208,13 @@ def modules() -> dict[str, str]:
     neighbors = "class KNearestNeighbor(object):\n    def __init__(self):\n        pass\n\n" + method(
         *kinds, "predict_labels"
     )
-    linear = ("svm", "softmax")
     files = {
         "__init__.py": "",
         "classifiers/__init__.py": "from cs231n.classifiers.k_nearest_neighbor import *\n"
                                    "from cs231n.classifiers.linear_svm import *\n",
         "classifiers/k_nearest_neighbor.py": neighbors,
-        **{f"classifiers/{'linear_svm' if kind == 'svm' else kind}.py":
-           taken(f"{kind}_loss_naive", f"{kind}_loss_vectorized") for kind in linear},
+        "classifiers/linear_svm.py": taken("svm_loss_naive", "svm_loss_vectorized"),
+        "classifiers/softmax.py": taken("softmax_loss_naive", "softmax_loss_vectorized"),
         "classifiers/neural_net.py": NEURAL_NET,
         "layers.py": "\n\n".join([
             both("affine", "relu"), taken("softmax_loss", "svm_loss", "standardize", "standardize_backward"),
@@ -240,16 +238,16 @@ def modules() -> dict[str, str]:
         ]),
         "classifiers/rnn.py": LAYERS + "from cs231n.rnn_layers import *\n" + RNN,
     }  # fmt: skip
-    return {name: text if name.endswith("__init__.py") else HEAD + dedent(text) for name, text in files.items()}
+    return {name: text if name.endswith("__init__.py") else HEAD + text for name, text in files.items()}
 
 
-def write(folder: Path, changes: dict[str, list[tuple[str, str]]] | None = None) -> Path:
+def write(folder: Path, changes: dict[str, list[tuple[str, str]]]) -> Path:
     """Write the package into `folder`/cs231n, in each changed file the first text of every pair as the second.
 
     Raises ValueError for a text that does not stand just once in its file.
     """
     for name, text in modules().items():
-        for right, wrong in (changes or {}).get(name, []):
+        for right, wrong in changes.get(name, []):
             if text.count(right) != 1:
                 raise ValueError(f"{right!r} stands {text.count(right)} times in {name}")
             text = text.replace(right, wrong)

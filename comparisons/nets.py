@@ -211,10 +211,10 @@ def summary(name: str, dtype: type, steps: list[Step]) -> dict:
     }
 
 
-def worst_difference(case: NetCase, steps: int = 3) -> tuple[str, float]:
+def worst_difference(case: NetCase) -> tuple[str, float]:
     """What is furthest from torch in the first steps, the loss or a gradient, and by how much."""
     try:
-        found = list(side_by_side(case, *case.start(), case.batches(steps)))
+        found = list(side_by_side(case, *case.start(), case.batches(3)))
     except LookupError:  # a gradient is missing
         return "a gradient", np.inf
     differences = [item for step in found for item in [("loss", relative(step)), *step.gradients.items()]]

@@ -137,10 +137,6 @@ def sigmoid_backward(dout, cache):
     return dout * s * (1 - s)
 
 
-def tanh_forward(x):
-    return np.tanh(x), x
-
-
 def tanh_backward(dout, cache):
     return dout * (1 - np.tanh(cache) ** 2)
 

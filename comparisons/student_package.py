@@ -4,6 +4,7 @@ It reads what to do from its arguments, and writes a line of JSON for each thing
 standard output that it was given; what the student's code prints goes nowhere. Nothing is written into their folder.
 """
 
+import ast
 import gc
 import importlib
 import importlib.util
@@ -49,9 +50,9 @@ def main() -> None:
             modules[name] = None
             row = import_module(folder, name, modules)
             tell_parent(module=name, **row)
-    found = {name: objects(folder, name, module) for name, module in modules.items() if module and name in MODULES}
+    found = {name: objects(name, module) for name, module in modules.items() if module and name in MODULES}
     names = [[name, function] for name, functions in found.items() for function in functions]
-    uses = {f"{name}:{function}": used(found[name][function], found, folder) for name, function in names}
+    uses = {f"{name}:{function}": used(found[name][function], found) for name, function in names}
     where = {f"{name}:{function}": place(found[name][function], folder, name) for name, function in names}
     tell_parent(uses=uses, where=where)
     for module, functions in found.items():
@@ -118,15 +119,13 @@ def import_module(folder: Path, name: str, modules: dict) -> dict:
 
 def imports_torch(text: bytes, name: str) -> bool:
     """Whether a file's own lines import torch; raises SyntaxError."""
-    import ast
-
     nodes = list(ast.walk(ast.parse(text, name)))
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
     return any(name.split(".")[0] == "torch" for name in names)
 
 
-def objects(folder: Path, name: str, module: ModuleType) -> dict[str, object]:
+def objects(name: str, module: ModuleType) -> dict[str, object]:
     """The functions and classes of the course in one of their modules, methods of nearest neighbors among them."""
     found = {}
     classes = [value for value in vars(module).values() if isinstance(value, type)]
@@ -152,7 +151,7 @@ def method_of(cls: type, name: str) -> Callable:
     return call
 
 
-def used(thing: object, found: dict, folder: Path) -> list[str]:
+def used(thing: object, found: dict) -> list[str]:
     """The functions of the course that a function or class of theirs calls, at whatever depth, as module:name."""
     known = {id(inner(value)): f"{module}:{name}" for module, own in found.items() for name, value in own.items()}
     seen, left, names = set(), [inner(thing)], []

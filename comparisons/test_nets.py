@@ -11,7 +11,6 @@ from comparisons.parity import FIRST_STEP, TRAINING
 from comparisons.public import NETS
 
 STEPS = 200
-every_net = pytest.mark.parametrize("case", NET_CASES.values(), ids=NET_CASES)
 EXAMPLES = {name: case for name, case in NET_CASES.items() if not case.diffuses}  # noise is never the same twice
 CLASSIFIERS = {name: case for name, case in EXAMPLES.items() if not case.captions}
 
@@ -55,7 +54,7 @@ def test_a_mistake_in_a_net_is_caught(mistake, record_property):
     record_property("planted", 1)
 
 
-@every_net
+@pytest.mark.parametrize("case", NET_CASES.values(), ids=NET_CASES)
 def test_every_gradient_of_a_net_is_compared(case, record_property):
     parameters = list(case.start()[0].params)
     for parameter in parameters:

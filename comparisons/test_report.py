@@ -134,7 +134,7 @@ def test_the_report_holds_everything_by_itself(tmp_path):
     assert all((tmp_path / name).exists() for name in re.findall(r"\]\((figures/\w+\.png)\)", markdown))
 
 
-def test_the_report_names_what_is_wrong(tmp_path):
+def test_the_report_names_what_is_wrong():
     cases = [case for case in CASES if case.name == "relu"]
     results = report.collect(2, 2, cases, {"TwoLayerNet": NET_CASES["TwoLayerNet"]})
     results.mutations = (results.mutations[0], results.mutations[1] - 1)

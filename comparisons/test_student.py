@@ -178,26 +178,22 @@ def test_published_faults_are_found_with_their_cause(tmp_path, capsys):
     assert sum(found.values()) >= 0.9 * len(FAULTS), [fault.what for fault in found if not found[fault]]
 
 
-def changed(**files: list[tuple[str, str]]) -> dict[str, list[tuple[str, str]]]:
-    return {f"{name.replace('__', '/')}.py": pairs for name, pairs in files.items()}
-
-
 def snapshot(folder: Path) -> dict[str, tuple]:
     return {str(path): (path.stat().st_mtime_ns, path.stat().st_size) for path in [folder, *folder.rglob("*")]}
 
 
-RIGHT_WAYS = changed(
-    layers=[
+RIGHT_WAYS = {
+    LAYERS: [
         ("mask = (np.random.rand(*x.shape) < p) / p", "mask = (np.random.rand(*x.shape) > 1 - p) / p"),
         ("return x.reshape(x.shape[0], -1).dot(w) + b, (x, w, b)", "print('a' * 9999)\n    np.random.seed(0)\n"
          "    return x.reshape(x.shape[0], -1).dot(w) + b, (x, w, b)"),
         ("    return loss / N, dx / N\n", "    return np.float32(loss / N), (dx / N).astype(np.float32)\n"),
     ],
-    optim=[
+    OPTIM: [
         (BOTH_MOMENTS, SECOND_FORM),
         ('return w - config["learning_rate"] * dw, config', 'w -= config["learning_rate"] * dw\n    return w, config'),
     ],
-)  # fmt: skip
+}  # fmt: skip
 
 
 def test_right_ways_are_green_and_nothing_is_written_there(tmp_path, capsys):
@@ -216,28 +212,28 @@ def test_right_ways_are_green_and_nothing_is_written_there(tmp_path, capsys):
     assert "No such file there: transformer_layers.py, classifiers/transformer.py." in text
 
 
-HAZARDS = changed(
-    classifiers__softmax=[
+HAZARDS = {
+    "classifiers/softmax.py": [
         ("def softmax_loss_naive(W, X, y, reg):\n", "def softmax_loss_naive(W, X, y, reg):\n    while True: pass\n"),
     ],
-    classifiers__linear_svm=[("def svm_loss_naive(W, X, y, reg):\n", "def svm_loss_naive(W, X, y, reg)\n")],
-    classifiers__neural_net=[("        N, D = X.shape\n", "        return 0.0, {}\n")],
-    classifiers__rnn=[("import numpy as np\n", "import numpy as np\nimport not_there\n")],
-    optim=[
+    "classifiers/linear_svm.py": [("def svm_loss_naive(W, X, y, reg):\n", "def svm_loss_naive(W, X, y, reg)\n")],
+    "classifiers/neural_net.py": [("        N, D = X.shape\n", "        return 0.0, {}\n")],
+    "classifiers/rnn.py": [("import numpy as np\n", "import numpy as np\nimport not_there\n")],
+    OPTIM: [
         ('return w - config["learning_rate"] * dw, config', "import os\n    os._exit(0)"),
         ("def adagrad(w, dw, config=None):\n", "def adagrad(w, dw, config=None):\n    raise NotImplementedError\n"),
         ("def adam(w, dw, config=None):\n", "def adam(w, dw, config=None):\n    import sys\n    sys.exit(0)\n"),
         ("def rmsprop(", "def rmsprop_(")],
-    im2col=[("    return padded[:, k, i, j]", "    np.zeros(100 * 2**30)\n    return padded[:, k, i, j]")],
-    layers=[
+    "im2col.py": [("    return padded[:, k, i, j]", "    np.zeros(100 * 2**30)\n    return padded[:, k, i, j]")],
+    LAYERS: [
         ("dx[cache <= 0] = 0\n    return dx", "return None"),
         ("return x.reshape(x.shape[0], -1).dot(w) + b, (x, w, b)",
          "x *= 2\n    return x.reshape(x.shape[0], -1).dot(w) / 2 + b, (x / 2, w, b)"),
         ("x_hat, std, gamma = cache\n    N = len(dout)", "x_hat, std, gamma = cache\n    N = cache[7]"),
     ],
-    fast_layers=[("conv_forward_strides, max_pool_forward_reshape", "exec('raise SystemExit')\nconv_forward_strides, "
-                  "max_pool_forward_reshape")],
-)  # fmt: skip
+    "fast_layers.py": [("conv_forward_strides, max_pool_forward_reshape",
+                        "exec('raise SystemExit')\nconv_forward_strides, max_pool_forward_reshape")],
+}  # fmt: skip
 
 
 @pytest.mark.slow

@@ -21,7 +21,6 @@ html_js_files = ["book.js"]
 html_copy_source = False
 html_show_sphinx = False
 html_show_copyright = False
-html_permalinks = True
 
 
 def mend(app, pagename, templatename, context, doctree):

@@ -22,8 +22,8 @@ def include(path: Path, folder: Path, which: str, *options: str) -> str:
     return directive("literalinclude", relative(path, folder), [":language: python", which, *options])
 
 
-def figure(path: Path, folder: Path, caption: str, alt: str = "") -> str:
-    return directive("figure", relative(path, folder), [f":alt: {alt or caption}", "", caption])
+def figure(path: Path, folder: Path, caption: str, alt: str) -> str:
+    return directive("figure", relative(path, folder), [f":alt: {alt}", "", caption])
 
 
 def toctree(caption: str, names: list[str], *options: str) -> str:

@@ -15,6 +15,13 @@ NOWHERE = "http://127.0.0.1:9"
 os.environ |= {"http_proxy": NOWHERE, "https_proxy": NOWHERE, "no_proxy": "127.0.0.1,localhost"}
 
 
+@pytest.fixture
+def rng():
+    import numpy as np
+
+    return np.random.default_rng(0)
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of the real data sets; tests that need it are left out where there is none."""
@@ -41,6 +48,14 @@ def real_squeezenet(real_data, tmp_path_factory) -> Path:
 def study(request, tmp_path_factory) -> tuple[Path, str]:
     """The study recipe's run on the twin of the PROGRAM that the module tests, and what it printed. Only read it."""
     return request.module.PROGRAM.shared_study(tmp_path_factory)
+
+
+@pytest.fixture
+def events(study):
+    """What TensorBoard reads of that run."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    return EventAccumulator(str(study[0]), size_guidance={"tensors": 0}).Reload()
 
 
 @pytest.fixture(scope="session")

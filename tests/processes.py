@@ -71,11 +71,15 @@ def run_to_end(function: Callable[..., None], folder: Path, *argv: str) -> tuple
         return code, output.read_text()
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 def run_ranks(function: Callable[..., None], folder: Path, *argv: str, kill: float | None = None) -> list[int]:
     """The same run in two processes, killed so many seconds after its first checkpoint: their exit codes."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     processes = []
     for rank in "01":
         environment = {
@@ -109,6 +113,11 @@ def timeless(tree: Any) -> Any:
 def record(folder: Path) -> list[dict]:
     """The record without what a clock wrote."""
     return [timeless(json.loads(line)) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def summary(folder: Path) -> dict:
+    """What a finished run says of itself."""
+    return json.loads((folder / "summary.json").read_text())
 
 
 def same(one: Path, other: Path) -> None:

@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -84,8 +85,6 @@ def test_a_file_that_was_cut_or_altered_anywhere_is_refused(tmp_path):
 
 
 def test_another_programs_safetensors_is_no_checkpoint(tmp_path):
-    import safetensors.torch
-
     safetensors.torch.save_file({"weight": torch.zeros(3)}, tmp_path / "a.safetensors")
     with pytest.raises(BrokenCheckpointError):
         checkpoint.load(tmp_path / "a.safetensors")

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data import StudyError, load, tiny
+from data import StudyError, hymenoptera, load, names, tiny
 from data.fingerprint import fingerprint
 from tests.processes import context, run_ranks
 from tests.trainings import SmallOptions, train
@@ -136,8 +136,6 @@ def test_a_twin_follows_from_its_seed_and_so_does_its_fingerprint(name, tmp_path
 
 
 def test_a_fingerprint_follows_from_what_is_read_alone(tmp_path):
-    from data import hymenoptera, names
-
     written = []
     for place in ("here", "there/deeper"):
         root = tmp_path / place
@@ -286,7 +284,7 @@ def test_a_saved_net_without_a_weight_is_told_in_one_line(tmp_path):
 # Folders, limits, signals
 
 
-def test_folders_that_cannot_be_are_told_in_one_line(tmp_path, monkeypatch, go):
+def test_folders_that_cannot_be_are_told_in_one_line(tmp_path, go):
     (tmp_path / "a").symlink_to(tmp_path / "b")
     (tmp_path / "b").symlink_to(tmp_path / "a")
     for folder in ("/", "x" * 300, tmp_path / "a", tmp_path / "a" / "run", "y" * 300 + "/run"):

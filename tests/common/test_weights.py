@@ -12,14 +12,13 @@ from data import StudyError
 from data.imagenet import IMAGENETTE
 from tests.data.test_hymenoptera import folder as class_folders
 from tests.processes import run_to_end
-from tests.tutorials.test_pretrained import FAST, PROGRAM
+from tests.tutorials.test_pretrained import FAST, PROGRAM, SMALL
 from tests.tutorials.test_transfer_learning import main as transfer
 from tests.weights import publish, save_evil
 from tutorials.common import weights
 from tutorials.tools import convert
 from tutorials.vision import models
 
-SMALL = "shufflenet_v2_x0_5"
 PUBLISHED = "squeezenet1_0-b66bff10.pth"
 STATE = {"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.ones(2)}
 

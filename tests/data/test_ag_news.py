@@ -17,8 +17,8 @@ from data.ag_news import CLASSES, Layout, Skipped, Table, find_layout, label_ord
 WORDS = re.compile(r"\w+").findall
 
 
-def table(content: str | bytes, name: str = "some.csv") -> Table:
-    return Table(Path(name), content if isinstance(content, bytes) else content.encode())
+def table(content: str | bytes) -> Table:
+    return Table(Path("some.csv"), content if isinstance(content, bytes) else content.encode())
 
 
 def read(content: str | bytes, layout: Layout | None = None) -> list[tuple[int, str, str]]:

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torchvision.models import squeezenet1_0
 
 import data
 from data import StudyError, captions
@@ -22,6 +24,9 @@ from data.captions import clean, decode, encode
 from data.sources import SOURCES
 from data.unpack import unpack
 from from_scratch import coco_utils, image_utils
+from tests.weights import publish, save_own
+from tutorials.tools import caption_features
+from tutorials.vision import models
 
 NAMES = {"train": ["a.jpg", "b.jpg", "c.jpg"], "val": ["d.jpg"], "test": ["e.jpg", "f.jpg"]}
 ALL = list(chain(*NAMES.values()))
@@ -253,9 +258,6 @@ def test_the_real_set(real_data):
 
 
 def test_the_real_features_are_reproduced(real_data, real_squeezenet):
-    torch = pytest.importorskip("torch")
-    from tutorials.tools import caption_features
-
     files = sorted((real_data / captions.PHOTOGRAPHS).glob("*.jpg"))[:6]
     if not files:
         pytest.skip("needs photographs below STUDY_DATA")
@@ -268,13 +270,6 @@ def test_the_real_features_are_reproduced(real_data, real_squeezenet):
 
 
 def test_features_are_computed_and_read_back(flickr, monkeypatch):
-    torch = pytest.importorskip("torch")
-    from torchvision.models import squeezenet1_0
-
-    from tests.weights import publish, save_own
-    from tutorials.tools import caption_features
-    from tutorials.vision import models
-
     (flickr / captions.PHOTOGRAPHS).mkdir()
     for number, name in enumerate(ALL):
         Image.new("RGB", (90, 60), (40 * number, 100, 255 - 40 * number)).save(flickr / captions.PHOTOGRAPHS / name)
@@ -304,9 +299,6 @@ def test_features_are_computed_and_read_back(flickr, monkeypatch):
 
 
 def test_the_features_command_replaces_nothing_unasked(flickr, monkeypatch, capsys):
-    pytest.importorskip("torch")
-    from tutorials.tools import caption_features
-
     before = (flickr / captions.FEATURES).read_bytes()
     monkeypatch.setattr("sys.argv", ["features", "--data-root", str(flickr)])
     assert caption_features.main() == 1
@@ -433,7 +425,6 @@ def site(monkeypatch):
             return self.do_open(http.client.HTTPConnection, request)
 
     monkeypatch.setattr(urllib.request, "HTTPSHandler", Plain)
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield f"https://127.0.0.1:{server.server_address[1]}"

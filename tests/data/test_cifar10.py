@@ -15,14 +15,19 @@ from from_scratch import data_utils
 from from_scratch.data_utils import load_CIFAR10
 
 
-class Evil:
+class Forged:
+    """Pickles as a call with arguments, and the state that is given to what it returns."""
+
+    def __init__(self, *reduced: object) -> None:
+        self.reduced = reduced
+
+    def __reduce__(self) -> tuple:
+        return self.reduced
+
+
+def command(file) -> Forged:
     """Its pickle would run a command."""
-
-    def __init__(self, file):
-        self.file = file
-
-    def __reduce__(self):
-        return os.system, (f"touch {self.file}",)
+    return Forged(os.system, (f"touch {file}",))
 
 
 def batch(**changes) -> dict:
@@ -89,7 +94,7 @@ def test_any_other_content_is_refused(tmp_path, content):
 
 
 def test_a_pickle_that_would_run_something_runs_nothing(tmp_path):
-    for evil in (batch(labels=Evil(tmp_path / "ran")), Evil(tmp_path / "ran")):
+    for evil in (batch(labels=command(tmp_path / "ran")), command(tmp_path / "ran")):
         (tmp_path / "batch").write_bytes(python2_pickle(evil))
         with pytest.raises(StudyError, match=r"posix\.system|nt\.system"):
             read_batch(tmp_path / "batch")
@@ -108,7 +113,7 @@ def test_no_batch_is_opened_before_its_hash_is_right(tmp_path, monkeypatch):
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
     for path in SOURCES["cifar10"].checks:
-        (tmp_path / path).write_bytes(pickle.dumps(Evil(tmp_path / "ran")))
+        (tmp_path / path).write_bytes(pickle.dumps(command(tmp_path / "ran")))
     monkeypatch.setattr("data.cifar10.read_batch", lambda path: pytest.fail(f"opened {path}"))
     with pytest.raises(StudyError, match="is damaged"):
         data.load("cifar10", "official", tmp_path)

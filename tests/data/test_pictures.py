@@ -114,13 +114,6 @@ def test_of_a_damaged_file_comes_a_picture_or_one_line_and_no_more_memory_than_a
 # What a person would see
 
 
-def with_exif(entries: list[bytes], tail: bytes = b"") -> bytes:
-    """A JPEG whose EXIF says that it is turned by 90 degrees, and more entries that point to what comes after them."""
-    turned = struct.pack("<HHI4s", 0x0112, 3, 1, struct.pack("<HH", 6, 0))
-    head = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 1 + len(entries))
-    return written(scene(), "JPEG", exif=head + turned + b"".join(entries) + struct.pack("<I", 0) + tail)
-
-
 @pytest.mark.parametrize(
     "entries, tail",
     [
@@ -130,7 +123,10 @@ def with_exif(entries: list[bytes], tail: bytes = b"") -> bytes:
     ],
 )
 def test_odd_metadata_is_ignored_and_the_picture_turned(entries, tail):
-    assert open_picture(io.BytesIO(with_exif(entries, tail))).size == (20, 24)
+    turned = struct.pack("<HHI4s", 0x0112, 3, 1, struct.pack("<HH", 6, 0))  # by 90 degrees
+    head = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 1 + len(entries))
+    exif = head + turned + b"".join(entries) + struct.pack("<I", 0) + tail
+    assert open_picture(io.BytesIO(written(scene(), "JPEG", exif=exif))).size == (20, 24)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])

@@ -11,7 +11,7 @@ import pytest
 
 from data import StudyError, plain_pickle
 from from_scratch.data_utils import load_imagenet_val
-from tests.data.test_cifar10 import batch, python2_pickle
+from tests.data.test_cifar10 import Forged, batch, python2_pickle
 
 RECONSTRUCT = np.empty(0).__reduce__()[0]
 # A reader that a forged file would bring down is tried in a process of its own, with 2 GB of memory at most.
@@ -27,16 +27,6 @@ except ImportError:
     pass
 path = Path(sys.argv[1])
 """
-
-
-class Forged:
-    """Pickles as a call with arguments, and the state that is given to what it returns."""
-
-    def __init__(self, *reduced: object) -> None:
-        self.reduced = reduced
-
-    def __reduce__(self) -> tuple:
-        return self.reduced
 
 
 def array(dtype: object, content: object, shape: tuple = (1,)) -> Forged:

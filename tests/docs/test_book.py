@@ -306,10 +306,6 @@ def look(chromium, book):
     assert not said, said
 
 
-def width_beyond(page) -> int:
-    return page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-
-
 @pytest.mark.browser
 def test_every_page_loads_without_errors_at_every_width(look, book, pages):
     page = look("index.html")
@@ -319,7 +315,8 @@ def test_every_page_loads_without_errors_at_every_width(look, book, pages):
         assert not broken, f"{name}: {broken}"
         for size in (DESK, {"width": 1600, "height": 900}, PHONE):
             page.set_viewport_size(size)
-            assert width_beyond(page) <= 0, f"{name} is wider than {size['width']} pixels"
+            beyond = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            assert beyond <= 0, f"{name} is wider than {size['width']} pixels"
 
 
 @pytest.mark.browser

@@ -9,10 +9,6 @@ from docs.ideas import IDEAS, home
 NAMES = [name for names in learn.rungs().values() for name in names]
 
 
-def done(name: str, folder) -> None:
-    mark(create(name, folder / f"{name}.py"), [])  # none of no checks is red
-
-
 def test_every_exercise_stands_on_one_rung_and_has_a_page():
     assert len(NAMES) == len(set(NAMES)) and set(NAMES) == {
         n for c in NOTEBOOKS.values() for x in c for n in x.functions
@@ -32,7 +28,7 @@ def test_a_reader_who_begins_is_told_what_to_do(tmp_path, capsys):
 
 def test_the_ladder_tells_done_from_begun(tmp_path):
     for name in NAMES[:2]:
-        done(name, tmp_path)
+        mark(create(name, tmp_path / f"{name}.py"), [])  # done: none of no checks is red
     text = learn.ladder(tmp_path)
     assert f"2 of {len(NAMES)} exercises are done" in text and f"Next: {NAMES[2]}" in text
     path = tmp_path / f"{NAMES[0]}.py"

@@ -14,11 +14,6 @@ WORDS = {"<NULL>": 0, "<START>": 1, "<END>": 2, "cat": 3, "dog": 4}
 LENGTH = 3
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 def nets():
     rng = np.random.default_rng(5)
     options = {"dtype": np.float64, "rng": rng}

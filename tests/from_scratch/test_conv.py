@@ -15,19 +15,14 @@ def pool_param(height, width, stride):
     return {"pool_height": height, "pool_width": width, "stride": stride}
 
 
-def arrays(*shapes, dtype=np.float64, seed=0):
+def arrays(*shapes, seed=0):
     rng = np.random.default_rng(seed)
-    return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
+    return [rng.standard_normal(shape) for shape in shapes]
 
 
-def conv(name):
+def layer(kind, name):
     home = convolution if name == "naive" else fast_layers
-    return getattr(home, f"conv_forward_{name}"), getattr(home, f"conv_backward_{name}")
-
-
-def pool(name):
-    home = convolution if name == "naive" else fast_layers
-    return getattr(home, f"max_pool_forward_{name}"), getattr(home, f"max_pool_backward_{name}")
+    return getattr(home, f"{kind}_forward_{name}"), getattr(home, f"{kind}_backward_{name}")
 
 
 def close(ours, theirs, tolerance=1e-10):
@@ -57,7 +52,7 @@ def test_quick_convolutions_equal_the_loops(drawn, images):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(im2col, "BLOCK_BYTES", images * (w[0].size + 1) * out[0, 0].size * out.itemsize)
         for name in QUICK:
-            forward, backward = conv(name)
+            forward, backward = layer("conv", name)
             out, cache = forward(x, w, b, param)
             for ours, theirs in zip((out, *backward(dout, cache)), wanted, strict=True):
                 close(ours, theirs, 1e-9)
@@ -65,7 +60,7 @@ def test_quick_convolutions_equal_the_loops(drawn, images):
 
 @pytest.mark.parametrize("name", ["naive", "im2col"])
 def test_overlapping_windows_add_up_and_a_tie_goes_to_the_first(name):
-    forward, backward = pool(name)
+    forward, backward = layer("max_pool", name)
     x = np.zeros((1, 1, 3, 3))
     x[0, 0, 1, 1] = 1
     out, cache = forward(x, pool_param(2, 2, 1))
@@ -87,7 +82,7 @@ def test_no_cache_holds_columns():
     x, w, b = arrays((2, 3, 7, 5), (5, 3, 3, 3), 5)
     param = {"stride": 1, "pad": 1}
     for name in QUICK:
-        _, cache = conv(name)[0](x, w, b, param)
+        _, cache = layer("conv", name)[0](x, w, b, param)
         assert all(kept is given for kept, given in zip(cache, (x, w, b, param), strict=True))
 
 
@@ -131,12 +126,12 @@ FIT = {"stride": 1, "pad": 1}
 )
 def test_wrong_arguments_of_a_convolution_are_named(name, arguments, error, words):
     with pytest.raises(error, match=words):
-        conv(name)[0](*arguments)
+        layer("conv", name)[0](*arguments)
 
 
 @pytest.mark.parametrize("name", ["naive", "fast", "reshape", "im2col"])
 def test_wrong_arguments_of_a_pooling_are_named(name):
-    forward, _ = pool(name)
+    forward, _ = layer("max_pool", name)
     with pytest.raises(ValueError, match="pool_param must have the keys"):
         forward(X, {"stride": 2})
     with pytest.raises(ValueError, match="does not fit"):
@@ -154,10 +149,10 @@ def test_wrong_uses_of_the_quick_poolings_are_named():
         im2col.col2im_indices(X[0, 0], X.shape)
 
 
-def small(**options):
+def small():
     np.random.seed(231)
     shape = {"input_dim": (3, 8, 6), "num_filters": 3, "filter_size": 3, "hidden_dim": 7, "num_classes": 5}
-    return cnn.ThreeLayerConvNet(**shape | {"dtype": np.float64, "weight_scale": 0.1} | options)
+    return cnn.ThreeLayerConvNet(**shape, dtype=np.float64, weight_scale=0.1)
 
 
 def deep(**options):

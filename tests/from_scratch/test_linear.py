@@ -18,11 +18,6 @@ def blobs(rng) -> tuple[np.ndarray, np.ndarray]:
     return np.hstack([centers[y] + rng.standard_normal((60, 2)), np.ones((60, 1))]), y
 
 
-@pytest.fixture
-def rng() -> np.random.Generator:
-    return np.random.default_rng(0)
-
-
 def test_distances_by_loops_and_at_once_are_the_same(rng):
     knn = KNearestNeighbor()
     X = rng.standard_normal((7, 5))

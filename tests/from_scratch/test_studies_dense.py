@@ -1,6 +1,5 @@
 """The studies of fully connected nets, initialization, batch norm and dropout: runs on the twin, and their parts."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from from_scratch.classifiers.fc_net import FullyConnectedNet
 from from_scratch.gradient_check import eval_numerical_gradient_array
 from from_scratch.initialization import gaussian, he, xavier
 from from_scratch.studies import batchnorm, fully_connected, initialization, shared
+from tests.processes import summary as read
 from tests.programs import STUDIES
 
 FIGURES = {
@@ -21,10 +21,6 @@ FIGURES = {
     "dropout": "regularization keep_ratios",
     "vision_transformer": "overfit two_epochs few_pictures against_seconds attention",
 }
-
-
-def read(folder: Path) -> dict:
-    return json.loads((folder / "summary.json").read_text())
 
 
 @pytest.fixture(scope="module")

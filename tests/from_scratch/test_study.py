@@ -9,8 +9,9 @@ import time
 import numpy as np
 import pytest
 
+from data import cifar10, tiny
 from from_scratch.studies.study import Study, StudyOptions
-from tests.processes import finish, record, run_to_end, start
+from tests.processes import finish, record, run_to_end, start, summary
 from tests.studies import slow_study, study
 from tutorials.common.options import parse
 from tutorials.common.plots import Panel, panels
@@ -24,10 +25,6 @@ def whole(tmp_path_factory):
     code, printed = run_to_end(study, folder)
     assert code == 0, printed
     return folder
-
-
-def summary(folder):
-    return json.loads((folder / "summary.json").read_text())
 
 
 def test_a_study_leaves_curves_tables_and_figures(whole):
@@ -156,8 +153,6 @@ def test_a_study_that_does_not_know_what_it_is_says_so(stopped, tmp_path, capsys
 
 
 def test_a_study_goes_on_with_the_same_data_only(tmp_path, capsys, monkeypatch):
-    from data import cifar10, tiny
-
     real = tiny.cifar10
     for seed in (0, 1):
         monkeypatch.setattr(tiny, "cifar10", lambda hint, other=seed: real(seed=other))

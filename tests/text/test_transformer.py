@@ -73,8 +73,8 @@ def test_positions():
     positions = PositionalEncoding(6, 0.0, max_len=9)
     table = positions(torch.zeros(1, 9, 6))[0]
     assert table[0].tolist() == [0, 1, 0, 1, 0, 1]
-    torch.testing.assert_close(table[4, 2:4], torch.tensor([4 / 10_000 ** (2 / 6)] * 2).sin().new_tensor(
-        [torch.sin(torch.tensor(4 / 10_000 ** (1 / 3))), torch.cos(torch.tensor(4 / 10_000 ** (1 / 3)))]))  # fmt: skip
+    angle = torch.tensor(4 / 10_000 ** (2 / 6))
+    torch.testing.assert_close(table[4, 2:4], torch.stack([angle.sin(), angle.cos()]))
     torch.testing.assert_close(positions(torch.zeros(1, 2, 6), start=5)[0], table[5:7])
     with pytest.raises(IndexError, match="position 11 is beyond the 9"):
         positions(torch.zeros(1, 4, 6), start=7)

@@ -87,7 +87,6 @@ def test_a_folder_without_the_package_is_refused(tmp_path, capsys):
 def test_captions_run_on_the_twin(tmp_path, monkeypatch, capsys):
     """Without the course's COCO files, and without a network, a notebook still runs to its last cell."""
     monkeypatch.setenv("STUDY_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     path = course_notebooks.write("LSTM_Captioning", 2018, tmp_path)
     rows = course.run_notebook(path, tmp_path / "work", quick=True)
     assert [row.state for row in rows] == ["ran"] * 9

@@ -3,7 +3,6 @@
 import importlib
 import json
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import pytest
 from PIL import Image
 
 from comparisons import race
+from tests.processes import free_port
 from tutorials.common.logger import Logger
 from tutorials.tools import dashboard
 
@@ -50,9 +50,7 @@ def runs(chromium, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def address(runs):
     """Where their dashboards are served, by the very command of the Makefile."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = subprocess.run(["make", "-n", "tensorboard"], cwd=ROOT, capture_output=True, text=True)
     (line,) = re.findall(r"tools\.launch 'tensorboard' (tutorials\.tools\.dashboard) RUNS PORT$", command.stdout, re.M)
     program = [sys.executable, "-m", line, f"--root={runs}", f"--port={port}"]

@@ -22,6 +22,7 @@ import torch
 from PIL import Image
 
 from data import StudyError
+from tests.processes import free_port
 from tests.weights import publish
 from tutorials import char_rnn, cifar10, language_model, seq2seq, text_sentiment, transfer_learning, translation
 from tutorials.common import checkpoint
@@ -216,7 +217,7 @@ def handlers():
     logging.disable(logging.NOTSET)
 
 
-def test_what_a_user_can_mend_ends_in_one_line(capsys, monkeypatch, handlers):
+def test_what_a_user_can_mend_ends_in_one_line(capsys, handlers):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(SystemExit, match="1"):
@@ -252,12 +253,6 @@ def test_other_machines_are_let_in_with_a_warning_only(capsys, monkeypatch, hand
 
 
 # The page as it is served
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="module")

@@ -64,7 +64,7 @@ def test_ctrl_c_while_modules_are_imported_is_not_lost(tmp_path, ignored):
     assert process.returncode == 130 and err.strip() == "make slow: stopped" and not out
 
 
-def test_ctrl_c_that_was_lost_in_a_callback_counts_when_the_run_begins(monkeypatch):
+def test_ctrl_c_that_was_lost_in_a_callback_counts_when_the_run_begins():
     from tutorials.common.interrupts import Stopping
     from tutorials.tools.launch import Early
 

@@ -20,8 +20,8 @@ def start(folder: Path, *rows: str) -> subprocess.Popen:
     )  # fmt: skip
 
 
-def wait_until(true, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
+def wait_until(true) -> None:
+    end = time.monotonic() + 60
     while not true():
         assert time.monotonic() < end
         time.sleep(0.05)

@@ -20,7 +20,7 @@ from tutorials.text.char_ngrams import CharNgrams
 from tutorials.tools import race_names
 
 PROGRAM = programs.NAMES
-run, main = PROGRAM.run, PROGRAM.main
+run = PROGRAM.run
 
 NAMES = ("Satoshi", "Li", "O'Neal", "Schmidhuber", "X", "van der Berg")
 
@@ -121,10 +121,7 @@ def test_the_study_recipe_learns_the_twin_and_leaves_everything(study):
     assert "accuracy by length: " in printed
 
 
-def test_the_dashboard_shows_all_kinds(study):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(study[0]), size_guidance={"tensors": 0}).Reload()
+def test_the_dashboard_shows_all_kinds(study, events):
     tags = events.Tags()
     assert {"accuracy/train", "accuracy/val", "macro_f1/val"} <= set(tags["scalars"])
     assert "pr/Aquish" in tags["tensors"]

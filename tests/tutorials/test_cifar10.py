@@ -139,10 +139,7 @@ def test_the_study_recipe_learns_the_twin_and_leaves_everything(study):
     assert len(re.findall(r"accuracy for class", printed)) == 10
 
 
-def test_the_dashboard_shows_all_kinds(study):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(study[0]), size_guidance={"tensors": 0}).Reload()
+def test_the_dashboard_shows_all_kinds(study, events):
     tags = events.Tags()
     assert {"accuracy/train", "accuracy/val"} <= set(tags["scalars"])
     assert {"weights/conv1.weight", "gradients/fc3.bias"} <= set(tags["histograms"])
@@ -164,7 +161,7 @@ def test_the_original_recipe_is_the_published_protocol(tmp_path):
     assert summary["metrics"]["test/accuracy"] > 0.1
 
 
-def test_validation_images_are_seeded_and_never_trained_on(monkeypatch, tmp_path):
+def test_validation_images_are_seeded_and_never_trained_on():
     twin = data.load("cifar10", "tiny")
 
     class FakeRun:

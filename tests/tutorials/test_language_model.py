@@ -25,13 +25,11 @@ from tutorials.tools import ablate_language_model
 PROGRAM = programs.LANGUAGE_MODEL
 run, main = PROGRAM.run, PROGRAM.main
 
-SMALL = ("--d-model", "24", "--dim-feedforward", "32", "--epochs", "2")
 
-
-def build(size: int = 50, recipe: str = "study", **changed) -> LanguageModel:
+def build(recipe: str = "study", **changed) -> LanguageModel:
     torch.manual_seed(0)
     small = dict(d_model=24, dim_feedforward=32, layers=2, heads=2, frequent=20, length=16)
-    return LanguageModel(size, LanguageModelOptions(**{**RECIPES[recipe], **small, **changed})).eval()
+    return LanguageModel(50, LanguageModelOptions(**{**RECIPES[recipe], **small, **changed})).eval()
 
 
 def test_the_original_net_has_the_originals_parameters():
@@ -280,7 +278,7 @@ def test_generate_goes_on_and_names_unknown_words(study, capsys):
 
 
 def test_a_net_without_a_mask_reads_the_next_word(tmp_path):
-    code, printed = run(tmp_path / "leak", *SMALL, "--no-causal")
+    code, printed = run(tmp_path / "leak", *PROGRAM.small, "--no-causal")
     assert code == 0, printed
     summary = json.loads((tmp_path / "leak/summary.json").read_text())
     assert summary["published"] == {} and "causal" in summary["changed"]

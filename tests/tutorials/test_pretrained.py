@@ -1,6 +1,5 @@
 """The comparison of pretrained models: its measures, whole runs on the twin, and SqueezeNet on real pictures."""
 
-import json
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -12,7 +11,9 @@ from PIL import Image
 from torch import nn
 
 import data
+from data.imagenet import IMAGENETTE
 from tests import programs
+from tests.processes import summary as read
 from tests.weights import save_own
 from tutorials import pretrained
 from tutorials.reports import pretrained_plots
@@ -25,10 +26,6 @@ run = PROGRAM.run
 
 FAST = programs.MEASURED
 SMALL = "shufflenet_v2_x0_5"
-
-
-def read(folder: Path) -> dict:
-    return json.loads((folder / "summary.json").read_text())
 
 
 # The measures
@@ -143,10 +140,9 @@ def test_the_twin_is_learnt_and_everything_is_there(study):
     assert "restricted %" in printed
 
 
-def test_the_dashboard_has_the_table_and_a_row_for_each_model(study):
+def test_the_dashboard_has_the_table_and_a_row_for_each_model(study, events):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    events = EventAccumulator(str(study[0]), size_guidance={"tensors": 0}).Reload()
     [table] = events.Tensors("models/text_summary")
     assert table.tensor_proto.string_val[0].decode().count("\n") == 1 + len(pretrained.TINY)
     assert "figures/grad_cam" in events.Tags()["images"] and "results/resnet18/top1" in events.Tags()["scalars"]
@@ -180,8 +176,6 @@ def test_missing_weights_are_all_named_at_once(tmp_path):
 @pytest.fixture(scope="module")
 def own(tmp_path_factory) -> tuple[str, Path, Path]:
     """A file of random weights as `NAME=PATH`, the file, and a folder of Imagenette's classes to measure on."""
-    from data.imagenet import IMAGENETTE
-
     folder = tmp_path_factory.mktemp("own")
     torch.manual_seed(0)
     path = save_own(model_zoo.build(SMALL).state_dict(), folder / "own")

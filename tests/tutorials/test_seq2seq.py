@@ -30,7 +30,7 @@ from tutorials.text.translator import Translator
 from tutorials.text.vocabulary import BOS, EOS, PAD, UNK
 
 PROGRAM = programs.SEQ2SEQ
-run, main = PROGRAM.run, PROGRAM.main
+run = PROGRAM.run
 
 # The pairs
 

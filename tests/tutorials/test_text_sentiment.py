@@ -1,7 +1,6 @@
 """The text tutorial: its features, its net, whole runs on the twin and on csv files of any kind, and on real news."""
 
 import csv
-import json
 import re
 from pathlib import Path
 
@@ -14,24 +13,21 @@ from data.ag_news import Layout, Table
 from data.fingerprint import fingerprint
 from data.tokens import tokenized
 from tests import programs
+from tests.processes import summary as summary_of
 from tutorials import text_sentiment as tutorial
 from tutorials.text.ngrams import Ngrams, gather_rows
 from tutorials.tools import race_sentiment
 
 PROGRAM = programs.SENTIMENT
-run, main = PROGRAM.run, PROGRAM.main
-
-
-def summary_of(folder: Path) -> dict:
-    return json.loads((folder / "summary.json").read_text())
+run = PROGRAM.run
 
 
 LINES = "a,the cat sat\nb,the cat sat on the mat\na,cat\nb,sat the cat\n"
 WORDS = ["<unk>", "the", "cat", "sat", "mat"]
 
 
-def corpus_of(tmp_path, content: str = LINES):
-    return tokenized([(Table(Path("x.csv"), content.encode()), Layout(0, (1,), labels=()))], str.split, "", tmp_path)
+def corpus_of(tmp_path):
+    return tokenized([(Table(Path("x.csv"), LINES.encode()), Layout(0, (1,), labels=()))], str.split, "", tmp_path)
 
 
 def spelt(ngrams: Ngrams, corpus, rows: list[int]) -> list[list[tuple[int, str]]]:
@@ -131,10 +127,7 @@ def test_the_study_recipe_learns_the_twin_and_leaves_everything(study):
     assert "['here', 'is', 'an', 'example'] -> [" in printed and len(re.findall("accuracy for class", printed)) == 4
 
 
-def test_the_dashboard_shows_all_kinds(study):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(study[0]), size_guidance={"tensors": 0}).Reload()
+def test_the_dashboard_shows_all_kinds(study, events):
     tags = events.Tags()
     assert {"accuracy/train", "accuracy/val"} <= set(tags["scalars"])
     assert {"pr/World", "errors/text_summary"} <= set(tags["tensors"]) and tags["graph"]
@@ -169,22 +162,19 @@ def write(path: Path, rows: list[tuple[str, str]], encoding: str = "utf-8") -> P
     return path
 
 
-def reviews(count: int, seed: int, good: str = "good", bad: str = "bad") -> list[tuple[str, str]]:
+def reviews(count: int, seed: int) -> list[tuple[str, str]]:
     rng, rows = np.random.default_rng(seed), []
     for label in rng.permutation(np.arange(count) % 2):
         words = rng.choice(["café", "film", "plot", "actor", "scene", "the", "was", str(rng.integers(10**6))], 12)
         told = ["lovely", "superb", "warm"] if label else ["dull", "awful", "cold"]
-        rows.append((" ".join([*words, told[rng.integers(3)]]), good if label else bad))
+        rows.append((" ".join([*words, told[rng.integers(3)]]), "good" if label else "bad"))
     return rows
-
-
-QUICK = ("--epochs", "2", "--curve", "0")
 
 
 def test_any_csv_of_texts_and_labels(tmp_path):
     rows = reviews(600, 0)
     path = write(tmp_path / "reviews.csv", [("review", "sentiment"), *rows, ("no label", ""), *rows[:40]], "cp1252")
-    code, printed = run(tmp_path / "run", "--csv", str(path), "--encoding", "cp1252", *QUICK)
+    code, printed = run(tmp_path / "run", "--csv", str(path), "--encoding", "cp1252", *PROGRAM.small)
     assert code == 0, printed
     assert "label in column 2, text in 1, a header; read as cp1252" in printed
     assert "left out 1 rows without label (the first in line 602)" in printed
@@ -205,7 +195,7 @@ def test_no_text_of_the_test_file_is_trained_on(tmp_path):
         tmp_path / "train.csv", [*reviews(400, 0), *((w.upper() + "!", label) for w, label in reviews(100, 1))]
     )
     names = ("--classes", "awful", "fine")
-    argv = ("--csv", str(train), "--test-csv", str(test), *QUICK)
+    argv = ("--csv", str(train), "--test-csv", str(test), *PROGRAM.small)
     code, printed = run(tmp_path / "run", *argv, *names)
     assert code == 0, printed
     assert "0 training texts are test texts too" in printed  # the exclamation mark is a word

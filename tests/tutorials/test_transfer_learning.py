@@ -12,6 +12,7 @@ from torch import nn
 import data
 from tests import programs
 from tests.data.test_hymenoptera import folder
+from tests.processes import summary
 from tests.weights import publish
 from tutorials import transfer_learning as transfer
 from tutorials.common import checkpoint
@@ -24,12 +25,6 @@ from tutorials.vision.training_history import BatchNormStatistics
 
 PROGRAM = programs.TRANSFER
 run, main = PROGRAM.run, PROGRAM.main
-
-SHORT = programs.FEW_FOLDS
-
-
-def summary(folder: Path) -> dict:
-    return json.loads((folder / "summary.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -257,7 +252,7 @@ def test_few_pictures_of_your_own_need_no_network(tmp_path, capsys, monkeypatch)
 
 
 @pytest.mark.slow
-def test_real_photographs_by_squeezenets_features(real_data, real_squeezenet, tmp_path, monkeypatch):
+def test_real_photographs_by_squeezenets_features(real_data, real_squeezenet, tmp_path):
     argv = ["--data", "official", "--data-root", str(real_data), "--model", "squeezenet1_0"]
     argv += ["--weights-file", str(real_squeezenet), "--run-dir", str(tmp_path / "run"), "--device", "cpu"]
     with Experiment("transfer", parse(transfer.TransferOptions, transfer.RECIPES, argv)) as run:

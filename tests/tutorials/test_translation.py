@@ -22,9 +22,7 @@ from tutorials.tools import race_translation
 from tutorials.translation import collate
 
 PROGRAM = programs.TRANSLATION
-run, main = PROGRAM.run, PROGRAM.main
-
-SMALL = programs.TRANSFORMER
+run = PROGRAM.run
 
 
 # The net and its data
@@ -173,8 +171,8 @@ def test_your_own_files_by_the_original_recipe(tmp_path):
     source, target = tmp_path / "own.de", tmp_path / "own.en"
     source.write_text("\n".join(twin.source[:300]))
     target.write_text("\n".join(twin.target[:300]))
-    files = ["--source", str(source), "--target", str(target)]
-    code, printed = run(tmp_path / "own", *files, "--recipe", "original", "--epochs", "2", "--lr", "0.01", *SMALL)
+    argv = ["--source", str(source), "--target", str(target), "--recipe", "original", *programs.TRANSFORMER]
+    code, printed = run(tmp_path / "own", *argv, "--epochs", "2", "--lr", "0.01")
     assert code == 0 and "240 pairs to train on, 30 pairs to validate, 30 pairs to test with" in printed, printed
     losses = plots.read_curves(tmp_path / "own" / "metrics.jsonl")["loss/val"][1]
     words = [set(re.findall(r"\w+|[^\w\s]", " ".join(side[:300]))) for side in (twin.source, twin.target)]
