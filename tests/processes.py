@@ -1,8 +1,10 @@
-"""Runs in processes of their own that can be killed, started fast: a fork server has imported everything once."""
+"""Runs in processes of their own that can be killed, started fast: a fork server has imported everything once. (Windows
+has none, and starts each process anew.)"""
 
 import json
 import multiprocessing
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -12,22 +14,21 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from data import fetch
 from tutorials.common import checkpoint
 
-context = multiprocessing.get_context("forkserver")
-context.set_forkserver_preload(
-    [
-        "tests.trainings",
-        "tests.programs",
-        "tests.studies",
-        "from_scratch.studies.captioning",
-        *(f"tutorials.{name}" for name in ("cifar10", "pretrained", "transfer_learning", "char_rnn", "text_sentiment")),
-        *(f"tutorials.{name}" for name in ("seq2seq", "translation", "language_model")),
-    ]
-)
+WINDOWS = sys.platform == "win32"
+KILLED = -getattr(signal, "SIGKILL", signal.SIGTERM)  # the exit code after `kill`
+PRELOAD = ("cifar10", "pretrained", "transfer_learning", "char_rnn", "text_sentiment", "seq2seq", "translation",
+           "language_model")  # fmt: skip
+needs_signals = pytest.mark.skipif(WINDOWS, reason="Windows cannot send signals")
+context = multiprocessing.get_context("spawn" if WINDOWS else "forkserver")
+if not WINDOWS:
+    tests = ("tests.trainings", "tests.programs", "tests.studies", "from_scratch.studies.captioning")
+    context.set_forkserver_preload([*tests, *(f"tutorials.{name}" for name in PRELOAD)])
 
 
 def start(

@@ -57,7 +57,7 @@ class FastOptions(Options):
 
 
 RECIPES = {
-    "study": dict(epochs=15, log_every=10, precision="bfloat16"),
+    "study": dict(epochs=18, log_every=10, precision="bfloat16"),
     "study-tiny": dict(epochs=4, width=8, batch_size=100, log_every=5, val_size=5000),
 }
 RECIPES["original"] = dict(epochs=8, log_every=10, batch_size=2000, lr=0.24, lr_rest=0.053, small_share=0.0)

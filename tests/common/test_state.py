@@ -3,11 +3,11 @@
 import io
 import json
 import os
-import pty
 import shutil
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +15,14 @@ import pytest
 
 from data import StudyError, hymenoptera, load, names, tiny
 from data.fingerprint import fingerprint
-from tests.processes import context, run_ranks
+from tests.processes import context, needs_signals, run_ranks
 from tests.trainings import SmallOptions, train
 from tutorials.common import checkpoint, console, plots, summary
-from tutorials.common.interrupts import HANGUP
 from tutorials.common.options import MOST_THREADS, own_name, parse
 from tutorials.common.session import is_run
+
+with suppress(ImportError):  # Windows has none
+    import pty
 
 SHORT = ("--epochs", "1")
 
@@ -310,10 +312,10 @@ def slow(folder: str, terminal: str) -> None:
     train("--run-dir", folder, "--pause", "0.01", "--epochs", "20", "--save-every", "1000")
 
 
-@pytest.mark.skipif(HANGUP is None, reason="no SIGHUP")
-@pytest.mark.parametrize("opened", [pty.openpty, os.pipe])
+@needs_signals
+@pytest.mark.parametrize("opened", ["terminal", "pipe"])
 def test_a_line_for_a_closed_terminal_or_pipe_is_lost_and_no_more(opened, monkeypatch):
-    reading, writing = opened()
+    reading, writing = pty.openpty() if opened == "terminal" else os.pipe()
     os.close(reading)
     with pytest.raises(OSError, match=r"Input/output error|Broken pipe"):
         os.write(writing, b"a line")
@@ -323,7 +325,7 @@ def test_a_line_for_a_closed_terminal_or_pipe_is_lost_and_no_more(opened, monkey
         sys.stdout.flush()  # as Python does at its end
 
 
-@pytest.mark.skipif(HANGUP is None, reason="no SIGHUP")
+@needs_signals
 def test_a_closed_terminal_saves_and_ends(tmp_path):
     master, terminal = pty.openpty()
     process = context.Process(target=slow, args=(str(tmp_path / "run"), os.ttyname(terminal)), daemon=True)

@@ -260,6 +260,8 @@ def port(place):
     """Where the page is served; at its end Ctrl-C stops it, and nothing that was uploaded stays."""
     if not importlib.util.find_spec("gradio"):
         pytest.skip("needs gradio: make setup")
+    if sys.platform == "win32":
+        pytest.skip("Windows has neither limits of open files nor signals to send")
     number, temporary = free_port(), place / "tmp"
     temporary.mkdir(exist_ok=True)
     environment = os.environ | PROXIES

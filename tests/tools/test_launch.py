@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import needs_signals
+
 ROOT = Path(__file__).parents[2]
 COMMANDS = {
     "study": ("tutorials.tools.run_all",),
@@ -49,6 +51,7 @@ def test_a_checkout_that_cannot_be_written_gives_one_line(tmp_path, target):
     assert len(said) == 1 and ("cannot write" in said[0] or target == "race-translation"), err
 
 
+@needs_signals
 @pytest.mark.parametrize("ignored", [False, True], ids=["at a terminal", "in the background of a shell"])
 def test_ctrl_c_while_modules_are_imported_is_not_lost(tmp_path, ignored):
     def before() -> None:

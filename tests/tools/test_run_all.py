@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import KILLED
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -69,7 +71,7 @@ def test_all_is_well_when_all_have_learnt(tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize(
-    "sent", [signal.SIGINT, *(pytest.param(one, marks=pytest.mark.slow) for one in (signal.SIGTERM, signal.SIGKILL))]
+    "sent", [signal.SIGINT, *(pytest.param(one, marks=pytest.mark.slow) for one in (signal.SIGTERM, -KILLED))]
 )
 def test_rows_come_one_by_one_and_a_signal_ends_them_all(tmp_path, sent):
     process = start(tmp_path, "good", "slow", "good")

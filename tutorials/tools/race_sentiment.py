@@ -8,7 +8,8 @@ torchtext does not load, the original has our tokenizer and vocabulary, which ta
 """
 
 import argparse
-import resource
+import math
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -122,8 +123,12 @@ def timed(function) -> float:
 
 
 def peak() -> float:
-    """The peak memory of this process in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """The peak memory of this process in MB; NaN on Windows, which has no such count."""
+    try:
+        import resource
+    except ImportError:
+        return math.nan
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
 
 
 def race(folder: Path, texts: int, rounds: int, recipe: str = "study") -> SimpleNamespace:
