@@ -54,8 +54,6 @@ def read(file: BinaryIO) -> Any:
                 raise UnpicklingError(f"it has more than {MAX_STEPS} instructions")
             machine.follow(opcode.name, argument)
         (value,) = machine.stack
-    except UnpicklingError:
-        raise
     except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
         raise UnpicklingError(f"it is cut short or damaged: {error}") from error
     return value

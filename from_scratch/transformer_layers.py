@@ -23,24 +23,6 @@ from from_scratch.dropout import dropout_backward, dropout_forward
 from from_scratch.normalization import layernorm_backward, layernorm_forward
 from from_scratch.temporal import temporal_affine_backward, temporal_affine_forward
 
-__all__ = [
-    "attention_backward",
-    "attention_forward",
-    "decoder_layer_backward",
-    "decoder_layer_forward",
-    "decoder_layer_init",
-    "decoder_layer_step",
-    "encoder_layer_backward",
-    "encoder_layer_forward",
-    "encoder_layer_init",
-    "feed_forward_backward",
-    "feed_forward_forward",
-    "multi_head_attention_backward",
-    "multi_head_attention_forward",
-    "part",
-    "positional_encoding",
-    "prefixed",
-]
 ACTIVATIONS = {"relu": (relu_forward, relu_backward), "gelu": (gelu_forward, gelu_backward)}
 
 

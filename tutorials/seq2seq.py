@@ -153,10 +153,6 @@ def as_trained(text: str, trained: SimpleNamespace) -> str:
     return normalize(text) if is_filtered(trained) else text.strip()
 
 
-def is_short(*texts: str) -> bool:
-    return all(0 < len(text.split()) < MAX_WORDS for text in texts)
-
-
 def is_filtered(options: Seq2SeqOptions) -> bool:
     """Whether the pairs are the original's: normalized, short, with a verb of being; and whole words, not subwords."""
     return not (options.whole or options.pairs)
@@ -179,7 +175,8 @@ def load_pairs(run: Run) -> Parallel:
 
 def filter_pairs(pairs: Pairs) -> Pairs:
     """The short normalized pairs whose English begins with "i am", "he is" …, which the original keeps."""
-    kept = [is_short(*pair) and pair[1].startswith(PREFIXES) for pair in zip(pairs.source, pairs.target, strict=True)]
+    both = zip(pairs.source, pairs.target, strict=True)
+    kept = [all(0 < len(text.split()) < MAX_WORDS for text in pair) and pair[1].startswith(PREFIXES) for pair in both]
     return pairs.part(np.flatnonzero(kept))
 
 

@@ -75,20 +75,16 @@ class TransferOptions(Options):
     """Number of cross-validation folds on which both methods are compared; 0: only the published split."""
     repeats: int = 4
     """Repetitions of the cross-validation for the fixed feature extractor."""
-    tuned_repeats: int = 1
-    """Repetitions of the cross-validation for fine-tuning, which takes longer."""
     curve: bool = False
     """Measure the learning curve, of the pretrained net and of nets trained from random weights."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Precision of autocast."""
-    channels_last: bool = True
-    """Use the channels-last memory format: faster on a CPU."""
 
     own = ("images",)
     keeping = Options.keeping | {"image"}
     limits = Options.limits | {
         "batch_size": (1, inf), "lr": (0, inf), "layer_decay": (1e-6, 1), "frozen_share": (0, 0.99),
-        "min_crop": (0.01, 1), "test_every": (1, inf), "folds": (0, inf), "repeats": (1, inf), "tuned_repeats": (1, inf)
+        "min_crop": (0.01, 1), "test_every": (1, inf), "folds": (0, inf), "repeats": (1, inf),
     }  # fmt: skip
 
     def check(self) -> None:
@@ -263,12 +259,12 @@ def load_pretrained(run: Experiment) -> Pretrained:
         raise StudyError(f"{error} Or begin with a small net that is pretrained here: MODEL=small.") from None
 
 
-def load_model(pretrained: Pretrained, channels_last: bool = False) -> nn.Module:
+def load_model(pretrained: Pretrained) -> nn.Module:
     """The pretrained net, with the 1000 classes of ImageNet."""
     net = SmallNet() if pretrained.model == SMALL else models.build(pretrained.model)
     if pretrained.weights:
         net.load_state_dict(pretrained.weights)
-    return net.to(memory_format=torch.channels_last) if channels_last else net
+    return net.to(memory_format=torch.channels_last)  # faster on a CPU
 
 
 def replace_head(net: nn.Module, classes: int) -> nn.Module:
@@ -281,7 +277,7 @@ def replace_head(net: nn.Module, classes: int) -> nn.Module:
 
 def fine_tune(trial: Trial, pretrained: Pretrained, datasets: Datasets, head: linear_probe.Head | None) -> Outcome:
     """Train all layers, or with --frozen-share the later ones; from a linear probe's head if there is one."""
-    net = load_model(pretrained, trial.options.channels_last)
+    net = load_model(pretrained)
     replace_head(net, len(datasets["train"].classes))
     if head:
         linear_probe.set_head(net, head)
@@ -327,7 +323,7 @@ def feature_extractor(run: Experiment, pretrained: Pretrained, datasets: Dataset
 
 def train_head(trial: Trial, pretrained: Pretrained, datasets: Datasets) -> Outcome:
     """The original's way: everything frozen but a new last layer, and batch norm nevertheless in training mode."""
-    net = load_model(pretrained, trial.options.channels_last)
+    net = load_model(pretrained)
     for parameter in net.parameters():
         parameter.requires_grad = False
     # Parameters of new modules have requires_grad=True.
@@ -338,7 +334,7 @@ def train_head(trial: Trial, pretrained: Pretrained, datasets: Datasets) -> Outc
 def compute_features(run: Experiment, pretrained: Pretrained, photos: Photos, name: str = "features") -> Outcome:
     """The `features` (N, D) of all pictures, and the `cpu` seconds that they took."""
     seed_everything(run.options.seed)  # a resumed run has drawn less by now
-    net = load_model(pretrained, run.options.channels_last).to(run.device)
+    net = load_model(pretrained).to(run.device)
 
     def work() -> Outcome:
         since = time.process_time()
@@ -357,7 +353,7 @@ def visualize_model(
     """Save the better net, better on the folds if there are any; its curves, predictions and features."""
     gain = metrics.get("difference/mean", metrics["finetune/test_accuracy"] - metrics["frozen/test_accuracy"])
     way = "finetune" if gain > 0 else "frozen"
-    net = load_model(pretrained, run.options.channels_last)
+    net = load_model(pretrained)
     replace_head(net, len(photos.classes))
     net.load_state_dict(outcomes[way]["net"])
     run.tracked["net"] = net.to(run.device)

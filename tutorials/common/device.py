@@ -9,7 +9,7 @@ import statistics
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from data import StudyError
@@ -84,13 +85,7 @@ class Device:
 
     def move(self, batch: Any) -> Any:
         """Move every tensor of a batch to the device, however it is nested."""
-        if isinstance(batch, torch.Tensor):
-            return batch.to(self.torch, non_blocking=True)
-        if isinstance(batch, Mapping):
-            return {key: self.move(part) for key, part in batch.items()}
-        if isinstance(batch, tuple | list):
-            return type(batch)(self.move(part) for part in batch)
-        return batch
+        return tree_map_only(torch.Tensor, lambda part: part.to(self.torch, non_blocking=True), batch)
 
     def gather(self, values: torch.Tensor, total: int) -> torch.Tensor:
         """The rows that all ranks computed over an unshuffled `loader`, in the data set's order: (total, ...)."""
@@ -302,10 +297,7 @@ def set_random_states(states: dict[str, Any]) -> None:
 
 def count_samples(batch: Any) -> int:
     """The length of the first tensor in a batch, however it is nested."""
-    if isinstance(batch, torch.Tensor):
-        return len(batch)
-    parts = batch.values() if isinstance(batch, Mapping) else batch if isinstance(batch, tuple | list) else ()
-    return next((count for count in map(count_samples, parts) if count), 0)
+    return next((len(part) for part in tree_leaves(batch) if isinstance(part, torch.Tensor) and len(part)), 0)
 
 
 def unwrap(thing: Any) -> Any:

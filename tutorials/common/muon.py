@@ -4,7 +4,7 @@ Source: K. Jordan, "Muon: An optimizer for hidden layers in neural networks", 20
 makes the same steps for matrices (tested); this one also takes convolutions and biases, and works with older torch.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -22,11 +22,7 @@ class Muon(Optimizer):
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+    def step(self, closure: None = None) -> None:
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is None:
@@ -39,7 +35,6 @@ class Muon(Optimizer):
                 if weight.ndim > 1:
                     update = orthogonalize(update.flatten(1)).view_as(weight)
                 weight.mul_(1 - group["lr"] * group["weight_decay"]).sub_(update, alpha=group["lr"])
-        return loss
 
 
 class ChainedOptimizer(Optimizer):

@@ -146,7 +146,6 @@ ORIGINALS = {
     ),
     "initialization": Original((Figure("he/10_layers/train_accuracy"),), "an experiment of ours",
         learn="what the first weights do",
-        page="",
         shown="he/10_layers/train_accuracy",
     ),
     "batchnorm": Original(

@@ -173,9 +173,9 @@ class Run(Session):
                 {f"weights/{name}": w.detach() for name, w in weights.items()} | gradients, self.step
             )
 
-    def figure(self, name: str, figure: "Figure", step: int | None = None) -> None:
+    def figure(self, name: str, figure: "Figure") -> None:
         """Save a figure and show it on the dashboard."""
-        super().figure(name, figure, self.step if step is None else step)
+        super().figure(name, figure, self.step)
 
     def finish(
         self, metrics: Mapping[str, float], published: Mapping[str, float], chance: Mapping[str, float], **more: Any

@@ -6,11 +6,12 @@ log-probabilities, with the next state. State and memory are tensors with M firs
 as you like: a GRU's hidden state or a transformer's cached keys and values.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 from tutorials.text.vocabulary import BOS, EOS, PAD, UNK
 
@@ -23,13 +24,7 @@ NEVER = [PAD, BOS, UNK]  # no sentence holds them
 
 def select(tree: Any, rows: Tensor) -> Any:
     """Some rows of every tensor in a state or memory, in the order of `rows`."""
-    if isinstance(tree, Tensor):
-        return tree.index_select(0, rows)
-    if isinstance(tree, Mapping):
-        return {key: select(part, rows) for key, part in tree.items()}
-    if isinstance(tree, tuple | list):
-        return type(tree)(select(part, rows) for part in tree)
-    return tree
+    return tree_map_only(Tensor, lambda part: part.index_select(0, rows), tree)
 
 
 def log_probabilities(step: Step, tokens: Tensor, state: Any, memory: Any) -> tuple[Tensor, Any]:
@@ -46,8 +41,6 @@ def greedy(step: Step, state: Any, memory: Any, limits: Tensor) -> list[list[int
 
     A sentence that has come to its end leaves the batch. Returns the tokens of each, without BOS and EOS.
     """
-    if not len(limits):
-        return []
     written = limits.new_full((len(limits), int(limits.max())), EOS)
     going = torch.arange(len(limits), device=limits.device)  # the sentences that are still written
     tokens = torch.full_like(limits, BOS)
@@ -61,7 +54,7 @@ def greedy(step: Step, state: Any, memory: Any, limits: Tensor) -> list[list[int
         if len(kept) < len(going):
             going, tokens = going[kept], tokens[kept]
             state, memory = select(state, kept), select(memory, kept)
-    return up_to_end(written)
+    return [row[: row.index(EOS)] if EOS in row else row for row in written.tolist()]
 
 
 def beam(step: Step, state: Any, memory: Any, limits: Tensor, width: int, alpha: float = 1.0) -> list[list[int]]:
@@ -84,8 +77,6 @@ def hypotheses(
     were found, or after `limits` (N,) tokens; if nothing has ended then, its hypothesis is the best beginning. With
     `alpha` it is also done when no beginning can overtake the best end by log p / length^alpha.
     """
-    if not len(limits):
-        return []
     going, K = torch.arange(len(limits), device=limits.device), width
     rows = going.repeat_interleave(K)
     state, memory = select(state, rows), select(memory, rows)
@@ -127,8 +118,3 @@ def hypotheses(
         if len(kept) < len(done):
             memory = select(memory, rows)  # the beams of a sentence share theirs
     return found
-
-
-def up_to_end(written: Tensor) -> list[list[int]]:
-    """Rows (N, T) as lists, each up to its first EOS."""
-    return [row[: row.index(EOS)] if EOS in row else row for row in written.tolist()]

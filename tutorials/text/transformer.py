@@ -95,14 +95,14 @@ def encoder_step(
     return (x if encoder.norm is None else encoder.norm(x)), state
 
 
-def decoder_memory(decoder: nn.TransformerDecoder, memory: Tensor, padding: Tensor | None) -> dict[str, object]:
+def decoder_memory(decoder: nn.TransformerDecoder, memory: Tensor, padding: Tensor) -> dict[str, object]:
     """What `decoder_step` needs of the source at every step: keys and values of each layer, and where words stand.
 
     `memory` (N, S, E) is the encoder's output; `padding` (N, S) is True where there is none.
     """
     attentions = [layer.multihead_attn for layer in decoder.layers]
     kept = [(heads(attention, memory, 1), heads(attention, memory, 2)) for attention in attentions]
-    return {"kept": kept, "seen": None if padding is None else ~padding[:, None, None]}  # (N, 1, 1, S)
+    return {"kept": kept, "seen": ~padding[:, None, None]}  # (N, 1, 1, S)
 
 
 def decoder_step(

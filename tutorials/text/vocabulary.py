@@ -5,7 +5,7 @@ from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
-from itertools import chain
+from itertools import chain, takewhile
 from typing import Any, Self
 
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer, set_random_generator_seed
@@ -56,13 +56,8 @@ class Vocabulary:
 
     def decode(self, numbers: Iterable[int]) -> str:
         """The text of a row of numbers, up to its first EOS, without specials but UNK."""
-        tokens = []
-        for number in numbers:
-            if number == EOS:
-                break
-            if number not in (PAD, BOS):
-                tokens.append(self.tokens[number])
-        return self.join(tokens)
+        kept = takewhile(lambda number: number != EOS, numbers)
+        return self.join(self.tokens[number] for number in kept if number not in (PAD, BOS))
 
     def to_json(self) -> dict[str, Any]:
         """What JSON, and so a checkpoint, can keep."""

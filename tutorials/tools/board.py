@@ -9,9 +9,7 @@ An entry is a file of Python with a BUDGET, OPTIONS of its tutorial, and for the
 import argparse
 import importlib
 import json
-import os
 import runpy
-import shlex
 import statistics
 import subprocess
 import sys
@@ -33,7 +31,7 @@ TEMPLATE = '''\
 """What is changed, in one line: it becomes the row's title."""
 
 BUDGET = "cifar10-net"  # {budgets}
-OPTIONS = {{"lr": 0.025}}  # on top of the study recipe; all there are: make {target} ARGS=--help
+OPTIONS = {{"lr": 0.025}}  # on top of the study recipe; all there are: make cifar10 ARGS=--help
 
 
 # For the budget cifar10 alone: any net from images (N, 3, S, S), of mean 0 and variance 1, to logits (N, 10); S is 24
@@ -70,9 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--data", choices=["official", "tiny"], default="official", help="tiny shows that it runs")
     parser.add_argument("--keep", action="store_true", help="keep the row among ours, in docs/board.json")
     parser.add_argument("--train", nargs=2, metavar=("SEED", "FOLDER"), help=argparse.SUPPRESS)  # one run of it
-    options, more = parser.parse_known_args(argv)
-    if more and not options.train:
-        parser.error(f"there is no {shlex.join(more)}")
+    options = parser.parse_args(argv)
     if not 0 < options.seeds < 100:
         parser.error("--seeds must be in 1..99")
     with one_line_errors():
@@ -93,7 +89,7 @@ def begin(path: Path) -> None:
     if path.suffix != ".py":
         raise StudyError(f"board: ENTRY={path} must end with .py")
     budgets = ", ".join(f"{name}: {b.what}, {b.minutes:g} min" for name, b in BUDGETS.items())
-    write_atomic(path, TEMPLATE.format(budgets=budgets, target="cifar10").encode())
+    write_atomic(path, TEMPLATE.format(budgets=budgets).encode())
     say(f"wrote {path}: change it, then make board ENTRY={path}")
 
 
@@ -129,15 +125,15 @@ def train(path: Path, seed: str, folder: str, data: str) -> int:
     tutorial = importlib.import_module(budget.module)
     if hasattr(entry, "make_net"):
         tutorial.make_net = lambda *_: entry.make_net()
-    words = [word for key, value in options.items() for word in spelled(key, value)]
+    words = [spelled(key, value) for key, value in options.items()]
     sys.argv = [budget.target, f"--data={data}", f"--seed={seed}", f"--run-dir={folder}", *words]
     return tutorial.main() or 0
 
 
-def spelled(key: str, value: Any) -> list[str]:
+def spelled(key: str, value: Any) -> str:
     """An option as the command line has it."""
     name = key.replace("_", "-")
-    return [f"--{'' if value else 'no-'}{name}"] if isinstance(value, bool) else [f"--{name}={value}"]
+    return f"--{'' if value else 'no-'}{name}" if isinstance(value, bool) else f"--{name}={value}"
 
 
 def measure(path: Path, seeds: int, data: str) -> dict[str, Any]:
@@ -149,7 +145,7 @@ def measure(path: Path, seeds: int, data: str) -> dict[str, Any]:
         folder = Path("runs/board") / f"{path.stem}-{data}-seed{seed}"
         command = [sys.executable, "-m", "tutorials.tools.board", "--entry", str(path), "--data", data]
         say(f"\n{title}: seed {seed}, in {folder}")
-        if subprocess.run([*command, "--train", str(seed), str(folder)], env=os.environ).returncode:
+        if subprocess.run([*command, "--train", str(seed), str(folder)]).returncode:
             raise StudyError(f"board: {path} failed with seed {seed}; nothing was added")
         found.append(summary.read(folder / "summary.json") | {"val": kept_accuracy(folder, budget.target)})
     return {
@@ -191,15 +187,11 @@ def show(data: str) -> None:
             say("  no row yet")
             continue
         mine.sort(key=lambda pair: (max(pair[0]["minutes"]) > budget.minutes, -statistics.mean(pair[0]["val"])))
-        lines = [[over(row, budget) or str(place), row["title"], whose, spread(row["val"]), spread(row["test"]),
-                  f"{max(row['minutes']):.2f}", f"{row['parameters']:,}"]
+        lines = [["over" if max(row["minutes"]) > budget.minutes else str(place), row["title"], whose,
+                  spread(row["val"]), spread(row["test"]), f"{max(row['minutes']):.2f}", f"{row['parameters']:,}"]
                  for place, (row, whose) in enumerate(mine, start=1)]  # fmt: skip
         print_table(["", "recipe", "whose", "validation", "test", "minutes", "parameters"], lines)
     say("\nChoose by validation; test shows what the choice is worth. Yours: make board ENTRY=mine.py")
-
-
-def over(row: Mapping[str, Any], budget: Budget) -> str:
-    return "over" if max(row["minutes"]) > budget.minutes else ""
 
 
 def spread(values: list[float]) -> str:

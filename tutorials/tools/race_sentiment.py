@@ -86,11 +86,11 @@ class Original:
 class Ours:
     """A recipe of the tutorial, with its own functions."""
 
-    def __init__(self, path: Path, root: Path, recipe: str) -> None:
-        self.options = ours.TextOptions(**ours.RECIPES[recipe])
+    def __init__(self, path: Path, root: Path) -> None:
+        self.options = ours.TextOptions(**ours.RECIPES["study"])
         begun = time.perf_counter()
         tokenize = tokenizer.tokenizer()
-        corpus = tokenized([(Table(path), Layout())], tokenize, recipe, root)
+        corpus = tokenized([(Table(path), Layout())], tokenize, tokenizer.RULES, root)
         self.built = time.perf_counter() - begun
         everything = np.arange(len(corpus.labels))
         counts = count_words(corpus, everything)
@@ -131,12 +131,12 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
 
 
-def race(folder: Path, texts: int, rounds: int, recipe: str = "study") -> SimpleNamespace:
+def race(folder: Path, texts: int, rounds: int) -> SimpleNamespace:
     """CPU seconds of all epochs, and seconds of tokenizing; prints the memory, too."""
     path = folder / "train.csv"
     write_csv(path, texts, np.random.default_rng(0))
     print(f"{path.stat().st_size / 1e6:.1f} MB, {texts:,} rows; {peak():.0f} MB of memory before anything is read")
-    mine = Ours(path, folder, recipe)
+    mine = Ours(path, folder)
     print(f"tokenized in {mine.built:.1f} s, ready after {mine.prepared:.1f} s; at most {peak():.0f} MB of memory")
     theirs = Original(path)
     print(
@@ -147,9 +147,7 @@ def race(folder: Path, texts: int, rounds: int, recipe: str = "study") -> Simple
         result.ours.append(timed(mine.epoch))
         result.original.append(timed(theirs.epoch))
         ratio = result.original[-1] / result.ours[-1]
-        print(
-            f"epoch {number + 1}: original {result.original[-1]:.1f} s, {recipe} {result.ours[-1]:.1f} s: {ratio:.1f}x"
-        )
+        print(f"epoch {number + 1}: original {result.original[-1]:.1f} s, study {result.ours[-1]:.1f} s: {ratio:.1f}x")
     return result
 
 
@@ -157,10 +155,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--texts", type=int, default=120_000)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--recipe", default="study", choices=ours.RECIPES)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        race(Path(folder), arguments.texts, arguments.rounds, arguments.recipe)
+        race(Path(folder), arguments.texts, arguments.rounds)
 
 
 if __name__ == "__main__":

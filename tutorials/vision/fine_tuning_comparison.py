@@ -116,7 +116,7 @@ def on_folds(run: Experiment, labels: Tensor, features: Tensor, fine_tune: Calla
     for number, (train, test) in enumerate(splitter.split(features, labels)):
         head = linear_probe.fit_head(features[train], labels[train], options.seed)
         frozen.append(accuracy(linear_probe.logits(features[test], head), labels[test]))
-        if number < options.folds * options.tuned_repeats:
+        if number < options.folds:
             work = partial(fine_tune, train=train, test=test, head=head)
             outcome = run.trial(f"folds/{number}", work, test_every=options.epochs)
             tuned.append(accuracy(outcome["scores"][-1], labels[test]))
