@@ -219,11 +219,11 @@ def test_official_numbers_come_from_the_committed_results(pages):
             assert all(evidence.number(cell) in page for row in table["rows"] for cell in row if cell != "")
 
 
-def test_a_chapter_without_a_run_says_how_to_get_one(pages):
-    without = [one.target for one in PROGRAMS if one.target not in RUN and not (evidence.FIGURES / one.target).exists()]
-    assert all(
-        f"make {target} makes one on generated data" in pages[f"chapters/{target}.html"].text for target in without
-    )
+def test_a_chapter_without_a_run_says_how_to_get_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(evidence, "FIGURES", tmp_path)
+    program = next(one for one in PROGRAMS if one.target == "names")
+    chapter = Chapter(program, script.read(script.module(program.module)), tmp_path, tmp_path)
+    assert "`make names` makes one on generated data" in chapter.results()[-1]
 
 
 def test_every_idea_has_its_rungs(pages):
