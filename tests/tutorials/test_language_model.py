@@ -10,6 +10,7 @@ import torch
 
 import data
 from tests import programs
+from tests.processes import record, run_ranks
 from tutorials import language_model
 from tutorials.common import autocast
 from tutorials.common.autocast import Autocast
@@ -167,6 +168,18 @@ def test_each_token_is_measured_once_with_context():
         assert float(nats[target - 1]) == pytest.approx(-float(log_p[tokens[target]]), rel=1e-9)
     shares = [measure(net, tokens, rows=2, share=slice(rank, None, 3))[0] for rank in range(3)]
     torch.testing.assert_close(torch.cat(shares).sort().values, nats.sort().values)
+
+
+@pytest.mark.slow
+def test_two_processes_measure_the_validation_text_once(tmp_path):
+    argv = ("--data-root", str(tmp_path / "data"), *PROGRAM.small, "--epochs", "1")
+    assert run_ranks(main, tmp_path / "two", *argv) == [0, 0]
+    options = SimpleNamespace(tokenizer="basic_english")
+    load = SimpleNamespace(options=options, load_data=lambda name: data.load(name, "tiny"), say=print)
+    words, parts = language_model.load_text(load)
+    net, known = language_model.load_net(tmp_path / "two" / "best.safetensors")
+    loss = float(measure(net, parts["val"])[0].mean())
+    assert known == words and record(tmp_path / "two")[-1]["loss/val"] == pytest.approx(loss, rel=1e-5)
 
 
 def test_the_cache_is_the_formula_and_uses_only_the_past():
