@@ -22,13 +22,14 @@ from tutorials.common import checkpoint
 
 WINDOWS = sys.platform == "win32"
 KILLED = -getattr(signal, "SIGKILL", signal.SIGTERM)  # the exit code after `kill`
-PRELOAD = ("cifar10", "pretrained", "transfer_learning", "char_rnn", "text_sentiment", "seq2seq", "translation",
-           "language_model")  # fmt: skip
 needs_signals = pytest.mark.skipif(WINDOWS, reason="Windows cannot send signals")
 context = multiprocessing.get_context("spawn" if WINDOWS else "forkserver")
 if not WINDOWS:
-    tests = ("tests.trainings", "tests.programs", "tests.studies", "from_scratch.studies.captioning")
-    context.set_forkserver_preload([*tests, *(f"tutorials.{name}" for name in PRELOAD)])
+    context.set_forkserver_preload([
+        "tests.trainings", "tests.programs", "tests.studies", "from_scratch.studies.captioning", "tutorials.cifar10",
+        "tutorials.pretrained", "tutorials.transfer_learning", "tutorials.char_rnn", "tutorials.text_sentiment",
+        "tutorials.seq2seq", "tutorials.translation", "tutorials.language_model",
+    ])  # fmt: skip
 
 
 def start(
